@@ -1,0 +1,131 @@
+//! What may be proposed to the catalog, and why it may be refused.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    check::{Check, CheckKey, CheckResult},
+    names::NodeName,
+    node::Node,
+    service::{Instance, InstanceKey},
+};
+
+/// Which source owns a registration.
+///
+/// The order is that of precedence: if two origins offer the same instance, the lower one here wins and the
+/// other is kept aside, shadowed. A source changes only what its own origin owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// This nameplate itself.
+    Server,
+    /// The HTTP API.
+    Api,
+    /// A file in the services directory.
+    File,
+    /// A Docker daemon.
+    Docker,
+    /// Another registry.
+    Registry,
+}
+
+impl Origin {
+    /// The word shown to people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Server => "server",
+            Origin::Api => "api",
+            Origin::File => "file",
+            Origin::Docker => "docker",
+            Origin::Registry => "registry",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An instance with its checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The instance.
+    pub instance: Instance,
+    /// Its checks, with the status to begin with; an existing check of the same ID keeps its own.
+    pub checks: Vec<Check>,
+    /// Whether checks of the instance that are not in `checks` are removed (Consul's `replace-existing-checks`).
+    pub replace_existing_checks: bool,
+}
+
+/// Something proposed to the catalog.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Creates a node or replaces what is known of it; its instances and checks stay.
+    RegisterNode(Node),
+    /// Registers an instance, or replaces the registration of the same key and origin.
+    Register(Box<Registration>),
+    /// Takes this origin's registration of an instance away.
+    Deregister {
+        /// Which instance.
+        key: InstanceKey,
+        /// Who asks.
+        origin: Origin,
+    },
+    /// Registers a check or replaces its definition; an existing one keeps status and output.
+    RegisterCheck(Box<Check>),
+    /// Takes a check away.
+    DeregisterCheck {
+        /// Which check.
+        key: CheckKey,
+        /// Who asks.
+        origin: Origin,
+    },
+    /// Sets the status of a check.
+    SetStatus {
+        /// Which check.
+        key: CheckKey,
+        /// What now holds.
+        result: CheckResult,
+    },
+    /// Puts an instance into maintenance, with a reason, or takes it out.
+    InstanceMaintenance {
+        /// Which instance.
+        key: InstanceKey,
+        /// The reason; none ends maintenance.
+        reason: Option<Arc<str>>,
+    },
+    /// All that an origin has on a node, as a state: what is not in the list is deregistered.
+    ReplaceOrigin {
+        /// On which node.
+        node: NodeName,
+        /// Whose registrations.
+        origin: Origin,
+        /// What now holds.
+        registrations: Vec<Registration>,
+    },
+}
+
+/// Why a change was refused. Nothing of it was applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// No such node.
+    #[error("unknown node {0:?}; register it first")]
+    UnknownNode(NodeName),
+    /// No such instance on the node.
+    #[error("unknown service ID {:?} on node {:?}", .0.id, .0.node)]
+    UnknownInstance(InstanceKey),
+    /// No such check on the node.
+    #[error("unknown check ID {:?} on node {:?}", .0.id, .0.node)]
+    UnknownCheck(CheckKey),
+    /// The check belongs to another instance already.
+    #[error("check ID {:?} belongs to another service on node {:?}; choose another ID", .0.id, .0.node)]
+    CheckElsewhere(CheckKey),
+    /// Another origin owns it.
+    #[error("{what} was registered by the {owner} source; change it there")]
+    OwnedBy {
+        /// The instance or check, in words.
+        what: String,
+        /// Its owner.
+        owner: Origin,
+    },
+}

@@ -1,0 +1,181 @@
+//! Checks: how an instance or a node is.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    change::Origin,
+    names::{CheckId, NodeName, ServiceId},
+};
+
+/// Identifies a check: its ID is unique on its node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CheckKey {
+    /// The node that the check belongs to.
+    pub node: NodeName,
+    /// Its ID there.
+    pub id: CheckId,
+}
+
+/// How something is. The order is from best to worst, so that the status of several checks is their maximum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CheckStatus {
+    /// As it should be.
+    Passing,
+    /// Answered still, unless configured otherwise.
+    Warning,
+    /// Not answered.
+    Critical,
+}
+
+impl CheckStatus {
+    /// Consul's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CheckStatus::Passing => "passing",
+            CheckStatus::Warning => "warning",
+            CheckStatus::Critical => "critical",
+        }
+    }
+
+    /// Reads Consul's word, in lower case.
+    pub fn parse(text: &str) -> Option<CheckStatus> {
+        match text {
+            "passing" => Some(CheckStatus::Passing),
+            "warning" => Some(CheckStatus::Warning),
+            "critical" => Some(CheckStatus::Critical),
+            _ => None,
+        }
+    }
+}
+
+/// A check and its last known result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// The node that it belongs to.
+    pub node: NodeName,
+    /// Its ID, unique on the node.
+    pub id: CheckId,
+    /// The instance it is about; none means the whole node.
+    pub service_id: Option<ServiceId>,
+    /// For people.
+    pub name: Arc<str>,
+    /// For people.
+    pub notes: Arc<str>,
+    /// The last known status.
+    pub status: CheckStatus,
+    /// What the last result said; at most [`OUTPUT_MAX_BYTES`].
+    pub output: Arc<str>,
+    /// What is probed, and when.
+    pub definition: Arc<CheckDefinition>,
+    /// Who registered it.
+    pub origin: Origin,
+}
+
+impl Check {
+    /// What identifies it.
+    pub fn key(&self) -> CheckKey {
+        CheckKey { node: self.node.clone(), id: self.id.clone() }
+    }
+
+    /// Whether it is a maintenance check: administratively hidden.
+    pub fn is_maintenance(&self) -> bool {
+        matches!(self.definition.kind, CheckKind::Maintenance)
+    }
+}
+
+/// What is probed, when, and when its result counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckDefinition {
+    /// What is probed.
+    pub kind: CheckKind,
+    /// Time from the start of a probe to the start of the next; at least 1 s; unused where nothing is probed.
+    pub interval: Duration,
+    /// Longest time that a probe may take.
+    pub timeout: Duration,
+    /// Successes in a row before passing, beyond the first; 0 means the first one counts.
+    pub success_before_passing: u32,
+    /// Failures in a row before warning, beyond the first; at most `failures_before_critical`.
+    pub failures_before_warning: u32,
+    /// Failures in a row before critical, beyond the first; 0 means the first one counts.
+    pub failures_before_critical: u32,
+    /// Deregisters the instance after it was critical for so long.
+    pub deregister_critical_service_after: Option<Duration>,
+}
+
+/// What is probed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// An HTTP request; 2xx passes, 429 warns, the rest is critical.
+    Http(Box<HttpCheck>),
+    /// A TCP connect to `host:port`.
+    Tcp(TcpCheck),
+    /// A check deadline: it must be renewed within this time or turns critical (Consul's TTL check).
+    Deadline(Duration),
+    /// Its status is only ever set from outside.
+    External,
+    /// Administratively hidden while it exists.
+    Maintenance,
+}
+
+impl CheckKind {
+    /// Consul's word in `Type`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            CheckKind::Http(_) => "http",
+            CheckKind::Tcp(_) => "tcp",
+            CheckKind::Deadline(_) => "ttl",
+            CheckKind::External => "",
+            CheckKind::Maintenance => "maintenance",
+        }
+    }
+}
+
+/// An HTTP probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpCheck {
+    /// `http://` or `https://`.
+    pub url: Arc<str>,
+    /// The request method, in upper case.
+    pub method: Arc<str>,
+    /// Request headers, in the order given; a header may stand several times.
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
+    /// The request body; empty for none.
+    pub body: Arc<str>,
+    /// Takes a redirect for the answer instead of following it.
+    pub disable_redirects: bool,
+    /// Accepts any certificate.
+    pub tls_skip_verify: bool,
+    /// The name asked for in SNI and looked for in the certificate; none means the URL's host.
+    pub tls_server_name: Option<Arc<str>>,
+}
+
+/// A TCP probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpCheck {
+    /// `host:port`; an IPv6 address in brackets.
+    pub target: Arc<str>,
+    /// Passes only if a TLS handshake succeeds too.
+    pub use_tls: bool,
+    /// Accepts any certificate.
+    pub tls_skip_verify: bool,
+    /// The name asked for in SNI and looked for in the certificate; none means the target's host.
+    pub tls_server_name: Option<Arc<str>>,
+}
+
+/// The result of one probe, or of a call that sets a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult {
+    /// The status that now holds, thresholds already applied.
+    pub status: CheckStatus,
+    /// What it said; cut to [`OUTPUT_MAX_BYTES`].
+    pub output: Arc<str>,
+}
+
+/// Longest output that is kept. Source: Consul's limit of the same name.
+pub const OUTPUT_MAX_BYTES: usize = 4096;
+
+/// ID of the node check of maintenance. Source: Consul; its clients look for it.
+pub const NODE_MAINTENANCE_ID: &str = "_node_maintenance";
+
+/// What the ID of an instance's maintenance check begins with; the service ID follows. Source: Consul.
+pub const SERVICE_MAINTENANCE_PREFIX: &str = "_service_maintenance:";

@@ -1,0 +1,101 @@
+//! The identifiers of the catalog. One that exists is valid: not empty, not longer than its limit, no control
+//! characters. Letter case and spelling are kept; what DNS makes of them is decided in `publish::label`.
+//!
+//! Cloning costs a reference count.
+
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+/// Why a text cannot be an identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentifierError {
+    /// Nothing between the quotes.
+    #[error("must not be empty")]
+    Empty,
+    /// Longer than [`IDENTIFIER_MAX_BYTES`].
+    #[error("must be at most {IDENTIFIER_MAX_BYTES} bytes, not {0}")]
+    TooLong(usize),
+    /// A control character, at this byte.
+    #[error("must not contain control characters (byte {0})")]
+    Control(usize),
+}
+
+/// Longest identifier. Source: none, chosen: as long as the longest domain name's text (RFC 1035 section 2.3.4).
+pub const IDENTIFIER_MAX_BYTES: usize = 253;
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes the text if it can be one.
+            pub fn new(text: impl Into<Arc<str>>) -> Result<$name, IdentifierError> {
+                let text = text.into();
+                validate(&text)?;
+                Ok($name(text))
+            }
+
+            /// The text as it was given.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+identifier!(
+    /// Name of a machine that runs services; unique in the catalog.
+    NodeName
+);
+identifier!(
+    /// Name that the instances of a service share.
+    ServiceName
+);
+identifier!(
+    /// Identifies an instance on its node.
+    ServiceId
+);
+identifier!(
+    /// Identifies a check on its node.
+    CheckId
+);
+identifier!(
+    /// A tag of an instance.
+    Tag
+);
+identifier!(
+    /// The name of one of an instance's ports.
+    PortName
+);
+
+fn validate(text: &str) -> Result<(), IdentifierError> {
+    if text.is_empty() {
+        return Err(IdentifierError::Empty);
+    }
+    if text.len() > IDENTIFIER_MAX_BYTES {
+        return Err(IdentifierError::TooLong(text.len()));
+    }
+    match text.char_indices().find(|(_, character)| character.is_control()) {
+        Some((at, _)) => Err(IdentifierError::Control(at)),
+        None => Ok(()),
+    }
+}

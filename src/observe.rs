@@ -1,0 +1,1 @@
+//! All metrics in one table, and logging.
