@@ -1,8 +1,8 @@
 //! nameplate: a DNS server that answers with the services that are up.
 #![deny(unsafe_code)]
 
-pub mod wire;
 pub mod catalog;
-pub mod zones;
-pub mod publish;
 pub mod observe;
+pub mod publish;
+pub mod wire;
+pub mod zones;

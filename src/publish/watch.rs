@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    catalog::{
-        check::CheckKey,
-        names::ServiceName,
-    },
+    catalog::{check::CheckKey, names::ServiceName},
     publish::snapshot::Snapshot,
 };
 
@@ -70,4 +67,3 @@ impl Ticket {
         unimplemented!()
     }
 }
-
