@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     change::Origin,
     names::{CheckId, NodeName, ServiceId},
+    service::InstanceKey,
 };
 
 /// Identifies a check: its ID is unique on its node.
@@ -77,6 +78,26 @@ impl Check {
         CheckKey { node: self.node.clone(), id: self.id.clone() }
     }
 
+    /// The check that keeps an instance in maintenance.
+    pub fn maintenance(instance: &InstanceKey, reason: Arc<str>) -> Check {
+        Check {
+            node: instance.node.clone(),
+            id: Check::maintenance_id(&instance.id),
+            service_id: Some(instance.id.clone()),
+            name: Arc::from("Service Maintenance Mode"),
+            notes: reason,
+            status: CheckStatus::Critical,
+            output: Arc::from(""),
+            definition: Arc::new(CheckDefinition::unprobed(CheckKind::Maintenance)),
+            origin: Origin::Api,
+        }
+    }
+
+    /// The ID of that check.
+    pub fn maintenance_id(instance: &ServiceId) -> CheckId {
+        CheckId::derived(&format!("{SERVICE_MAINTENANCE_PREFIX}{instance}"))
+    }
+
     /// Whether it is a maintenance check: administratively hidden.
     pub fn is_maintenance(&self) -> bool {
         matches!(self.definition.kind, CheckKind::Maintenance)
@@ -100,6 +121,21 @@ pub struct CheckDefinition {
     pub failures_before_critical: u32,
     /// Deregisters the instance after it was critical for so long.
     pub deregister_critical_service_after: Option<Duration>,
+}
+
+impl CheckDefinition {
+    /// A check whose status is only ever set from outside.
+    pub fn unprobed(kind: CheckKind) -> CheckDefinition {
+        CheckDefinition {
+            kind,
+            interval: Duration::ZERO,
+            timeout: Duration::ZERO,
+            success_before_passing: 0,
+            failures_before_warning: 0,
+            failures_before_critical: 0,
+            deregister_critical_service_after: None,
+        }
+    }
 }
 
 /// What is probed.

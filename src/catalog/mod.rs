@@ -7,10 +7,12 @@
 //! **Limits:** no clock, no I/O, no randomness: what it needs of these is handed in. What DNS makes of a
 //! service is not known here (see `publish::build`).
 
+pub mod apply;
 pub mod change;
 pub mod check;
 pub mod names;
 pub mod node;
+pub mod restore;
 pub mod service;
 pub mod state;
 pub mod table;

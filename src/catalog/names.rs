@@ -87,6 +87,13 @@ identifier!(
     PortName
 );
 
+impl CheckId {
+    /// An ID made from another identifier and a prefix of ours: longer than a given one may be, otherwise valid.
+    pub fn derived(text: &str) -> CheckId {
+        CheckId(Arc::from(text))
+    }
+}
+
 fn validate(text: &str) -> Result<(), IdentifierError> {
     if text.is_empty() {
         return Err(IdentifierError::Empty);

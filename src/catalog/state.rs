@@ -1,18 +1,46 @@
-//! The catalog's state: what is registered, and what a change makes of it.
+//! The catalog's state: what is registered, and how to read it. [`super::apply`] tells what a change makes of it.
+//!
+//! | read | cost |
+//! |---|---|
+//! | a node, a service, an instance, a check by its key | O(log n) |
+//! | the instances of a service or a node | O(what it returns) |
+//! | any index, any count | O(1) |
 
 use std::sync::Arc;
 
 use super::{
-    change::{Change, ChangeError, Origin},
+    change::{Origin, Registration},
     check::{Check, CheckKey, CheckStatus},
-    names::{NodeName, ServiceId, ServiceName},
+    names::{CheckId, NodeName, ServiceId, ServiceName, Tag},
     node::Node,
     service::{Instance, InstanceKey},
+    table::{Measured, Seed, Table},
 };
 
 /// The whole catalog at one index. A clone shares everything.
 #[derive(Debug, Clone)]
-pub struct State {}
+pub struct State {
+    pub(super) seed: Seed,
+    pub(super) index: u64,
+    pub(super) nodes: Table<Arc<NodeEntry>>,
+    pub(super) services: Table<Arc<ServiceEntry>>,
+    pub(super) indexes: Indexes,
+    pub(super) instance_count: usize,
+    pub(super) check_count: usize,
+}
+
+/// When parts of the catalog last changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Indexes {
+    /// The list of services, or any instance.
+    pub services: u64,
+    /// The list of nodes.
+    pub nodes: u64,
+    /// Any check.
+    pub checks: u64,
+    /// The last disappearance of any service: the index of all services without instances.
+    pub extinction: u64,
+}
 
 /// An instance with its checks, as registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +50,7 @@ pub struct InstanceEntry {
     /// Its own checks, sorted by ID.
     pub checks: Box<[CheckEntry]>,
     /// Registrations of lower precedence with the same key, best first.
-    pub shadowed: Box<[Arc<super::change::Registration>]>,
+    pub shadowed: Box<[Arc<Registration>]>,
     /// Index at which it was first registered.
     pub create_index: u64,
     /// Index of its last change, not counting its checks.
@@ -33,6 +61,11 @@ impl InstanceEntry {
     /// The worst status of its own checks; passing without any.
     pub fn status(&self) -> CheckStatus {
         worst(&self.checks)
+    }
+
+    /// Whether it is in maintenance.
+    pub fn in_maintenance(&self) -> bool {
+        self.checks.iter().any(|entry| entry.check.is_maintenance())
     }
 }
 
@@ -58,6 +91,8 @@ pub struct NodeEntry {
     pub create_index: u64,
     /// Index of its last change.
     pub modify_index: u64,
+    pub(super) instances: Table<Arc<Instance>>,
+    pub(super) check_places: Table<CheckPlace>,
 }
 
 impl NodeEntry {
@@ -68,8 +103,28 @@ impl NodeEntry {
 
     /// IDs of the instances that run on it, in no order.
     pub fn instance_ids(&self) -> impl Iterator<Item = &ServiceId> {
-        std::iter::empty()
+        self.instances.iter().map(|instance| &instance.id)
     }
+
+    /// The instances that run on it, in no order.
+    pub fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.instances.iter()
+    }
+}
+
+/// Which instance a check ID belongs to; none means the node.
+#[derive(Debug, Clone)]
+pub(super) struct CheckPlace {
+    pub(super) id: CheckId,
+    pub(super) service_id: Option<ServiceId>,
+}
+
+impl Measured for CheckPlace {
+    type Measure = ();
+
+    fn measure(&self) {}
+
+    fn combine((): (), (): ()) {}
 }
 
 /// A service: its instances, and the index of its last change.
@@ -79,103 +134,172 @@ pub struct ServiceEntry {
     pub name: ServiceName,
     /// Index of the last change to its instances, their checks or their nodes.
     pub index: u64,
+    pub(super) instances: Table<Arc<InstanceEntry>>,
 }
 
 impl ServiceEntry {
     /// How many instances it has; at least one.
     pub fn len(&self) -> usize {
-        0
+        self.instances.len()
     }
 
     /// Never true: a service without instances is not in the catalog.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.instances.is_empty()
     }
 
     /// Its instances, in no order.
     pub fn instances(&self) -> impl Iterator<Item = &Arc<InstanceEntry>> {
-        std::iter::empty()
+        self.instances.iter()
     }
 }
 
 impl State {
-    /// Index of the last change.
-    pub fn index(&self) -> u64 {
-        0
+    /// An empty catalog. The seed is that of all its hashes; the index, where counting goes on.
+    pub fn new(seed: Seed, index: u64) -> State {
+        State {
+            seed,
+            index,
+            nodes: Table::default(),
+            services: Table::default(),
+            indexes: Indexes { services: index, nodes: index, checks: index, extinction: index },
+            instance_count: 0,
+            check_count: 0,
+        }
     }
 
-    /// Applies one change at this index, or says why not; then nothing has changed.
-    pub fn apply(&mut self, change: Change, index: u64) -> Result<(), ChangeError> {
-        let _ = (change, index);
-        Ok(())
+    /// Index of the last change.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// The seed of all hashes.
+    pub fn seed(&self) -> Seed {
+        self.seed
     }
 
     /// A node by name.
     pub fn node(&self, name: &NodeName) -> Option<&Arc<NodeEntry>> {
-        let _ = name;
-        None
+        self.nodes.get(self.seed.hash(name), |entry| entry.node.name == *name)
     }
 
     /// All nodes, in no order.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<NodeEntry>> {
-        std::iter::empty()
+        self.nodes.iter()
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
     }
 
     /// A service by name.
     pub fn service(&self, name: &ServiceName) -> Option<&Arc<ServiceEntry>> {
-        let _ = name;
-        None
+        self.services.get(self.seed.hash(name), |entry| entry.name == *name)
     }
 
     /// All services, in no order.
     pub fn services(&self) -> impl Iterator<Item = &Arc<ServiceEntry>> {
-        std::iter::empty()
+        self.services.iter()
+    }
+
+    /// How many services there are.
+    pub fn service_count(&self) -> usize {
+        self.services.len()
+    }
+
+    /// How many instances there are, shadowed ones not counted.
+    pub fn instance_count(&self) -> usize {
+        self.instance_count
+    }
+
+    /// How many checks there are, those of nodes among them.
+    pub fn check_count(&self) -> usize {
+        self.check_count
     }
 
     /// An instance by node and service ID.
     pub fn instance(&self, key: &InstanceKey) -> Option<&Arc<InstanceEntry>> {
-        let _ = key;
-        None
+        let node = self.node(&key.node)?;
+        let instance = node.instances.get(self.seed.hash(&key.id), |instance| instance.id == key.id)?;
+        self.instance_of(&instance.service, key)
+    }
+
+    /// An instance by its service, node and service ID.
+    pub fn instance_of(&self, service: &ServiceName, key: &InstanceKey) -> Option<&Arc<InstanceEntry>> {
+        self.service(service)?.instances.get(self.seed.hash(key), is_at(key))
     }
 
     /// A check by node and check ID.
     pub fn check(&self, key: &CheckKey) -> Option<&CheckEntry> {
-        let _ = key;
-        None
+        let node = self.node(&key.node)?;
+        let place = node.check_places.get(self.seed.hash(&key.id), |place| place.id == key.id)?;
+        let checks = match &place.service_id {
+            None => &node.checks[..],
+            Some(id) => &self.instance(&InstanceKey { node: key.node.clone(), id: id.clone() })?.checks,
+        };
+        checks.iter().find(|entry| entry.check.id == key.id)
     }
 
     /// All checks, in no order: those of nodes and those of instances.
     pub fn checks(&self) -> impl Iterator<Item = &CheckEntry> {
-        std::iter::empty()
+        let of_nodes = self.nodes().flat_map(|entry| entry.checks.iter());
+        let entries = self.services().flat_map(|service| service.instances());
+        of_nodes.chain(entries.flat_map(|entry| entry.checks.iter()))
     }
 
     /// X-Consul-Index of a read of one service, whether it exists or not.
     pub fn service_index(&self, name: &ServiceName) -> u64 {
-        let _ = name;
-        0
+        self.service(name).map_or(self.indexes.extinction, |service| service.index)
     }
 
     /// X-Consul-Index of the list of services.
     pub fn services_index(&self) -> u64 {
-        0
+        self.indexes.services
     }
 
     /// X-Consul-Index of the list of nodes.
     pub fn nodes_index(&self) -> u64 {
-        0
+        self.indexes.nodes
+    }
+
+    /// X-Consul-Index of all checks.
+    pub fn checks_index(&self) -> u64 {
+        self.indexes.checks
+    }
+
+    /// The indexes that the journal keeps.
+    pub fn indexes(&self) -> Indexes {
+        self.indexes
     }
 
     /// Tags of all instances of a service, each once, sorted; empty if it is unknown.
-    pub fn service_tags(&self, name: &ServiceName) -> Vec<super::names::Tag> {
-        let _ = name;
-        Vec::new()
+    pub fn service_tags(&self, name: &ServiceName) -> Vec<Tag> {
+        let entries = self.service(name).into_iter().flat_map(|service| service.instances());
+        let mut tags: Vec<Tag> = entries.flat_map(|entry| entry.instance.tags.iter().cloned()).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        tags
     }
 
     /// All that an origin has registered on a node, shadowed registrations included, in no order.
     pub fn of_origin(&self, node: &NodeName, origin: Origin) -> Vec<InstanceKey> {
-        let _ = (node, origin);
-        Vec::new()
+        let instances = self.node(node).into_iter().flat_map(|entry| entry.instances.iter());
+        instances
+            .filter(|instance| {
+                instance.origin == origin
+                    || self.instance_of(&instance.service, &instance.key()).is_some_and(|entry| {
+                        entry.shadowed.iter().any(|registration| registration.instance.origin == origin)
+                    })
+            })
+            .map(|instance| instance.key())
+            .collect()
     }
+}
+
+/// What tells an instance from others of the same hash.
+pub(super) fn is_at(key: &InstanceKey) -> impl Fn(&Arc<InstanceEntry>) -> bool {
+    move |entry| entry.instance.id == key.id && entry.instance.node == key.node
 }
 
 fn worst(checks: &[CheckEntry]) -> CheckStatus {

@@ -1,1 +1,373 @@
-//! A persistent hash table.
+//! A persistent hash table: a clone costs one reference count, and a change copies only the path to what it
+//! changes, in time and memory O(log n).
+//!
+//! Values carry their own key; the caller hands in the hash (see [`Seed`]) and what tells the wanted value from
+//! others of the same hash. Values lie in the order of their hashes whatever the order of insertion was, so a
+//! table is a fixed permutation of its values; every inner node knows the [`Measured::Measure`] of what lies below
+//! each child, so the n-th value and a choice by weight cost O(log n) too.
+//!
+//! **Limits:** values of equal 32-bit hash share one leaf, which is searched one by one; hence the seed.
+//!
+//! **Source:** none; a hash array mapped trie (Bagwell 2001) with wide leaves.
+
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::Arc,
+};
+
+use foldhash::fast::FixedState;
+
+/// What a table adds up over its values, for choosing among them.
+pub trait Measured: Clone {
+    /// The sum of any number of values.
+    type Measure: Copy + Default + std::fmt::Debug;
+
+    /// What this value contributes.
+    fn measure(&self) -> Self::Measure;
+
+    /// The sum of two sums.
+    fn combine(left: Self::Measure, right: Self::Measure) -> Self::Measure;
+}
+
+impl<T: ?Sized> Measured for Arc<T> {
+    type Measure = ();
+
+    fn measure(&self) {}
+
+    fn combine((): (), (): ()) {}
+}
+
+/// Seed of all hashes in a catalog; random, because registrants choose names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed(pub u64);
+
+impl Seed {
+    /// The hash that tables want for a key.
+    pub fn hash<K: Hash + ?Sized>(self, key: &K) -> u32 {
+        (FixedState::with_seed(self.0).hash_one(key) >> 32) as u32
+    }
+}
+
+/// A persistent hash table of values that carry their key.
+#[derive(Debug, Clone)]
+pub struct Table<V: Measured> {
+    root: Child<V>,
+    len: usize,
+}
+
+impl<V: Measured> Default for Table<V> {
+    fn default() -> Table<V> {
+        Table { root: Child::Empty, len: 0 }
+    }
+}
+
+impl<V: Measured> Table<V> {
+    /// How many values it has.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The value of this hash that `is` accepts.
+    pub fn get(&self, hash: u32, is: impl Fn(&V) -> bool) -> Option<&V> {
+        let mut child = &self.root;
+        let mut shift = 0;
+        loop {
+            match child {
+                Child::Empty => return None,
+                Child::Inner(inner) => {
+                    child = &inner.children[slot(hash, shift)];
+                    shift += BITS;
+                }
+                Child::Leaf(items) => {
+                    return items.iter().find(|item| item.hash == hash && is(&item.value)).map(|item| &item.value);
+                }
+            }
+        }
+    }
+
+    /// Puts the value in, in place of the one that `is` accepts, which is returned.
+    pub fn set(&mut self, hash: u32, value: V, is: impl Fn(&V) -> bool) -> Option<V> {
+        let old = set_in(&mut self.root, 0, Item { hash, value }, &is);
+        self.len += usize::from(old.is_none());
+        old
+    }
+
+    /// Takes out the value of this hash that `is` accepts.
+    pub fn remove(&mut self, hash: u32, is: impl Fn(&V) -> bool) -> Option<V> {
+        self.get(hash, &is)?;
+        let old = remove_in(&mut self.root, 0, hash, &is);
+        self.len -= usize::from(old.is_some());
+        old
+    }
+
+    /// All values, in the order of their hashes.
+    pub fn iter(&self) -> Iter<'_, V> {
+        Iter { stack: vec![std::slice::from_ref(&self.root).iter()], items: [].iter() }
+    }
+
+    /// Calls `each` for the values from the `start`-th on, and around, until it says stop; never allocates.
+    pub fn each_from(&self, start: usize, each: &mut impl FnMut(&V) -> Walk) -> Walk
+    where
+        V::Measure: Counted,
+    {
+        walk(&self.root, Range { skip: start, take: usize::MAX }, each)?;
+        walk(&self.root, Range { skip: 0, take: start }, each)
+    }
+
+    /// The sum over all values.
+    pub fn measure(&self) -> V::Measure {
+        self.root.measure()
+    }
+
+    /// The value in which the running sum of `part` passes `target`, which must be below the whole sum of `part`.
+    pub fn choose(&self, mut target: u64, part: impl Fn(V::Measure) -> u64) -> Option<&V> {
+        let mut child = &self.root;
+        loop {
+            match child {
+                Child::Empty => return None,
+                Child::Leaf(items) => {
+                    for item in items.iter() {
+                        let weight = part(item.value.measure());
+                        if target < weight {
+                            return Some(&item.value);
+                        }
+                        target -= weight;
+                    }
+                    return None;
+                }
+                Child::Inner(inner) => {
+                    let mut found = None;
+                    for (measure, below) in inner.measures.iter().zip(&inner.children) {
+                        let weight = part(*measure);
+                        if target < weight {
+                            found = Some(below);
+                            break;
+                        }
+                        target -= weight;
+                    }
+                    child = found?;
+                }
+            }
+        }
+    }
+}
+
+/// A measure that counts values.
+pub trait Counted {
+    /// How many values it sums.
+    fn count(&self) -> usize;
+}
+
+/// Whether a walk goes on (`Continue`) or stops (`Break`).
+pub type Walk = std::ops::ControlFlow<()>;
+
+#[derive(Debug, Clone)]
+struct Item<V> {
+    hash: u32,
+    value: V,
+}
+
+#[derive(Debug)]
+enum Child<V: Measured> {
+    Empty,
+    Inner(Arc<Inner<V>>),
+    Leaf(Arc<[Item<V>]>),
+}
+
+#[derive(Debug, Clone)]
+struct Inner<V: Measured> {
+    children: [Child<V>; FANOUT],
+    measures: [V::Measure; FANOUT],
+}
+
+impl<V: Measured> Clone for Child<V> {
+    fn clone(&self) -> Child<V> {
+        match self {
+            Child::Empty => Child::Empty,
+            Child::Inner(inner) => Child::Inner(Arc::clone(inner)),
+            Child::Leaf(items) => Child::Leaf(Arc::clone(items)),
+        }
+    }
+}
+
+impl<V: Measured> Child<V> {
+    fn measure(&self) -> V::Measure {
+        match self {
+            Child::Empty => V::Measure::default(),
+            Child::Inner(inner) => inner.measures.iter().copied().fold(V::Measure::default(), V::combine),
+            Child::Leaf(items) => items.iter().map(|item| item.value.measure()).fold(V::Measure::default(), V::combine),
+        }
+    }
+}
+
+/// Which child of an inner node leads to the hash: its highest bits first, so that leaves lie in hash order.
+fn slot(hash: u32, shift: u32) -> usize {
+    (hash << shift >> (HASH_BITS - BITS)) as usize
+}
+
+fn set_in<V: Measured>(child: &mut Child<V>, shift: u32, item: Item<V>, is: &impl Fn(&V) -> bool) -> Option<V> {
+    match child {
+        Child::Empty => {
+            *child = Child::Leaf(Arc::from([item]));
+            None
+        }
+        Child::Inner(inner) => {
+            let inner = Arc::make_mut(inner);
+            let slot = slot(item.hash, shift);
+            let old = set_in(&mut inner.children[slot], shift + BITS, item, is);
+            inner.measures[slot] = inner.children[slot].measure();
+            old
+        }
+        Child::Leaf(items) => {
+            if let Some(at) = items.iter().position(|old| old.hash == item.hash && is(&old.value)) {
+                // One copy if a snapshot shares the leaf, none if not.
+                return Some(std::mem::replace(&mut Arc::make_mut(items)[at], item).value);
+            }
+            let at = items.partition_point(|old| old.hash <= item.hash);
+            let all: Arc<[Item<V>]> =
+                items[..at].iter().cloned().chain(std::iter::once(item)).chain(items[at..].iter().cloned()).collect();
+            *child = if all.len() > LEAF_MAX && shift < HASH_BITS { split(&all, shift) } else { Child::Leaf(all) };
+            None
+        }
+    }
+}
+
+/// An inner node over the items, which are in hash order.
+fn split<V: Measured>(items: &[Item<V>], shift: u32) -> Child<V> {
+    let mut inner = Inner { children: [const { Child::Empty }; FANOUT], measures: [V::Measure::default(); FANOUT] };
+    for run in items.chunk_by(|left, right| slot(left.hash, shift) == slot(right.hash, shift)) {
+        let slot = slot(run[0].hash, shift);
+        let below = shift + BITS;
+        inner.children[slot] =
+            if run.len() > LEAF_MAX && below < HASH_BITS { split(run, below) } else { Child::Leaf(Arc::from(run)) };
+        inner.measures[slot] = inner.children[slot].measure();
+    }
+    Child::Inner(Arc::new(inner))
+}
+
+/// Takes out a value that is known to be there.
+fn remove_in<V: Measured>(child: &mut Child<V>, shift: u32, hash: u32, is: &impl Fn(&V) -> bool) -> Option<V> {
+    match child {
+        Child::Empty => None,
+        Child::Leaf(items) => {
+            let at = items.iter().position(|old| old.hash == hash && is(&old.value))?;
+            let old = items[at].value.clone();
+            *child = if items.len() == 1 {
+                Child::Empty
+            } else {
+                Child::Leaf(items[..at].iter().chain(&items[at + 1..]).cloned().collect())
+            };
+            Some(old)
+        }
+        Child::Inner(inner) => {
+            let inner = Arc::make_mut(inner);
+            let slot = slot(hash, shift);
+            let old = remove_in(&mut inner.children[slot], shift + BITS, hash, is);
+            inner.measures[slot] = inner.children[slot].measure();
+            if let Some(leaf) = joined(inner) {
+                *child = leaf;
+            }
+            old
+        }
+    }
+}
+
+/// One leaf in place of an inner node whose leaves hold few values together; half of what makes a leaf split, so
+/// that a value that comes and goes does not split and join each time.
+fn joined<V: Measured>(inner: &Inner<V>) -> Option<Child<V>> {
+    let mut count = 0;
+    for child in &inner.children {
+        match child {
+            Child::Empty => {}
+            Child::Inner(_) => return None,
+            Child::Leaf(items) => count += items.len(),
+        }
+    }
+    if count > LEAF_MAX / 2 {
+        return None;
+    }
+    let items = inner.children.iter().flat_map(|child| match child {
+        Child::Leaf(items) => &items[..],
+        _ => &[],
+    });
+    Some(if count == 0 { Child::Empty } else { Child::Leaf(items.cloned().collect()) })
+}
+
+/// Which values of a walk are wanted: the first are passed over, and then so many visited.
+struct Range {
+    skip: usize,
+    take: usize,
+}
+
+fn walk<V: Measured>(child: &Child<V>, range: Range, each: &mut impl FnMut(&V) -> Walk) -> Walk
+where
+    V::Measure: Counted,
+{
+    let Range { mut skip, mut take } = range;
+    match child {
+        Child::Empty => Walk::Continue(()),
+        Child::Leaf(items) => items.iter().skip(skip).take(take).try_for_each(|item| each(&item.value)),
+        Child::Inner(inner) => {
+            for (measure, below) in inner.measures.iter().zip(&inner.children) {
+                let count = measure.count();
+                if take == 0 {
+                    break;
+                }
+                if skip < count {
+                    walk(below, Range { skip, take }, each)?;
+                    take -= take.min(count - skip);
+                }
+                skip -= skip.min(count);
+            }
+            Walk::Continue(())
+        }
+    }
+}
+
+/// All values of a table.
+#[derive(Debug, Clone)]
+pub struct Iter<'a, V: Measured> {
+    stack: Vec<std::slice::Iter<'a, Child<V>>>,
+    items: std::slice::Iter<'a, Item<V>>,
+}
+
+impl<'a, V: Measured> Iterator for Iter<'a, V> {
+    type Item = &'a V;
+
+    fn next(&mut self) -> Option<&'a V> {
+        loop {
+            if let Some(item) = self.items.next() {
+                return Some(&item.value);
+            }
+            match self.stack.last_mut()?.next() {
+                None => {
+                    self.stack.pop();
+                }
+                Some(Child::Empty) => {}
+                Some(Child::Inner(inner)) => self.stack.push(inner.children.iter()),
+                Some(Child::Leaf(items)) => self.items = items.iter(),
+            }
+        }
+    }
+}
+
+/// Bits of a hash. Source: none, chosen: a million values seldom meet in 32 bits.
+const HASH_BITS: u32 = 32;
+
+/// Bits of the hash that one level takes. Source: none, chosen: divides [`HASH_BITS`]; a change copies 16 pointers a level.
+const BITS: u32 = 4;
+
+/// Children of an inner node.
+const FANOUT: usize = 1 << BITS;
+
+/// Most values in a leaf. Source: none, chosen: most services have fewer instances, and then one leaf each.
+const LEAF_MAX: usize = 16;
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,607 @@
+//! What a change makes of the catalog.
+//!
+//! Every change either takes effect as a whole or is refused with nothing done. An identical one changes nothing.
+//! The [`Effects`] say what was touched, before and after, so that whoever keeps something that follows from the
+//! catalog can follow in O(what changed).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    change::{Change, ChangeError, Origin, Registration},
+    check::{Check, CheckKey, CheckResult, CheckStatus},
+    names::{CheckId, NodeName, ServiceId},
+    node::Node,
+    service::{Instance, InstanceKey},
+    state::{CheckEntry, CheckPlace, InstanceEntry, NodeEntry, ServiceEntry, State, is_at},
+    table::Table,
+};
+
+/// What a change touched.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Instances, in the order in which they were touched; one may stand several times.
+    pub instances: Vec<TouchedInstance>,
+    /// Nodes that are new, or of which something other than their list of instances changed.
+    pub nodes: Vec<TouchedNode>,
+    /// Checks that came, went, or got another definition.
+    pub checks: Vec<CheckKey>,
+    /// Checks of which only status or output changed.
+    pub statuses: Vec<CheckKey>,
+}
+
+impl Effects {
+    /// Whether nothing at all changed.
+    pub fn is_empty(&self) -> bool {
+        self.instances.is_empty() && self.nodes.is_empty() && self.checks.is_empty() && self.statuses.is_empty()
+    }
+}
+
+/// An instance before and after.
+#[derive(Debug, Clone)]
+pub struct TouchedInstance {
+    /// Before; none if it is new.
+    pub before: Option<Presence>,
+    /// After; none if it is gone.
+    pub after: Option<Presence>,
+}
+
+/// An instance and what counts of its node.
+#[derive(Debug, Clone)]
+pub struct Presence {
+    /// The instance with its checks.
+    pub entry: Arc<InstanceEntry>,
+    /// Its node.
+    pub node: Arc<Node>,
+    /// The status of the node's own checks.
+    pub node_status: CheckStatus,
+}
+
+/// A node before and after.
+#[derive(Debug, Clone)]
+pub struct TouchedNode {
+    /// Before; none if it is new.
+    pub before: Option<Arc<NodeEntry>>,
+    /// After.
+    pub after: Arc<NodeEntry>,
+}
+
+impl State {
+    /// Applies one change, which gets the index after the current one if it changes anything that has an index;
+    /// or says why not, and then nothing has changed.
+    pub fn apply(&mut self, change: Change) -> Result<Effects, ChangeError> {
+        let kept = self.clone();
+        let mut apply = Apply { index: self.index + 1, effects: Effects::default(), state: self, bumped: false };
+        let outcome = apply.change(change);
+        let (bumped, index, effects) = (apply.bumped, apply.index, apply.effects);
+        match outcome {
+            Ok(()) => {
+                if bumped {
+                    self.index = index;
+                }
+                Ok(effects)
+            }
+            Err(error) => {
+                *self = kept;
+                Err(error)
+            }
+        }
+    }
+}
+
+struct Apply<'a> {
+    state: &'a mut State,
+    index: u64,
+    effects: Effects,
+    bumped: bool,
+}
+
+impl Apply<'_> {
+    fn change(&mut self, change: Change) -> Result<(), ChangeError> {
+        match change {
+            Change::RegisterNode(node) => {
+                self.register_node(node);
+                Ok(())
+            }
+            Change::Register(registration) => self.register(*registration),
+            Change::Deregister { key, origin } => self.deregister(&key, origin),
+            Change::RegisterCheck(check) => self.register_check(*check),
+            Change::DeregisterCheck { key, origin } => self.deregister_check(&key, origin),
+            Change::SetStatus { key, result } => self.set_status(&key, &result),
+            Change::InstanceMaintenance { key, reason } => self.instance_maintenance(&key, reason),
+            Change::ReplaceOrigin { node, origin, registrations } => self.replace_origin(&node, origin, registrations),
+        }
+    }
+
+    fn register_node(&mut self, node: Node) {
+        let before = self.state.node(&node.name).cloned();
+        if before.as_ref().is_some_and(|entry| *entry.node == node) {
+            return;
+        }
+        let node = Arc::new(node);
+        let after = match &before {
+            Some(entry) => NodeEntry { node: Arc::clone(&node), modify_index: self.index, ..NodeEntry::clone(entry) },
+            None => NodeEntry {
+                node: Arc::clone(&node),
+                checks: Arc::from([]),
+                create_index: self.index,
+                modify_index: self.index,
+                instances: Table::default(),
+                check_places: Table::default(),
+            },
+        };
+        self.put_node(before, after);
+    }
+
+    /// Puts a node in of which more than the list of its instances changed, and touches all its instances.
+    fn put_node(&mut self, before: Option<Arc<NodeEntry>>, after: NodeEntry) {
+        let after = Arc::new(after);
+        self.set_node(Arc::clone(&after));
+        self.state.indexes.nodes = self.index;
+        self.bumped = true;
+        if let Some(before) = &before {
+            let keys: Vec<_> =
+                after.instances.iter().map(|instance| (instance.service.clone(), instance.key())).collect();
+            for (service, key) in keys {
+                let entry = self.state.instance_of(&service, &key).expect("a node's instance is in its service");
+                let entry = Arc::clone(entry);
+                let presence = |node: &NodeEntry| Presence {
+                    entry: Arc::clone(&entry),
+                    node: Arc::clone(&node.node),
+                    node_status: node.status(),
+                };
+                self.effects
+                    .instances
+                    .push(TouchedInstance { before: Some(presence(before)), after: Some(presence(&after)) });
+                self.bump_service(&entry.instance);
+            }
+        }
+        self.effects.nodes.push(TouchedNode { before, after });
+    }
+
+    fn register(&mut self, mut registration: Registration) -> Result<(), ChangeError> {
+        let key = registration.instance.key();
+        let node = self.node(&key.node)?;
+        registration.checks.sort_by(|left, right| left.id.cmp(&right.id));
+        registration.checks.dedup_by(|later, earlier| later.id == earlier.id);
+        for check in &registration.checks {
+            let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
+            if place.is_some_and(|place| place.service_id.as_ref() != Some(&key.id)) {
+                return Err(ChangeError::CheckElsewhere(check.key()));
+            }
+        }
+        let origin = registration.instance.origin;
+        match self.state.instance(&key).cloned() {
+            None => self.put(None, Some(self.entry(None, registration))),
+            Some(old) if old.instance.origin == origin => {
+                let entry = self.entry(Some(&old), registration);
+                self.put(Some(old), Some(entry));
+            }
+            Some(old) if old.instance.origin < origin => {
+                let entry =
+                    InstanceEntry { shadowed: aside(&old.shadowed, registration), ..InstanceEntry::clone(&old) };
+                self.put(Some(old), Some(entry));
+            }
+            Some(old) => {
+                let loser = Registration {
+                    instance: Instance::clone(&old.instance),
+                    checks: own_checks(&old).map(|entry| Check::clone(&entry.check)).collect(),
+                    replace_existing_checks: true,
+                };
+                let mut entry = self.entry(Some(&old), registration);
+                entry.checks =
+                    entry.checks.into_iter().filter(|entry| entry.check.origin != loser.instance.origin).collect();
+                entry.shadowed = aside(&old.shadowed, loser);
+                self.put(Some(old), Some(entry));
+            }
+        }
+        Ok(())
+    }
+
+    /// What an instance is after this registration, which won.
+    fn entry(&self, old: Option<&Arc<InstanceEntry>>, registration: Registration) -> InstanceEntry {
+        let Registration { mut instance, checks, replace_existing_checks } = registration;
+        // One spelling in memory for all instances of a node and of a service.
+        if let Some(node) = self.state.node(&instance.node) {
+            instance.node = node.node.name.clone();
+        }
+        if let Some(service) = self.state.service(&instance.service) {
+            instance.service = service.name.clone();
+        }
+        let origin = instance.origin;
+        let mut entries: Vec<CheckEntry> = Vec::with_capacity(checks.len());
+        for check in checks {
+            let before = old.and_then(|old| old.checks.iter().find(|entry| entry.check.id == check.id));
+            entries.push(self.check_entry(before, check));
+        }
+        for before in old.iter().flat_map(|old| old.checks.iter()) {
+            let replaced = replace_existing_checks && before.check.origin == origin && !before.check.is_maintenance();
+            if !replaced && !entries.iter().any(|entry| entry.check.id == before.check.id) {
+                entries.push(before.clone());
+            }
+        }
+        entries.sort_by(|left, right| left.check.id.cmp(&right.check.id));
+        let same = old.filter(|old| *old.instance == instance);
+        InstanceEntry {
+            instance: same.map_or_else(|| Arc::new(instance), |old| Arc::clone(&old.instance)),
+            checks: entries.into(),
+            shadowed: old.map(|old| old.shadowed.clone()).unwrap_or_default(),
+            create_index: old.map_or(self.index, |old| old.create_index),
+            modify_index: same.map_or(self.index, |old| old.modify_index),
+        }
+    }
+
+    /// A check with the status and output that it had, and its indexes; the same one if nothing is new.
+    fn check_entry(&self, before: Option<&CheckEntry>, mut check: Check) -> CheckEntry {
+        match before {
+            None => CheckEntry { check: Arc::new(check), create_index: self.index, modify_index: self.index },
+            Some(before) => {
+                check.status = before.check.status;
+                check.output = Arc::clone(&before.check.output);
+                if *before.check == check {
+                    return before.clone();
+                }
+                CheckEntry { check: Arc::new(check), create_index: before.create_index, modify_index: self.index }
+            }
+        }
+    }
+
+    fn deregister(&mut self, key: &InstanceKey, origin: Origin) -> Result<(), ChangeError> {
+        let old = self.instance(key)?;
+        if old.instance.origin != origin {
+            let shadowed: Box<[_]> =
+                old.shadowed.iter().filter(|loser| loser.instance.origin != origin).cloned().collect();
+            if shadowed.len() == old.shadowed.len() {
+                let what = format!("service ID {:?}", key.id.as_str());
+                return Err(ChangeError::OwnedBy { what, owner: old.instance.origin });
+            }
+            let entry = InstanceEntry { shadowed, ..InstanceEntry::clone(&old) };
+            self.put(Some(old), Some(entry));
+            return Ok(());
+        }
+        let successor = old.shadowed.first().map(|registration| {
+            // What others added stays with the instance; what its origin brought goes with it.
+            let kept: Box<[_]> = old.checks.iter().filter(|entry| entry.check.origin != origin).cloned().collect();
+            let shadowed: Box<[_]> = old.shadowed[1..].into();
+            let base = Arc::new(InstanceEntry { checks: kept, shadowed, ..InstanceEntry::clone(&old) });
+            self.entry(Some(&base), Registration::clone(registration))
+        });
+        self.put(Some(old), successor);
+        Ok(())
+    }
+
+    fn register_check(&mut self, check: Check) -> Result<(), ChangeError> {
+        let key = check.key();
+        let node = self.node(&key.node)?;
+        let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
+        if place.is_some_and(|place| place.service_id != check.service_id) {
+            return Err(ChangeError::CheckElsewhere(key));
+        }
+        self.put_check(&key, check.service_id.clone(), Some(check))
+    }
+
+    fn deregister_check(&mut self, key: &CheckKey, origin: Origin) -> Result<(), ChangeError> {
+        let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
+        let owner = before.check.origin;
+        if owner != origin {
+            return Err(ChangeError::OwnedBy { what: format!("check ID {:?}", key.id.as_str()), owner });
+        }
+        let service_id = before.check.service_id.clone();
+        self.put_check(key, service_id, None)
+    }
+
+    fn instance_maintenance(&mut self, key: &InstanceKey, reason: Option<Arc<str>>) -> Result<(), ChangeError> {
+        self.instance(key)?;
+        let check = reason.map(|reason| Check::maintenance(key, reason));
+        let check_key = CheckKey { node: key.node.clone(), id: Check::maintenance_id(&key.id) };
+        self.put_check(&check_key, Some(key.id.clone()), check)
+    }
+
+    /// Puts one check in, or takes it out, where it belongs.
+    fn put_check(
+        &mut self,
+        key: &CheckKey,
+        service_id: Option<ServiceId>,
+        check: Option<Check>,
+    ) -> Result<(), ChangeError> {
+        let replaced = |apply: &Self, checks: &[CheckEntry], check: Option<Check>| -> Vec<CheckEntry> {
+            let before = checks.iter().find(|entry| entry.check.id == key.id);
+            let mut all: Vec<_> = checks.iter().filter(|entry| entry.check.id != key.id).cloned().collect();
+            all.extend(check.map(|check| apply.check_entry(before, check)));
+            all.sort_by(|left, right| left.check.id.cmp(&right.check.id));
+            all
+        };
+        match service_id {
+            Some(id) => {
+                let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
+                let checks = replaced(self, &old.checks, check).into();
+                let entry = InstanceEntry { checks, ..InstanceEntry::clone(&old) };
+                self.put(Some(old), Some(entry));
+            }
+            None => {
+                let before = self.node(&key.node)?;
+                let mut after = NodeEntry::clone(&before);
+                after.checks = replaced(self, &before.checks, check).into();
+                self.put_node_checks(before, after);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_node_checks(&mut self, before: Arc<NodeEntry>, mut after: NodeEntry) {
+        let changed = changed_checks(&before.checks, &after.checks);
+        if changed.definitions.is_empty() && changed.statuses.is_empty() {
+            return;
+        }
+        let keep_index = changed.output_only;
+        for id in &changed.definitions {
+            let here = after.checks.iter().any(|entry| entry.check.id == *id);
+            place(&mut after, self.state, id, here.then_some(None));
+        }
+        self.count_checks(before.checks.len(), after.checks.len());
+        self.note_checks(&before.node.name, changed);
+        if keep_index {
+            self.set_node(Arc::new(after));
+        } else {
+            self.put_node(Some(before), after);
+        }
+    }
+
+    fn set_status(&mut self, key: &CheckKey, result: &CheckResult) -> Result<(), ChangeError> {
+        let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
+        if before.check.status == result.status && before.check.output == result.output {
+            return Ok(());
+        }
+        let bumps = before.check.status != result.status;
+        let service_id = before.check.service_id.clone();
+        let after = CheckEntry {
+            check: Arc::new(Check {
+                status: result.status,
+                output: Arc::clone(&result.output),
+                ..Check::clone(&before.check)
+            }),
+            create_index: before.create_index,
+            modify_index: if bumps { self.index } else { before.modify_index },
+        };
+        let replaced = |checks: &[CheckEntry]| -> Vec<CheckEntry> {
+            checks.iter().map(|entry| if entry.check.id == key.id { after.clone() } else { entry.clone() }).collect()
+        };
+        match service_id {
+            Some(id) => {
+                let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
+                let entry = InstanceEntry { checks: replaced(&old.checks).into(), ..InstanceEntry::clone(&old) };
+                self.put(Some(old), Some(entry));
+            }
+            None => {
+                let before = self.node(&key.node)?;
+                let entry = NodeEntry { checks: replaced(&before.checks).into(), ..NodeEntry::clone(&before) };
+                self.put_node_checks(before, entry);
+            }
+        }
+        Ok(())
+    }
+
+    fn replace_origin(
+        &mut self,
+        node: &NodeName,
+        origin: Origin,
+        registrations: Vec<Registration>,
+    ) -> Result<(), ChangeError> {
+        self.node(node)?;
+        let wanted: BTreeSet<InstanceKey> = registrations.iter().map(|wanted| wanted.instance.key()).collect();
+        for key in self.state.of_origin(node, origin) {
+            if !wanted.contains(&key) {
+                self.deregister(&key, origin)?;
+            }
+        }
+        registrations.into_iter().try_for_each(|registration| self.register(registration))
+    }
+
+    /// Puts an instance in place of another: the one way by which instances change.
+    fn put(&mut self, before: Option<Arc<InstanceEntry>>, after: Option<InstanceEntry>) {
+        if before.as_deref() == after.as_ref() {
+            return;
+        }
+        let after = after.map(Arc::new);
+        let some = before.as_ref().or(after.as_ref()).expect("something is put in or taken out");
+        let node = Arc::clone(self.state.node(&some.instance.node).expect("an instance's node is known"));
+        let none: &[CheckEntry] = &[];
+        let changed = changed_checks(
+            before.as_ref().map_or(none, |entry| &entry.checks),
+            after.as_ref().map_or(none, |entry| &entry.checks),
+        );
+        let same_instance = match (&before, &after) {
+            (Some(before), Some(after)) => {
+                Arc::ptr_eq(&before.instance, &after.instance) && before.shadowed == after.shadowed
+            }
+            _ => false,
+        };
+        let keep_index = same_instance && changed.output_only;
+        self.put_in_node(&node, before.as_ref(), after.as_ref(), &changed);
+        self.put_in_service(before.as_ref(), after.as_ref(), keep_index);
+        self.count_checks(
+            before.as_ref().map_or(0, |entry| entry.checks.len()),
+            after.as_ref().map_or(0, |entry| entry.checks.len()),
+        );
+        self.note_checks(&node.node.name, changed);
+        self.bumped |= !keep_index;
+        let presence = |entry| Presence { entry, node: Arc::clone(&node.node), node_status: node.status() };
+        self.effects.instances.push(TouchedInstance { before: before.map(presence), after: after.map(presence) });
+    }
+
+    /// Keeps a node's lists of its instances and of where its checks are.
+    fn put_in_node(
+        &mut self,
+        node: &Arc<NodeEntry>,
+        before: Option<&Arc<InstanceEntry>>,
+        after: Option<&Arc<InstanceEntry>>,
+        changed: &ChangedChecks,
+    ) {
+        let moved = match (before, after) {
+            (Some(before), Some(after)) => !Arc::ptr_eq(&before.instance, &after.instance),
+            _ => true,
+        };
+        if !moved && changed.definitions.is_empty() {
+            return;
+        }
+        let mut entry = NodeEntry::clone(node);
+        if let (true, Some(id)) = (moved, before.or(after).map(|entry| &entry.instance.id)) {
+            let hash = self.state.seed.hash(id);
+            match after {
+                Some(after) => entry.instances.set(hash, Arc::clone(&after.instance), |old| old.id == *id),
+                None => entry.instances.remove(hash, |old| old.id == *id),
+            };
+        }
+        for id in &changed.definitions {
+            let home = after.filter(|after| after.checks.iter().any(|check| check.check.id == *id));
+            place(&mut entry, self.state, id, home.map(|after| Some(after.instance.id.clone())));
+        }
+        self.set_node(Arc::new(entry));
+    }
+
+    fn put_in_service(
+        &mut self,
+        before: Option<&Arc<InstanceEntry>>,
+        after: Option<&Arc<InstanceEntry>>,
+        keep_index: bool,
+    ) {
+        if let Some(before) =
+            before.filter(|before| after.is_none_or(|after| after.instance.service != before.instance.service))
+        {
+            self.leave_service(before);
+        }
+        let Some(after) = after else { return };
+        let key = after.instance.key();
+        let name = &after.instance.service;
+        let mut service = match self.state.service(name) {
+            Some(service) => ServiceEntry::clone(service),
+            None => ServiceEntry { name: name.clone(), index: self.index, instances: Table::default() },
+        };
+        let new = service.instances.set(self.state.seed.hash(&key), Arc::clone(after), is_at(&key)).is_none();
+        if !keep_index {
+            service.index = self.index;
+            self.state.indexes.services = self.index;
+        }
+        self.state.instance_count += usize::from(new);
+        let hash = self.state.seed.hash(name);
+        self.state.services.set(hash, Arc::new(service), |entry| entry.name == *name);
+    }
+
+    fn leave_service(&mut self, before: &Arc<InstanceEntry>) {
+        let key = before.instance.key();
+        let name = &before.instance.service;
+        let mut service =
+            ServiceEntry::clone(self.state.service(name).expect("an instance's service is in the catalog"));
+        service.instances.remove(self.state.seed.hash(&key), is_at(&key));
+        service.index = self.index;
+        self.state.instance_count -= 1;
+        self.state.indexes.services = self.index;
+        let hash = self.state.seed.hash(name);
+        if service.instances.is_empty() {
+            self.state.services.remove(hash, |entry| entry.name == *name);
+            self.state.indexes.extinction = self.index;
+        } else {
+            self.state.services.set(hash, Arc::new(service), |entry| entry.name == *name);
+        }
+    }
+
+    fn bump_service(&mut self, instance: &Instance) {
+        let name = &instance.service;
+        let Some(service) = self.state.service(name).filter(|service| service.index != self.index) else { return };
+        let service = ServiceEntry { index: self.index, ..ServiceEntry::clone(service) };
+        let hash = self.state.seed.hash(name);
+        self.state.services.set(hash, Arc::new(service), |entry| entry.name == *name);
+        self.state.indexes.services = self.index;
+    }
+
+    fn set_node(&mut self, entry: Arc<NodeEntry>) {
+        let name = entry.node.name.clone();
+        self.state.nodes.set(self.state.seed.hash(&name), entry, |old| old.node.name == name);
+    }
+
+    fn node(&self, name: &NodeName) -> Result<Arc<NodeEntry>, ChangeError> {
+        self.state.node(name).cloned().ok_or_else(|| ChangeError::UnknownNode(name.clone()))
+    }
+
+    fn instance(&self, key: &InstanceKey) -> Result<Arc<InstanceEntry>, ChangeError> {
+        self.state.instance(key).cloned().ok_or_else(|| ChangeError::UnknownInstance(key.clone()))
+    }
+
+    fn count_checks(&mut self, before: usize, after: usize) {
+        self.state.check_count = self.state.check_count + after - before;
+    }
+
+    fn note_checks(&mut self, node: &NodeName, changed: ChangedChecks) {
+        if !changed.output_only {
+            self.state.indexes.checks = self.index;
+        }
+        let key = |id| CheckKey { node: node.clone(), id };
+        self.effects.checks.extend(changed.definitions.into_iter().map(key));
+        self.effects.statuses.extend(changed.statuses.into_iter().map(key));
+    }
+}
+
+/// How the checks of one instance or node differ.
+struct ChangedChecks {
+    /// Came, went, or with another definition.
+    definitions: Vec<CheckId>,
+    /// Another status or output, nothing else.
+    statuses: Vec<CheckId>,
+    /// Whether nothing but outputs differ, which nobody waits for.
+    output_only: bool,
+}
+
+fn changed_checks(before: &[CheckEntry], after: &[CheckEntry]) -> ChangedChecks {
+    let mut changed = ChangedChecks { definitions: Vec::new(), statuses: Vec::new(), output_only: true };
+    for old in before {
+        match after.iter().find(|new| new.check.id == old.check.id) {
+            Some(new) if Arc::ptr_eq(&new.check, &old.check) => {}
+            Some(new) => {
+                let mut same = Check::clone(&old.check);
+                (same.status, same.output) = (new.check.status, Arc::clone(&new.check.output));
+                if same == *new.check {
+                    changed.statuses.push(old.check.id.clone());
+                    changed.output_only &= old.check.status == new.check.status;
+                } else {
+                    changed.definitions.push(old.check.id.clone());
+                }
+            }
+            None => changed.definitions.push(old.check.id.clone()),
+        }
+    }
+    let new = after.iter().filter(|new| !before.iter().any(|old| old.check.id == new.check.id));
+    changed.definitions.extend(new.map(|new| new.check.id.clone()));
+    changed.output_only &= changed.definitions.is_empty();
+    changed
+}
+
+/// Notes where a check is (none: nowhere any more).
+fn place(node: &mut NodeEntry, state: &State, id: &CheckId, home: Option<Option<ServiceId>>) {
+    let hash = state.seed.hash(id);
+    match home {
+        Some(service_id) => {
+            node.check_places.set(hash, CheckPlace { id: id.clone(), service_id }, |place| place.id == *id);
+        }
+        None => {
+            node.check_places.remove(hash, |place| place.id == *id);
+        }
+    }
+}
+
+/// The registrations kept aside with this one among them, in place of its origin's earlier one, best first.
+fn aside(shadowed: &[Arc<Registration>], loser: Registration) -> Box<[Arc<Registration>]> {
+    let origin = loser.instance.origin;
+    let mut all: Vec<_> = shadowed.iter().filter(|other| other.instance.origin != origin).cloned().collect();
+    all.push(Arc::new(loser));
+    all.sort_by_key(|registration| registration.instance.origin);
+    all.into()
+}
+
+/// The checks that came with the registration of the instance itself.
+fn own_checks(entry: &InstanceEntry) -> impl Iterator<Item = &CheckEntry> {
+    let origin = entry.instance.origin;
+    entry.checks.iter().filter(move |check| check.check.origin == origin && !check.check.is_maintenance())
+}
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -1,0 +1,112 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Debug, Clone, PartialEq)]
+struct Weighted {
+    key: u32,
+    weight: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Sum {
+    count: usize,
+    weight: u64,
+}
+
+impl Counted for Sum {
+    fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl Measured for Weighted {
+    type Measure = Sum;
+
+    fn measure(&self) -> Sum {
+        Sum { count: 1, weight: self.weight.into() }
+    }
+
+    fn combine(left: Sum, right: Sum) -> Sum {
+        Sum { count: left.count + right.count, weight: left.weight + right.weight }
+    }
+}
+
+/// Few hashes, so that values meet; some of them equal in all bits.
+fn hash(key: u32) -> u32 {
+    Seed(7).hash(&(key % 400)) & 0xffff_0000
+}
+
+#[track_caller]
+fn check(table: &Table<Weighted>, model: &BTreeMap<u32, u32>) {
+    let mut found: Vec<_> = table.iter().map(|value| (value.key, value.weight)).collect();
+    assert!(table.iter().is_sorted_by_key(|value| hash(value.key)), "values lie in hash order");
+    let order: Vec<_> = table.iter().map(|value| value.key).collect();
+    found.sort_unstable();
+    assert_eq!(found, model.iter().map(|(key, weight)| (*key, *weight)).collect::<Vec<_>>());
+    assert_eq!(table.len(), model.len());
+    let sum = Sum { count: model.len(), weight: model.values().map(|weight| u64::from(*weight)).sum() };
+    assert_eq!(table.measure(), sum);
+    for start in [0, 1, model.len() / 2, model.len()] {
+        let mut walked = Vec::new();
+        let _ = table.each_from(start, &mut |value| {
+            walked.push(value.key);
+            Walk::Continue(())
+        });
+        let turned: Vec<_> =
+            order[start.min(order.len())..].iter().chain(&order[..start.min(order.len())]).copied().collect();
+        assert_eq!(walked, turned, "a walk from {start} goes around once");
+    }
+    let mut target = 0;
+    for value in table.iter() {
+        if value.weight > 0 {
+            assert_eq!(table.choose(target, |sum| sum.weight), Some(value));
+            target += u64::from(value.weight);
+            assert_eq!(table.choose(target - 1, |sum| sum.weight), Some(value));
+        }
+    }
+    assert_eq!(table.choose(target, |sum| sum.weight), None);
+}
+
+proptest! {
+    #[test]
+    fn a_table_behaves_as_a_map_and_a_clone_is_left_alone(
+        steps in prop::collection::vec((any::<bool>(), 0u32..600, 0u32..4), 1..800)
+    ) {
+        let (mut table, mut model) = (Table::default(), BTreeMap::new());
+        let mut kept = None;
+        for (at, (put, key, weight)) in steps.iter().enumerate() {
+            if *put {
+                let old = table.set(hash(*key), Weighted { key: *key, weight: *weight }, |value| value.key == *key);
+                prop_assert_eq!(old.map(|value| value.weight), model.insert(*key, *weight));
+            } else {
+                let old = table.remove(hash(*key), |value| value.key == *key);
+                prop_assert_eq!(old.map(|value| value.weight), model.remove(key));
+            }
+            prop_assert_eq!(
+                table.get(hash(*key), |value| value.key == *key).map(|value| value.weight),
+                model.get(key).copied()
+            );
+            if at == steps.len() / 2 {
+                kept = Some((table.clone(), model.clone()));
+            }
+        }
+        check(&table, &model);
+        let (table, model) = kept.unwrap();
+        check(&table, &model);
+    }
+}
+
+#[test]
+fn an_emptied_table_is_small_again() {
+    let mut table = Table::default();
+    for key in 0..10_000 {
+        table.set(Seed(1).hash(&key), Weighted { key, weight: 1 }, |value| value.key == key);
+    }
+    for key in 0..10_000 {
+        table.remove(Seed(1).hash(&key), |value| value.key == key).unwrap();
+    }
+    assert!(matches!(table.root, Child::Empty));
+}
