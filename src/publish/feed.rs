@@ -5,7 +5,13 @@
 //! | submissions waiting | 1,024; a sender waits, at most 5 s |
 //! | check results waiting | one a check: its newest |
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     catalog::{
@@ -18,7 +24,10 @@ use crate::{
 
 /// Where changes are proposed. Clones share one queue.
 #[derive(Clone, Debug)]
-pub struct Feed {}
+pub struct Feed {
+    queue: mpsc::Sender<Submission>,
+    results: Arc<Results>,
+}
 
 /// Proof that a submission is published and durable.
 #[derive(Debug, Clone)]
@@ -63,34 +72,95 @@ pub struct SourceStatus {
 }
 
 impl Feed {
+    /// A feed, and what the publisher takes from it.
+    pub(super) fn new() -> (Feed, Intake) {
+        let (queue, submissions) = mpsc::channel(QUEUE_MAX);
+        let results = Arc::new(Results::default());
+        (Feed { queue, results: Arc::clone(&results) }, Intake { submissions, results })
+    }
+
     /// Applies the changes as one: all or none. Returns when they are published and durable.
     pub async fn submit(&self, changes: Vec<Change>) -> Result<Receipt, SubmitError> {
-        let _ = changes;
-        unimplemented!()
+        self.send(Work::Changes(changes)).await
     }
 
     /// Hands in the newest result of a check. Never waits; an older result of the same check that is still
     /// waiting is replaced. Unknown checks are ignored.
     pub fn report(&self, key: CheckKey, result: CheckResult) {
-        let _ = (key, result);
-        unimplemented!()
+        let mut waiting = self.results.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = waiting.is_empty();
+        waiting.insert(key, result);
+        drop(waiting);
+        if first {
+            // A full queue needs no waking: the publisher takes the results with each batch.
+            let (done, _) = oneshot::channel();
+            let _ = self.queue.try_send(Submission { work: Work::Results, accepted: Instant::now(), done });
+        }
     }
 
     /// Puts new settings into force.
     pub async fn set_settings(&self, settings: Settings) -> Result<Receipt, SubmitError> {
-        let _ = settings;
-        unimplemented!()
+        self.send(Work::Settings(Box::new(settings))).await
     }
 
     /// Puts new static zones into force.
     pub async fn set_zones(&self, zones: Zones) -> Result<Receipt, SubmitError> {
-        let _ = zones;
-        unimplemented!()
+        self.send(Work::Zones(zones)).await
     }
 
     /// Tells how a source is.
     pub async fn set_source(&self, status: SourceStatus) -> Result<Receipt, SubmitError> {
-        let _ = status;
-        unimplemented!()
+        self.send(Work::Source(status)).await
+    }
+
+    async fn send(&self, work: Work) -> Result<Receipt, SubmitError> {
+        let (done, outcome) = oneshot::channel();
+        let submission = Submission { work, accepted: Instant::now(), done };
+        match self.queue.send_timeout(submission, WAIT_MAX).await {
+            Ok(()) => outcome.await.unwrap_or(Err(SubmitError::Closed)),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(SubmitError::Busy),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(SubmitError::Closed),
+        }
     }
 }
+
+/// What waits for the publisher.
+pub(super) struct Intake {
+    pub(super) submissions: mpsc::Receiver<Submission>,
+    results: Arc<Results>,
+}
+
+impl Intake {
+    /// The check results that arrived since the last call, one a check.
+    pub(super) fn take_results(&self) -> HashMap<CheckKey, CheckResult> {
+        std::mem::take(&mut self.results.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One thing to be done, and whom to tell.
+pub(super) struct Submission {
+    pub(super) work: Work,
+    pub(super) accepted: Instant,
+    pub(super) done: oneshot::Sender<Result<Receipt, SubmitError>>,
+}
+
+/// What is to be done.
+pub(super) enum Work {
+    Changes(Vec<Change>),
+    /// Look at the waiting check results.
+    Results,
+    Settings(Box<Settings>),
+    Zones(Zones),
+    Source(SourceStatus),
+}
+
+#[derive(Debug, Default)]
+struct Results {
+    waiting: Mutex<HashMap<CheckKey, CheckResult>>,
+}
+
+/// Most submissions that wait. Source: none, chosen: some milliseconds of the publisher's work.
+const QUEUE_MAX: usize = 1024;
+
+/// Longest wait for a place in the queue. Source: none, chosen: below the time-outs of HTTP clients.
+const WAIT_MAX: Duration = Duration::from_secs(5);

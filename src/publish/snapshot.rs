@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     catalog::state::State,
-    publish::{feed::SourceStatus, settings::Settings},
+    publish::{feed::SourceStatus, names::Names, settings::Settings},
     zones::Zones,
 };
 
@@ -13,6 +13,8 @@ use crate::{
 pub struct Snapshot {
     /// The catalog.
     pub catalog: State,
+    /// What DNS answers about it.
+    pub names: Names,
     /// The settings in force.
     pub settings: Arc<Settings>,
     /// Static zones.

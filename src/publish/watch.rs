@@ -1,6 +1,13 @@
 //! What readers wait for: a level ("index above n" of one key), never an edge.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::{ArcSwap, Cache};
+use dashmap::DashMap;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     catalog::{check::CheckKey, names::ServiceName},
@@ -24,46 +31,109 @@ pub enum WatchKey {
 
 /// The current snapshot, and how to wait for a later one. Shared by all readers.
 #[derive(Debug)]
-pub struct Published {}
+pub struct Published {
+    current: Arc<ArcSwap<Snapshot>>,
+    waiters: DashMap<WatchKey, watch::Sender<()>>,
+    touched_checks: Mutex<HashSet<CheckKey>>,
+    checks_touched: Notify,
+}
 
 impl Published {
+    pub(super) fn new(first: Arc<Snapshot>) -> Published {
+        Published {
+            current: Arc::new(ArcSwap::new(first)),
+            waiters: DashMap::new(),
+            touched_checks: Mutex::default(),
+            checks_touched: Notify::new(),
+        }
+    }
+
     /// The current snapshot. Do not keep it across a wait.
     pub fn load(&self) -> Arc<Snapshot> {
-        unimplemented!()
+        self.current.load_full()
+    }
+
+    /// A reader for a thread that answers: looking at the current snapshot costs one load.
+    pub fn reader(&self) -> Reader {
+        Reader { cache: Cache::new(Arc::clone(&self.current)) }
     }
 
     /// A ticket for the key: register first, then look at the level, then wait.
-    ///
-    /// ```ignore
-    /// let mut ticket = published.register(WatchKey::Nodes);
-    /// while published.load().catalog.nodes_index() <= index {
-    ///     ticket.changed().await; // under a timeout
-    /// }
-    /// ```
-    pub fn register(&self, key: WatchKey) -> Ticket {
-        let _ = key;
-        unimplemented!()
+    pub fn register(self: &Arc<Self>, key: WatchKey) -> Ticket {
+        let receiver = self.waiters.entry(key.clone()).or_insert_with(|| watch::channel(()).0).subscribe();
+        Ticket { published: Arc::clone(self), key, receiver: Some(receiver) }
     }
 
     /// Checks whose definition or existence changed since they were last taken, for the health scheduler;
     /// hints only: look at the level. At most one reader.
     pub fn take_touched_checks(&self) -> Vec<CheckKey> {
-        unimplemented!()
+        self.touched_checks.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
     }
 
-    /// Returns when [`Published::take_touched_checks`] has something.
+    /// Returns when [`Published::take_touched_checks`] may have something.
     pub async fn checks_touched(&self) {
-        unimplemented!()
+        self.checks_touched.notified().await;
+    }
+
+    pub(super) fn swap(&self, next: Arc<Snapshot>) -> Arc<Snapshot> {
+        self.current.swap(next)
+    }
+
+    pub(super) fn touch(&self, key: &WatchKey) {
+        if let Some(waiters) = self.waiters.get(key) {
+            waiters.send_replace(());
+        }
+    }
+
+    /// Whether anybody waits for anything, so that touching is worth it.
+    pub(super) fn has_waiters(&self) -> bool {
+        !self.waiters.is_empty()
+    }
+
+    pub(super) fn touch_checks(&self, keys: impl IntoIterator<Item = CheckKey>) {
+        self.touched_checks.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
+        self.checks_touched.notify_one();
+    }
+}
+
+/// The current snapshot for one thread. Whoever holds one and is idle refreshes it now and then, because it keeps
+/// the snapshot that it saw last.
+pub struct Reader {
+    cache: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+}
+
+impl Reader {
+    /// The current snapshot.
+    pub fn current(&mut self) -> &Arc<Snapshot> {
+        self.cache.load()
     }
 }
 
 /// A reader's place among those who wait for a key; leaves when dropped.
 #[derive(Debug)]
-pub struct Ticket {}
+pub struct Ticket {
+    published: Arc<Published>,
+    key: WatchKey,
+    receiver: Option<watch::Receiver<()>>,
+}
 
 impl Ticket {
     /// Returns when the key was touched since the last call (or since registering).
     pub async fn changed(&mut self) {
-        unimplemented!()
+        let changed = match &mut self.receiver {
+            Some(receiver) => receiver.changed().await.is_ok(),
+            None => false,
+        };
+        // The sender stays in the map while anyone is subscribed, so this is only for the last moments of the server.
+        if !changed {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.receiver = None;
+        self.published.waiters.remove_if(&self.key, |_, waiters| waiters.receiver_count() == 0);
     }
 }
