@@ -90,6 +90,49 @@ impl<V: Measured> Table<V> {
         }
     }
 
+    /// All values of this hash.
+    pub fn all(&self, hash: u32) -> impl Iterator<Item = &V> {
+        let mut child = &self.root;
+        let mut shift = 0;
+        let items: &[Item<V>] = loop {
+            match child {
+                Child::Empty => break &[],
+                Child::Leaf(items) => break items,
+                Child::Inner(inner) => {
+                    child = &inner.children[slot(hash, shift)];
+                    shift += BITS;
+                }
+            }
+        };
+        items.iter().filter(move |item| item.hash == hash).map(|item| &item.value)
+    }
+
+    /// The value at a place in the order of hashes.
+    pub fn nth(&self, at: usize) -> Option<&V>
+    where
+        V::Measure: Counted,
+    {
+        let mut at = at;
+        let mut child = &self.root;
+        loop {
+            match child {
+                Child::Empty => return None,
+                Child::Leaf(items) => return items.get(at).map(|item| &item.value),
+                Child::Inner(inner) => {
+                    let mut found = None;
+                    for (measure, below) in inner.measures.iter().zip(&inner.children) {
+                        if at < measure.count() {
+                            found = Some(below);
+                            break;
+                        }
+                        at -= measure.count();
+                    }
+                    child = found?;
+                }
+            }
+        }
+    }
+
     /// Puts the value in, in place of the one that `is` accepts, which is returned.
     pub fn set(&mut self, hash: u32, value: V, is: impl Fn(&V) -> bool) -> Option<V> {
         let old = set_in(&mut self.root, 0, Item { hash, value }, &is);

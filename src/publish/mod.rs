@@ -1,9 +1,16 @@
 //! The one way by which anything changes: a bounded [`feed`], one [`publisher`] thread that applies what
 //! arrived, rebuilds what changed and swaps the [`snapshot`], and a [`journal`] that makes it last.
 
+pub mod eligible;
 pub mod feed;
+pub mod label;
 pub mod names;
+pub mod nodes;
 pub mod publisher;
+pub mod reverse;
+pub mod selection;
+pub mod service;
 pub mod settings;
 pub mod snapshot;
+pub mod view;
 pub mod watch;

@@ -1,24 +1,374 @@
 //! What DNS answers about the catalog, by name.
+//!
+//! Names under the domain are parsed, not stored: labels give one key. A service is found by up to three keys
+//! (`label`), a node by one. Everything follows the catalog change by change, in O(what changed).
+
+use std::sync::Arc;
 
 use crate::{
-    catalog::{apply::Effects, state::State},
-    publish::settings::Settings,
+    catalog::{
+        apply::{Effects, Presence, TouchedInstance, TouchedNode},
+        names::ServiceName,
+        node::Node,
+        service::IpNetwork,
+        state::State,
+        table::{Seed, Table},
+    },
+    publish::{
+        label::{Key, service_keys},
+        nodes::Nodes,
+        reverse::Reverse,
+        service::{Context, ServiceAnswers},
+        settings::Settings,
+        view::{GroupChange, GroupKind},
+    },
 };
 
 /// The names of the catalog.
 #[derive(Debug, Clone, Default)]
-pub struct Names {}
+pub struct Names {
+    seed: Option<Seed>,
+    services: Table<Arc<NameEntry>>,
+    /// Services that hold no key, because others that differ in letter case only come first.
+    hidden: Table<Arc<ServiceAnswers>>,
+    /// Nodes by name.
+    pub nodes: Nodes,
+    /// Names by address.
+    pub reverse: Reverse,
+    /// How many services have a tag or a named port, by name.
+    words: Table<Arc<Word>>,
+    /// Client networks of our own node, and how many instances have an address there.
+    networks: Arc<Vec<(IpNetwork, u32)>>,
+}
+
+/// What a name of services leads to.
+#[derive(Debug, Clone, Copy)]
+pub enum FoundService<'a> {
+    /// The service of that name.
+    Service(&'a ServiceAnswers),
+    /// No service, but services below that name.
+    Below,
+    /// No such name.
+    Nothing,
+}
+
+#[derive(Debug, Clone)]
+struct NameEntry {
+    key: Key,
+    /// Who wants the name; the first has it.
+    claims: Vec<Claim>,
+    /// How many names lie below it.
+    below: u32,
+    answers: Option<ServiceAnswers>,
+}
+
+/// The order is that in which claims win.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    rank: Rank,
+    service: ServiceName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It is the name, or the hashed form, which nobody else has.
+    Own,
+    /// It is what DNS makes of the name.
+    Plain,
+    /// It is the name with `-` for `_`.
+    Dashed,
+}
+
+#[derive(Debug)]
+struct Word {
+    kind: GroupKind,
+    key: Key,
+    services: u32,
+}
 
 impl Names {
     /// Builds all names from nothing.
     pub fn build(catalog: &State, settings: &Settings) -> Names {
-        let _ = (catalog, settings);
-        Names {}
+        let mut names = Names { seed: Some(catalog.seed()), ..Names::default() };
+        let mut effects = Effects::default();
+        effects.nodes.extend(catalog.nodes().map(|entry| TouchedNode { before: None, after: Arc::clone(entry) }));
+        names.follow(&effects, settings);
+        for entry in catalog.services().flat_map(|service| service.instances()) {
+            let Some(node) = catalog.node(&entry.instance.node) else { continue };
+            let presence =
+                Presence { entry: Arc::clone(entry), node: Arc::clone(&node.node), node_status: node.status() };
+            names.follow_instance(&TouchedInstance { before: None, after: Some(presence) }, settings);
+        }
+        names
     }
 
     /// Follows a change; says whether an answer may have changed.
-    pub fn follow(&mut self, effects: &Effects, catalog: &State, settings: &Settings) -> bool {
-        let _ = (effects, catalog, settings);
-        true
+    pub fn follow(&mut self, effects: &Effects, settings: &Settings) -> bool {
+        let seed = self.seed();
+        for touched in &effects.nodes {
+            let before = touched.before.as_ref().map(|entry| &*entry.node);
+            self.nodes.change(seed, before, &touched.after.node, settings.default_rule.ttl_secs);
+            self.reverse.change_node(seed, before, &touched.after.node);
+        }
+        for touched in &effects.instances {
+            self.follow_instance(touched, settings);
+        }
+        !effects.nodes.is_empty() || !effects.instances.is_empty()
     }
+
+    /// The service whose name has these labels.
+    pub fn service(&self, labels: &[u8]) -> FoundService<'_> {
+        match self.entry(labels) {
+            Some(NameEntry { answers: Some(answers), .. }) => FoundService::Service(answers),
+            Some(_) => FoundService::Below,
+            None => FoundService::Nothing,
+        }
+    }
+
+    /// Whether there is any service.
+    pub fn has_services(&self) -> bool {
+        !self.services.is_empty()
+    }
+
+    /// Whether any service has this tag or named port.
+    pub fn has_word(&self, kind: GroupKind, labels: &[u8]) -> bool {
+        self.words.get(word_hash(self.seed(), kind, labels), |word| word.is(kind, labels)).is_some()
+    }
+
+    /// Whether any service has a named port.
+    pub fn has_ports(&self) -> bool {
+        self.words.iter().any(|word| word.kind == GroupKind::Port)
+    }
+
+    /// The client network of ours in which the address lies; the smallest if several.
+    pub fn client_network(&self, address: std::net::IpAddr) -> Option<IpNetwork> {
+        self.networks.iter().map(|(network, _)| *network).find(|network| network.contains(address))
+    }
+
+    /// The seed of all hashes.
+    pub fn seed(&self) -> Seed {
+        self.seed.unwrap_or(Seed(0))
+    }
+
+    /// The labels under which a service is found: its plain form if it has it, else the hashed one.
+    pub fn labels_of(&self, service: &ServiceName) -> Option<Key> {
+        let keys = service_keys(service);
+        [keys.plain, keys.hashed].into_iter().flatten().find(
+            |key| matches!(self.service(key.as_wire()), FoundService::Service(answers) if answers.name == *service),
+        )
+    }
+
+    fn follow_instance(&mut self, touched: &TouchedInstance, settings: &Settings) {
+        let service = |presence: &Option<Presence>| presence.as_ref().map(|p| p.entry.instance.service.clone());
+        let (before, after) = (service(&touched.before), service(&touched.after));
+        if before == after {
+            if let Some(service) = after {
+                self.change_service(&service, touched.before.as_ref(), touched.after.as_ref(), settings);
+            }
+        } else {
+            if let Some(service) = before {
+                self.change_service(&service, touched.before.as_ref(), None, settings);
+            }
+            if let Some(service) = after {
+                self.change_service(&service, None, touched.after.as_ref(), settings);
+            }
+        }
+        self.reverse.change_instance(self.seed(), &settings.node, touched);
+        self.change_networks(touched, settings);
+    }
+
+    fn change_service(
+        &mut self,
+        service: &ServiceName,
+        before: Option<&Presence>,
+        after: Option<&Presence>,
+        settings: &Settings,
+    ) {
+        let claims = claims(service);
+        if before.is_none() && !self.is_claimed(&claims[0].0, service) {
+            self.claim(&claims);
+        }
+        let mut answers = self
+            .answers(service, &claims)
+            .unwrap_or_else(|| ServiceAnswers::new(service.clone(), settings.rule(service.as_str())));
+        let nodes = &self.nodes;
+        let seed = self.seed();
+        let target = |node: &Node| nodes.target(seed, node);
+        let context = Context { seed, own_node: &settings.node, target: &target };
+        let changes = answers.change(context, before, after);
+        for change in changes {
+            self.count_word(&change);
+        }
+        if answers.registered == 0 {
+            self.unclaim(service, &claims);
+        } else {
+            self.put_answers(&claims, answers);
+        }
+    }
+
+    fn is_claimed(&self, key: &Key, service: &ServiceName) -> bool {
+        self.entry(key.as_wire()).is_some_and(|entry| entry.claims.iter().any(|claim| claim.service == *service))
+    }
+
+    /// What is answered about a service, wherever it is kept.
+    fn answers(&self, service: &ServiceName, claims: &[(Key, Claim)]) -> Option<ServiceAnswers> {
+        let held = claims.iter().filter_map(|(key, _)| self.entry(key.as_wire())?.answers.as_ref());
+        let mut held = held.filter(|answers| answers.name == *service);
+        let hidden = || self.hidden.get(self.seed().hash(service), |answers| answers.name == *service);
+        held.next().or_else(|| hidden().map(|answers| &**answers)).cloned()
+    }
+
+    /// Puts answers in at all keys that their service holds; if it holds none, they are kept hidden.
+    fn put_answers(&mut self, claims: &[(Key, Claim)], answers: ServiceAnswers) {
+        let mut held = false;
+        for (key, claim) in claims {
+            let Some(entry) = self.entry(key.as_wire()).filter(|entry| entry.claims.first() == Some(claim)) else {
+                continue;
+            };
+            held = true;
+            let entry = NameEntry {
+                key: entry.key.clone(),
+                claims: entry.claims.clone(),
+                below: entry.below,
+                answers: Some(answers.clone()),
+            };
+            self.put(entry);
+        }
+        let hash = self.seed().hash(&answers.name);
+        let name = answers.name.clone();
+        if held {
+            self.hidden.remove(hash, |old| old.name == name);
+        } else {
+            self.hidden.set(hash, Arc::new(answers), |old| old.name == name);
+        }
+    }
+
+    fn claim(&mut self, claims: &[(Key, Claim)]) {
+        for (key, claim) in claims {
+            let mut entry = self.entry_or_new(key);
+            let existed = !entry.claims.is_empty();
+            let loser = entry.answers.take_if(|_| entry.claims.first().is_some_and(|first| claim < first));
+            let at = entry.claims.partition_point(|other| other < claim);
+            entry.claims.insert(at, claim.clone());
+            self.put(entry);
+            if !existed {
+                self.count_below(key, true);
+            }
+            if let Some(loser) = loser {
+                self.put_answers(&self::claims(&loser.name.clone()), loser);
+            }
+        }
+    }
+
+    fn unclaim(&mut self, service: &ServiceName, claims: &[(Key, Claim)]) {
+        for (key, claim) in claims {
+            let mut entry = self.entry_or_new(key);
+            entry.claims.retain(|other| other != claim);
+            entry.answers.take_if(|answers| answers.name == *service);
+            let next = entry.claims.first().map(|claim| claim.service.clone());
+            let exists = !entry.claims.is_empty();
+            self.put(entry);
+            if !exists {
+                self.count_below(key, false);
+            }
+            if let Some(next) = next {
+                let claims = self::claims(&next);
+                if let Some(answers) = self.answers(&next, &claims) {
+                    self.put_answers(&claims, answers);
+                }
+            }
+        }
+        self.hidden.remove(self.seed().hash(service), |old| old.name == *service);
+    }
+
+    /// Keeps the count of names below each ancestor of a name.
+    fn count_below(&mut self, key: &Key, exists: bool) {
+        let ancestors: Vec<Key> = key.ancestors().map(Key::from_wire).collect();
+        for ancestor in ancestors {
+            let mut entry = self.entry_or_new(&ancestor);
+            entry.below = if exists { entry.below + 1 } else { entry.below - 1 };
+            self.put(entry);
+        }
+    }
+
+    fn entry(&self, labels: &[u8]) -> Option<&NameEntry> {
+        let found = self.services.get(self.seed().hash(labels), |entry| entry.key.as_wire() == labels);
+        found.map(|entry| &**entry)
+    }
+
+    fn entry_or_new(&self, key: &Key) -> NameEntry {
+        let new = || NameEntry { key: key.clone(), claims: Vec::new(), below: 0, answers: None };
+        self.entry(key.as_wire()).cloned().unwrap_or_else(new)
+    }
+
+    fn put(&mut self, entry: NameEntry) {
+        let key = entry.key.clone();
+        let hash = self.seed().hash(key.as_wire());
+        if entry.claims.is_empty() && entry.below == 0 {
+            self.services.remove(hash, |old| old.key == key);
+        } else {
+            self.services.set(hash, Arc::new(entry), |old| old.key == key);
+        }
+    }
+
+    fn count_word(&mut self, change: &GroupChange) {
+        let (kind, labels) = (change.name.kind, change.name.key.as_wire());
+        let hash = word_hash(self.seed(), kind, labels);
+        let is = |word: &Arc<Word>| word.is(kind, labels);
+        let services = self.words.get(hash, is).map_or(0, |word| word.services);
+        if change.exists {
+            let word = Word { kind, key: change.name.key.clone(), services: services + 1 };
+            self.words.set(hash, Arc::new(word), is);
+        } else if services > 1 {
+            let word = Word { kind, key: change.name.key.clone(), services: services - 1 };
+            self.words.set(hash, Arc::new(word), is);
+        } else {
+            self.words.remove(hash, is);
+        }
+    }
+
+    fn change_networks(&mut self, touched: &TouchedInstance, settings: &Settings) {
+        let ours = |presence: &Option<Presence>| {
+            let instance = presence.as_ref().map(|presence| Arc::clone(&presence.entry.instance));
+            instance.filter(|instance| instance.node == settings.node && !instance.network_addresses.is_empty())
+        };
+        let (before, after) = (ours(&touched.before), ours(&touched.after));
+        if before.is_none() && after.is_none() {
+            return;
+        }
+        let mut networks = Vec::clone(&self.networks);
+        for address in after.iter().flat_map(|instance| instance.network_addresses.iter()) {
+            match networks.iter_mut().find(|(network, _)| *network == address.network) {
+                Some((_, count)) => *count += 1,
+                None => networks.push((address.network, 1)),
+            }
+        }
+        for address in before.iter().flat_map(|instance| instance.network_addresses.iter()) {
+            if let Some((_, count)) = networks.iter_mut().find(|(network, _)| *network == address.network) {
+                *count -= 1;
+            }
+        }
+        networks.retain(|(_, count)| *count > 0);
+        networks.sort_by_key(|(network, _)| (std::cmp::Reverse(network.prefix_length()), *network));
+        self.networks = Arc::new(networks);
+    }
+}
+
+impl Word {
+    fn is(&self, kind: GroupKind, labels: &[u8]) -> bool {
+        self.kind == kind && self.key.as_wire() == labels
+    }
+}
+
+/// The keys that a service wants, and how much.
+fn claims(service: &ServiceName) -> Vec<(Key, Claim)> {
+    let keys = service_keys(service);
+    let plain = if keys.hashed.is_some() { Rank::Plain } else { Rank::Own };
+    let wanted = [(keys.hashed, Rank::Own), (keys.plain, plain), (keys.dashed, Rank::Dashed)];
+    let claim = |rank| Claim { rank, service: service.clone() };
+    wanted.into_iter().filter_map(|(key, rank)| Some((key?, claim(rank)))).collect()
+}
+
+fn word_hash(seed: Seed, kind: GroupKind, labels: &[u8]) -> u32 {
+    seed.hash(&(kind, labels))
 }

@@ -201,7 +201,7 @@ impl Writer {
             return;
         }
         batch.changed = true;
-        batch.zone_changed |= self.next.names.follow(effects, &self.next.catalog, &self.next.settings);
+        batch.zone_changed |= self.next.names.follow(effects, &self.next.settings);
         for touched in &effects.instances {
             let presences = touched.before.iter().chain(&touched.after);
             batch.touched.services.extend(presences.map(|presence| presence.entry.instance.service.clone()));

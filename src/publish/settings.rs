@@ -52,6 +52,32 @@ pub struct Settings {
     pub udp_payload_max: Vec<(IpNetwork, u16)>,
 }
 
+impl Settings {
+    /// What holds for a service: each field from the most exact pattern that sets it.
+    pub fn rule(&self, service: &str) -> DefaultRule {
+        let name = service.to_ascii_lowercase();
+        let mut rules: Vec<&ServiceRule> = self.services.iter().filter(|rule| rule.matches(&name)).collect();
+        // An exact name first, then the longest prefix.
+        rules.sort_by_key(|rule| (rule.pattern.ends_with('*'), std::cmp::Reverse(rule.pattern.len())));
+        let default = &self.default_rule;
+        DefaultRule {
+            ttl_secs: rules.iter().find_map(|rule| rule.ttl_secs).unwrap_or(default.ttl_secs),
+            max_answers: rules.iter().find_map(|rule| rule.max_answers).unwrap_or(default.max_answers),
+            none_eligible: rules.iter().find_map(|rule| rule.none_eligible).unwrap_or(default.none_eligible),
+            only_passing: rules.iter().find_map(|rule| rule.only_passing).unwrap_or(default.only_passing),
+        }
+    }
+}
+
+impl ServiceRule {
+    fn matches(&self, name: &str) -> bool {
+        match self.pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == &*self.pattern,
+        }
+    }
+}
+
 /// What holds for services of one name or pattern; none means the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceRule {

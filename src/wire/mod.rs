@@ -7,4 +7,7 @@
 //!
 //! **Source:** RFC 1035, RFC 3597, RFC 6891, RFC 8914.
 
+pub mod code;
 pub mod name;
+pub mod query;
+pub mod writer;

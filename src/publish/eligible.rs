@@ -1,0 +1,155 @@
+//! Who is answered, with which addresses, for how long. All policy about that is here.
+
+use std::net::IpAddr;
+
+use crate::{
+    catalog::{
+        apply::Presence,
+        check::CheckStatus,
+        names::ServiceName,
+        node::{Address, Node},
+        service::{Instance, IpNetwork, NetworkAddress},
+    },
+    publish::{selection::answerable, settings::DefaultRule},
+};
+
+/// Addresses that may be answered, and what an SRV record would point at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach<'a> {
+    /// The IPv4 address.
+    pub v4: Option<[u8; 4]>,
+    /// The IPv6 address.
+    pub v6: Option<[u8; 16]>,
+    /// Where an SRV record points.
+    pub via: Via<'a>,
+}
+
+/// What an SRV record points at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via<'a> {
+    /// The IPv4 address of [`Reach`].
+    V4,
+    /// The IPv6 address of [`Reach`].
+    V6,
+    /// The node.
+    Node,
+    /// A host name.
+    Host(&'a str),
+    /// Nothing that may be answered.
+    Nothing,
+}
+
+/// The status that counts: the worst of the instance's and its node's checks.
+pub fn status(presence: &Presence) -> CheckStatus {
+    presence.entry.status().max(presence.node_status)
+}
+
+/// Whether an instance may be answered now.
+pub fn is_eligible(presence: &Presence, rule: &DefaultRule) -> bool {
+    match status(presence) {
+        CheckStatus::Passing => true,
+        CheckStatus::Warning => !rule.only_passing,
+        CheckStatus::Critical => false,
+    }
+}
+
+/// The weight that counts at this status.
+pub fn weight(instance: &Instance, status: CheckStatus) -> u16 {
+    match status {
+        CheckStatus::Warning => instance.weights.warning,
+        CheckStatus::Passing | CheckStatus::Critical => instance.weights.passing,
+    }
+}
+
+/// TTL in seconds of an instance's records: its meta `dns-ttl`, else its service's.
+pub fn ttl(instance: &Instance, rule: &DefaultRule) -> u32 {
+    let own = instance.meta.get("dns-ttl").and_then(|text| text.parse().ok());
+    own.filter(|ttl| *ttl <= TTL_MAX_SECS).unwrap_or(rule.ttl_secs)
+}
+
+/// An instance's priority: its meta `dns-priority`, else 1. Lower is better.
+pub fn priority(instance: &Instance) -> u16 {
+    instance.meta.get("dns-priority").and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+/// The ALPN list of an instance that asks for HTTPS records.
+pub fn https(instance: &Instance) -> Option<&str> {
+    instance.meta.get("dns-https").map(|list| &**list)
+}
+
+/// How an instance is reached by clients outside of its client networks.
+pub fn reach<'a>(instance: &'a Instance, node: &'a Node) -> Reach<'a> {
+    let tagged = |role| instance.tagged_address(role).map(|tagged| &tagged.address);
+    let address = own_address(instance);
+    let own = if address.is_none() && tagged("lan_ipv4").is_none() && tagged("lan_ipv6").is_none() {
+        return node_reach(node);
+    } else {
+        address
+    };
+    let v4 = v4(tagged("lan_ipv4")).or(v4(own));
+    let v6 = v6(tagged("lan_ipv6")).or(v6(own));
+    let via = match own {
+        Some(Address::Host(host)) => Via::Host(host),
+        Some(Address::Ip(IpAddr::V4(_))) if v4.is_some() => Via::V4,
+        Some(Address::Ip(IpAddr::V6(_))) if v6.is_some() => Via::V6,
+        None if v4.is_some() => Via::V4,
+        None if v6.is_some() => Via::V6,
+        _ => Via::Nothing,
+    };
+    Reach { v4, v6, via }
+}
+
+/// How a node is reached.
+pub fn node_reach(node: &Node) -> Reach<'_> {
+    let v4 = v4(node.tagged_addresses.get("lan_ipv4")).or(v4(Some(&node.address)));
+    let v6 = v6(node.tagged_addresses.get("lan_ipv6")).or(v6(Some(&node.address)));
+    let via = match &node.address {
+        Address::Host(host) => Via::Host(host),
+        Address::Ip(_) if v4.is_some() || v6.is_some() => Via::Node,
+        Address::Ip(_) => Via::Nothing,
+    };
+    Reach { v4, v6, via }
+}
+
+/// How an instance is reached by clients in one of its client networks.
+pub fn network_reach(address: &NetworkAddress) -> Reach<'static> {
+    let address = Address::Ip(address.address);
+    let (v4, v6) = (v4(Some(&address)), v6(Some(&address)));
+    let via = match (v4, v6) {
+        (Some(_), _) => Via::V4,
+        (_, Some(_)) => Via::V6,
+        _ => Via::Nothing,
+    };
+    Reach { v4, v6, via }
+}
+
+/// The instance's address in a client network.
+pub fn network_address(instance: &Instance, network: IpNetwork) -> Option<&NetworkAddress> {
+    instance.network_addresses.iter().find(|address| address.network == network)
+}
+
+/// The instance's own address; a host name equal to the service's own means none.
+fn own_address(instance: &Instance) -> Option<&Address> {
+    instance.address.as_ref().filter(|address| !names_itself(address, &instance.service))
+}
+
+fn names_itself(address: &Address, service: &ServiceName) -> bool {
+    matches!(address, Address::Host(host) if host.eq_ignore_ascii_case(service.as_str()))
+}
+
+fn v4(address: Option<&Address>) -> Option<[u8; 4]> {
+    match answerable(address?.ip()?)? {
+        IpAddr::V4(v4) => Some(v4.octets()),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn v6(address: Option<&Address>) -> Option<[u8; 16]> {
+    match answerable(address?.ip()?)? {
+        IpAddr::V6(v6) => Some(v6.octets()),
+        IpAddr::V4(_) => None,
+    }
+}
+
+/// Longest TTL that meta may ask for. Source: one day, DNS.md.
+const TTL_MAX_SECS: u32 = 86_400;

@@ -1,0 +1,205 @@
+//! What DNS makes of the catalog's identifiers.
+//!
+//! | identifier | labels |
+//! |---|---|
+//! | service name | dots separate, at most 4 labels |
+//! | node name, tag | dots separate |
+//! | service ID, port name | one label |
+//!
+//! Letters become lower case, which is no change. `a-z 0-9 - _` stay, every other byte becomes `-`. A label that this
+//! changes, or that is longer than 63 bytes, is cut to 54 and gets `-` and 8 hex digits of a fixed hash of the
+//! original, so that no two meet and names never depend on the order of registration. A service name that changes
+//! has its plain form too where no other name wants it; tags, ports and node names have the plain form alone where
+//! it fits.
+//!
+//! **Limits:** 100 bytes for a name's labels together, so that every name made of them fits into 255.
+
+use std::fmt;
+
+use crate::{
+    catalog::names::ServiceName,
+    wire::name::{LABEL_MAX_BYTES, Name},
+};
+
+/// Labels in lower case, in wire form without the root label; what the answering path looks names up by.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(KeyBytes);
+
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum KeyBytes {
+    Short { length: u8, bytes: [u8; SHORT_MAX] },
+    Long(Box<[u8]>),
+}
+
+impl Key {
+    /// A key of these labels in wire form.
+    pub fn from_wire(wire: &[u8]) -> Key {
+        if wire.len() > SHORT_MAX {
+            return Key(KeyBytes::Long(wire.into()));
+        }
+        let mut bytes = [0; SHORT_MAX];
+        bytes[..wire.len()].copy_from_slice(wire);
+        Key(KeyBytes::Short { length: wire.len() as u8, bytes })
+    }
+
+    fn from_labels(labels: &[Vec<u8>]) -> Key {
+        let mut wire = Vec::with_capacity(SHORT_MAX);
+        for label in labels {
+            wire.push(label.len() as u8);
+            wire.extend_from_slice(label);
+        }
+        Key::from_wire(&wire)
+    }
+
+    /// The labels in wire form.
+    #[inline]
+    pub fn as_wire(&self) -> &[u8] {
+        match &self.0 {
+            KeyBytes::Short { length, bytes } => &bytes[..usize::from(*length)],
+            KeyBytes::Long(bytes) => bytes,
+        }
+    }
+
+    /// The keys that are left when labels are taken away from the left: what lies between this name and its domain.
+    pub fn ancestors(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.as_wire();
+        std::iter::from_fn(move || {
+            rest = &rest[1 + usize::from(*rest.first()?)..];
+            (!rest.is_empty()).then_some(rest)
+        })
+    }
+}
+
+/// Presentation format, without a dot at the end.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Name::from_wire(&[self.as_wire(), &[0]].concat()).map_err(|_| fmt::Error)?;
+        f.write_str(name.to_string().trim_end_matches('.'))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+/// The keys under which a service may be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceKeys {
+    /// The name itself, if DNS can carry it unchanged; else its plain form, which an unchanged name takes from it.
+    pub plain: Option<Key>,
+    /// The form that only this name has; only where the name was changed.
+    pub hashed: Option<Key>,
+    /// The form with `-` for `_`, which any other name takes from it.
+    pub dashed: Option<Key>,
+}
+
+/// The keys of a service name.
+pub fn service_keys(name: &ServiceName) -> ServiceKeys {
+    let mut parts: Vec<Vec<u8>> = name.as_str().split('.').map(clean).collect();
+    if parts.len() > SERVICE_LABELS_MAX {
+        let rest = parts.split_off(SERVICE_LABELS_MAX - 1).join(&b'-');
+        parts.push(rest);
+    }
+    let fits = fits(&parts);
+    let changed = !fits || spelled(&parts) != name.as_str().to_ascii_lowercase().as_bytes();
+    let hashed = changed.then(|| {
+        let mut parts = if fits { parts.clone() } else { vec![parts.concat()] };
+        parts[0] = hashed_label(&parts[0], name.as_str());
+        Key::from_labels(&parts)
+    });
+    let dashes: Vec<Vec<u8>> =
+        parts.iter().map(|part| part.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect()).collect();
+    ServiceKeys {
+        dashed: (fits && dashes != parts).then(|| Key::from_labels(&dashes)),
+        plain: fits.then(|| Key::from_labels(&parts)),
+        hashed,
+    }
+}
+
+/// The one label of a service ID.
+pub fn id_key(id: &str) -> Key {
+    let label = clean(id);
+    let label: Vec<u8> = label.iter().map(|byte| if *byte == b'.' { b'-' } else { *byte }).collect();
+    let changed = label.len() > LABEL_MAX_BYTES || label != id.to_ascii_lowercase().as_bytes();
+    Key::from_labels(&[if changed { hashed_label(&label, id) } else { label }])
+}
+
+/// The one label of a port's name.
+pub fn port_key(port: &str) -> Key {
+    let label = clean(port);
+    Key::from_labels(&[if label.len() > LABEL_MAX_BYTES { hashed_label(&label, port) } else { label }])
+}
+
+/// The labels of a tag or of a node's name.
+pub fn dotted_key(text: &str) -> Key {
+    let parts: Vec<Vec<u8>> = text.split('.').map(clean).collect();
+    if fits(&parts) {
+        return Key::from_labels(&parts);
+    }
+    Key::from_labels(&[hashed_label(&parts.join(&b'-'), text)])
+}
+
+/// What an operator is told when DNS cannot carry a name as it is spelled.
+pub fn warning(service: &ServiceName, id: &str) -> Option<String> {
+    let keys = service_keys(service);
+    let mut lines = Vec::new();
+    if let Some(hashed) = &keys.hashed {
+        let plain = keys.plain.as_ref().map(|plain| format!(", and as {plain} while no other service wants it"));
+        lines.push(format!("service name {service:?} is answered as {hashed}{}", plain.unwrap_or_default()));
+    }
+    let key = id_key(id);
+    if key.as_wire()[1..] != *id.to_ascii_lowercase().as_bytes() {
+        lines.push(format!("service ID {id:?} is answered as {key}"));
+    }
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// One label's text with what DNS names can carry; never empty.
+fn clean(text: &str) -> Vec<u8> {
+    if text.is_empty() {
+        return b"-".to_vec();
+    }
+    let byte = |byte: u8| match byte.to_ascii_lowercase() {
+        kept @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => kept,
+        _ => b'-',
+    };
+    text.bytes().map(byte).collect()
+}
+
+fn spelled(parts: &[Vec<u8>]) -> Vec<u8> {
+    parts.join(&b'.')
+}
+
+fn fits(parts: &[Vec<u8>]) -> bool {
+    let total: usize = parts.iter().map(|part| 1 + part.len()).sum();
+    total <= KEY_MAX_BYTES && parts.iter().all(|part| part.len() <= LABEL_MAX_BYTES)
+}
+
+fn hashed_label(label: &[u8], original: &str) -> Vec<u8> {
+    let mut out = label[..label.len().min(HASHED_PREFIX_BYTES)].to_vec();
+    out.extend_from_slice(format!("-{:08x}", fnv1a(original.as_bytes())).as_bytes());
+    out
+}
+
+/// FNV-1a, 32 bit. Fixed for ever: names that people wrote down depend on it.
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Bytes of a label that stay before the hash: with it, 63. Source: RFC 1035 section 2.3.4.
+const HASHED_PREFIX_BYTES: usize = LABEL_MAX_BYTES - 9;
+
+/// Most labels of a service name, so that reading a name costs at most as many look-ups.
+pub const SERVICE_LABELS_MAX: usize = 4;
+
+/// Most bytes of one name's labels. Source: none, chosen: with a datacenter and a domain it stays below 255.
+const KEY_MAX_BYTES: usize = 100;
+
+/// Longest key that needs no allocation.
+const SHORT_MAX: usize = 30;
+
+#[cfg(test)]
+#[path = "label_tests.rs"]
+mod tests;

@@ -1,0 +1,47 @@
+use super::*;
+
+#[track_caller]
+fn check(name: &str, plain: &str, hashed: &str, dashed: &str) {
+    let keys = service_keys(&ServiceName::new(name).unwrap());
+    let text = |key: Option<Key>| key.map_or(String::new(), |key| key.to_string());
+    assert_eq!((&*text(keys.plain), &*text(keys.hashed), &*text(keys.dashed)), (plain, hashed, dashed));
+}
+
+#[test]
+fn a_name_that_dns_can_carry_is_only_lower_cased() {
+    check("web", "web", "", "");
+    check("Web.Shop", "web.shop", "", "");
+}
+
+#[test]
+fn underscores_stay_and_may_be_asked_as_dashes() {
+    check("my_web", "my_web", "", "my-web");
+}
+
+#[test]
+fn other_bytes_become_dashes_and_the_name_gets_a_form_of_its_own() {
+    check("web@1", "web-1", "web-1-cd8d0a3e", "");
+    check("a..b", "a.-.b", "a-9b4e6ad3.-.b", "");
+}
+
+#[test]
+fn more_than_four_labels_are_joined() {
+    let keys = service_keys(&ServiceName::new("a.b.c.d.e").unwrap());
+    assert_eq!(keys.plain.unwrap().to_string(), "a.b.c.d-e");
+    assert!(keys.hashed.is_some());
+}
+
+#[test]
+fn a_long_id_is_cut_and_stays_apart_from_others() {
+    let (one, two) = (id_key(&format!("{}1", "a".repeat(70))), id_key(&format!("{}2", "a".repeat(70))));
+    assert_eq!(one.as_wire().len(), 64);
+    assert_ne!(one, two);
+    assert_eq!(id_key("Web-1"), id_key("web-1"));
+    assert_ne!(id_key("web.1"), id_key("web-1"));
+}
+
+#[test]
+fn ancestors_are_what_lies_between_a_name_and_its_domain() {
+    let key = dotted_key("a.b.c");
+    assert_eq!(key.ancestors().collect::<Vec<_>>(), [&b"\x01b\x01c"[..], b"\x01c"]);
+}

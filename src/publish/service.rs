@@ -1,0 +1,245 @@
+//! All that DNS answers about one service, kept true change by change.
+
+use std::sync::Arc;
+
+use crate::{
+    catalog::{
+        apply::Presence,
+        names::{NodeName, ServiceName},
+        node::Node,
+        service::{Instance, IpNetwork},
+        table::{Seed, Table},
+    },
+    publish::{
+        eligible::{self, Reach, Via},
+        label::{dotted_key, id_key, port_key},
+        selection::{Entry, Member, NodeTarget, Target},
+        settings::{DefaultRule, NoneEligible},
+        view::{Brought, GroupChange, View},
+    },
+    wire::name::Name,
+};
+
+/// What DNS answers about one service.
+#[derive(Debug, Clone)]
+pub struct ServiceAnswers {
+    /// Its name.
+    pub name: ServiceName,
+    /// What holds for it.
+    pub rule: DefaultRule,
+    /// How many instances are registered.
+    pub registered: u32,
+    /// Registered instances, by the hash of the label of their ID.
+    ids: Table<Arc<Instance>>,
+    /// What ordinary clients see.
+    ordinary: Views,
+    /// What clients in one of our client networks see; seldom any.
+    networks: Option<Arc<Vec<NetworkViews>>>,
+}
+
+/// What one kind of client sees.
+#[derive(Debug, Clone, Default)]
+pub struct Views {
+    /// The eligible members.
+    pub eligible: View,
+    /// Those that are answered where nobody is eligible, if that is wanted.
+    pub everyone: Option<Arc<View>>,
+}
+
+#[derive(Debug, Clone)]
+struct NetworkViews {
+    network: IpNetwork,
+    /// How many instances have an address in it.
+    members: u32,
+    views: Views,
+}
+
+/// What answers are built with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The seed of all hashes.
+    pub seed: Seed,
+    /// Our own node, whose client networks are ours.
+    pub own_node: &'a NodeName,
+    /// A node as a target.
+    pub target: &'a dyn Fn(&Node) -> Arc<NodeTarget>,
+}
+
+impl ServiceAnswers {
+    /// A service without instances.
+    pub fn new(name: ServiceName, rule: DefaultRule) -> ServiceAnswers {
+        let everyone = (rule.none_eligible == NoneEligible::All).then(Arc::default);
+        ServiceAnswers {
+            name,
+            rule,
+            registered: 0,
+            ids: Table::default(),
+            ordinary: Views { eligible: View::default(), everyone },
+            networks: None,
+        }
+    }
+
+    /// What a client sees whose address lies in this client network.
+    pub fn views(&self, network: Option<IpNetwork>) -> &Views {
+        let networks = self.networks.iter().flat_map(|networks| networks.iter());
+        let found = network.and_then(|network| networks.into_iter().find(|views| views.network == network));
+        found.map_or(&self.ordinary, |views| &views.views)
+    }
+
+    /// Registered instances whose ID has this label (in wire form), one a node.
+    pub fn by_id<'a>(&'a self, seed: Seed, label: &'a [u8]) -> impl Iterator<Item = &'a Arc<Instance>> {
+        self.ids.all(seed.hash(label)).filter(move |instance| id_key(instance.id.as_str()).as_wire() == label)
+    }
+
+    /// Follows one instance. Returns which groups came into being or ceased to be.
+    pub fn change(
+        &mut self,
+        context: Context<'_>,
+        before: Option<&Presence>,
+        after: Option<&Presence>,
+    ) -> Vec<GroupChange> {
+        self.change_networks(context, before, after);
+        let brought =
+            |who| [before, after].map(|presence| presence.map(|presence| self.brought(context, presence, None, who)));
+        let [was, is] = brought(Who::Eligible);
+        let everyone = self.ordinary.everyone.is_some().then(|| brought(Who::Everyone));
+        let changes = self.ordinary.eligible.change(context.seed, was.as_ref(), is.as_ref());
+        if let (Some([was, is]), Some(view)) = (everyone, &mut self.ordinary.everyone) {
+            Arc::make_mut(view).change(context.seed, was.as_ref(), is.as_ref());
+        }
+        self.registered = self.registered + u32::from(after.is_some()) - u32::from(before.is_some());
+        self.change_ids(context.seed, before, after);
+        changes
+    }
+
+    fn change_ids(&mut self, seed: Seed, before: Option<&Presence>, after: Option<&Presence>) {
+        let instance = |presence: Option<&Presence>| presence.map(|presence| Arc::clone(&presence.entry.instance));
+        match (instance(before), instance(after)) {
+            (Some(before), Some(after)) if Arc::ptr_eq(&before, &after) => {}
+            (Some(before), None) => {
+                let hash = seed.hash(id_key(before.id.as_str()).as_wire());
+                self.ids.remove(hash, |old| old.id == before.id && old.node == before.node);
+            }
+            (_, Some(after)) => {
+                let hash = seed.hash(id_key(after.id.as_str()).as_wire());
+                self.ids.set(hash, Arc::clone(&after), |old| old.id == after.id && old.node == after.node);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Follows one instance in what clients in our networks see.
+    fn change_networks(&mut self, context: Context<'_>, before: Option<&Presence>, after: Option<&Presence>) {
+        let networks = |presence: Option<&Presence>| own_networks(context, presence);
+        let (was_in, is_in) = (networks(before), networks(after));
+        if self.networks.is_none() && is_in.is_empty() {
+            return;
+        }
+        let mut all = self.networks.take().map(Arc::unwrap_or_clone).unwrap_or_default();
+        for network in &is_in {
+            if !all.iter().any(|views| views.network == *network) {
+                // Nobody had an address in it until now, so its clients saw what ordinary ones see.
+                all.push(NetworkViews { network: *network, members: 0, views: self.ordinary.clone() });
+            }
+        }
+        for views in &mut all {
+            let network = Some(views.network);
+            let brought = |who| {
+                [before, after].map(|presence| presence.map(|presence| self.brought(context, presence, network, who)))
+            };
+            let [was, is] = brought(Who::Eligible);
+            views.views.eligible.change(context.seed, was.as_ref(), is.as_ref());
+            if let Some(view) = &mut views.views.everyone {
+                let [was, is] = brought(Who::Everyone);
+                Arc::make_mut(view).change(context.seed, was.as_ref(), is.as_ref());
+            }
+            let inside = |networks: &[IpNetwork]| u32::from(networks.contains(&views.network));
+            views.members = views.members + inside(&is_in) - inside(&was_in);
+        }
+        all.retain(|views| views.members > 0);
+        self.networks = (!all.is_empty()).then(|| Arc::new(all));
+    }
+
+    /// What an instance brings to a view.
+    fn brought(&self, context: Context<'_>, presence: &Presence, network: Option<IpNetwork>, who: Who) -> Brought {
+        let instance = &presence.entry.instance;
+        let local = network.filter(|_| instance.node == *context.own_node);
+        let there = local.and_then(|network| eligible::network_address(instance, network));
+        let number = |at: usize| match there {
+            Some(address) => address.ports.get(at).copied().unwrap_or(0),
+            None => instance.ports[at].number,
+        };
+        let default = instance.default_port().and_then(|port| instance.ports.iter().position(|other| other == port));
+        let port = default.map_or(0, number);
+        let mut brought = Brought { port, ..Brought::default() };
+        for tag in instance.tags.iter() {
+            let key = dotted_key(tag.as_str());
+            if !brought.tags.contains(&key) {
+                brought.tags.push(key);
+            }
+        }
+        for (at, name) in instance.ports.iter().enumerate().filter_map(|(at, port)| Some((at, port.name.as_ref()?))) {
+            let key = port_key(name.as_str());
+            if !brought.ports.iter().any(|(other, _)| *other == key) {
+                brought.ports.push((key, number(at)));
+            }
+        }
+        let counts = match who {
+            Who::Eligible => eligible::is_eligible(presence, &self.rule),
+            Who::Everyone => !presence.entry.in_maintenance(),
+        };
+        let reach = match there {
+            Some(address) => eligible::network_reach(address),
+            None => eligible::reach(instance, &presence.node),
+        };
+        brought.entry = counts.then(|| self.entry(context, presence, reach, port)).flatten();
+        brought
+    }
+
+    fn entry(&self, context: Context<'_>, presence: &Presence, reach: Reach<'_>, port: u16) -> Option<Entry> {
+        let instance = &presence.entry.instance;
+        let target = match reach.via {
+            Via::V4 => Target::V4(reach.v4?),
+            Via::V6 => Target::V6(reach.v6?),
+            Via::Node => Target::Node((context.target)(&presence.node)),
+            Via::Host(host) => Target::Host(Name::parse(host).ok()?),
+            Via::Nothing => return None,
+        };
+        let member = Member {
+            instance: Arc::clone(instance),
+            target,
+            port,
+            weight: eligible::weight(instance, eligible::status(presence)),
+            priority: eligible::priority(instance),
+        };
+        Some(Entry {
+            hash: context.seed.hash(&(&instance.node, &instance.id)),
+            member,
+            v4: reach.v4,
+            v6: reach.v6,
+            ttl: eligible::ttl(instance, &self.rule),
+            https: eligible::https(instance).is_some(),
+        })
+    }
+}
+
+/// Who counts as a member.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Eligible,
+    /// All but those in maintenance.
+    Everyone,
+}
+
+/// The client networks of ours in which an instance has an address.
+fn own_networks(context: Context<'_>, presence: Option<&Presence>) -> Vec<IpNetwork> {
+    let instance =
+        presence.map(|presence| &presence.entry.instance).filter(|instance| instance.node == *context.own_node);
+    let mut networks: Vec<IpNetwork> = instance
+        .into_iter()
+        .flat_map(|instance| instance.network_addresses.iter())
+        .map(|address| address.network)
+        .collect();
+    networks.dedup();
+    networks
+}
