@@ -1,5 +1,7 @@
 //! Static zones, read from zone files.
 
+pub mod fingerprint;
+
 /// All static zones.
 #[derive(Debug, Clone, Default)]
 pub struct Zones {}
