@@ -74,8 +74,8 @@ impl Zone {
     pub fn lookup(&self, qname: &[u8], qtype: u16) -> Lookup<'_> {
         let (node, is_exact) = self.closest(qname);
         if let Some(referral) = self.referral(node)
-            // The parent answers for DS at the cut itself.
-            && !(is_exact && node.is_delegation && qtype == DS)
+            // For DS at the cut itself the parent answers.
+            && !(is_exact && std::ptr::eq(referral.cut, node) && qtype == DS)
         {
             return Lookup::Referral(referral);
         }
@@ -140,8 +140,8 @@ fn at(found: Match<'_>, qtype: u16) -> Lookup<'_> {
     }
 }
 
-/// Writes a name of at most 255 bytes in wire form into the buffer in lower case, for a look-up; what is longer gives the
-/// empty slice, which no zone has.
+/// Writes a name of at most 255 bytes in wire form into the buffer in lower case, for a look-up; what is longer
+/// gives the empty slice, which no zone has.
 pub fn lowercase_into<'b>(name: &[u8], buffer: &'b mut [u8; NAME_MAX_BYTES]) -> &'b [u8] {
     let Some(lowered) = buffer.get_mut(..name.len()) else { return &[] };
     // Length bytes are below 64 and so never letters.
