@@ -1,8 +1,8 @@
 //! Makes a zone of records, and finds what is wrong between them.
 //!
-//! The origin is the owner of the SOA; without one, the origin at the first record. Errors: a record outside the zone, no SOA or
-//! two, a CNAME beside other data, a wildcard that delegates, and in a zone that is D records at our own names. Duplicates and
-//! differing TTLs are lint.
+//! The origin is the owner of the SOA; without one, the origin at the first record. Errors: a record outside the
+//! zone, no SOA or two, a CNAME beside other data, a wildcard that delegates, and in a zone that is D records at
+//! our own names. Duplicates and differing TTLs are lint.
 //!
 //! **Limits:** [`NODES_MAX`] names, empty non-terminals included.
 //!
@@ -249,7 +249,8 @@ const KIND_LABELS: [&str; 7] = ["service", "node", "addr", "query", "connect", "
 
 /// Most names of one zone.
 ///
-/// Source: none, chosen: as many as fit into the text limit at some 30 bytes a record, while deep names cannot multiply.
+/// Source: none, chosen: as many as fit into the text limit at some 30 bytes a record, while deep names cannot
+/// multiply.
 const NODES_MAX: usize = 2_000_000;
 
 #[cfg(test)]

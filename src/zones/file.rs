@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `$ORIGIN name` | completes names without a dot at their end, until the next or the end of the file |
 //! | `$TTL time` | TTL of records without one, until the next (RFC 2308 section 4) |
-//! | `$INCLUDE file [origin]` | reads the file, named relative to the one it stands in; origin and owner are then as before |
+//! | `$INCLUDE file [origin]` | reads the file, found from the one it stands in; origin and owner are then as before |
 //!
 //! Without `$TTL` a record has the TTL of the one before it (RFC 1035), a first SOA its own MINIMUM.
 //!

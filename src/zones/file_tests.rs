@@ -159,7 +159,19 @@ fn all_problems_of_a_file_are_told() {
     assert_eq!(lines, ["4:", "6:", "7:", "8:"]);
     let found = problems(&"a A x\n".repeat(2000));
     assert_eq!(found.len(), 501);
-    assert!(found[500].contains("more than 500 problems"));
+    assert!(found[500].contains("more than 500 errors"));
+}
+
+#[test]
+fn many_warnings_hide_no_error() {
+    let found = problems(&format!("{}z A x\n", "a 0 A 192.0.2.1\n".repeat(2000)));
+    assert_eq!(found.last().unwrap(), "2004: x is not an IPv4 address");
+    let lots: String = (0..600).map(|at| format!("a{at} 0 A 192.0.2.1\n")).collect();
+    let found = problems(&lots);
+    assert_eq!(found.len(), 501);
+    assert!(found[500].contains("more than 500 warnings"));
+    let found = problems(&format!("{}z CNAME a\nz TXT x\n", "a A 192.0.2.1\n".repeat(700)));
+    assert!(found.iter().any(|text| text.contains("z.example. has a CNAME beside")), "{found:?}");
 }
 
 #[test]
@@ -194,8 +206,9 @@ proptest! {
 
     #[test]
     fn any_words_end_in_a_report(words in prop::collection::vec(prop::sample::select(vec![
-        "@", "a", "*", "b.a", "a.example.", "$TTL", "$ORIGIN", "$INCLUDE", "5", "1h", "IN", "A", "NS", "SOA", "CNAME", "MX",
-        "TXT", "192.0.2.1", "\n", "\n", " ", "(", ")", "\"", ";", "\\", "\\#", "example.zone", "SOA a b 1 2 3 4 5\n", "HTTPS", "alpn=\"h2\"",
+        "@", "a", "*", "b.a", "a.example.", "$TTL", "$ORIGIN", "$INCLUDE", "5", "1h", "IN", "A", "NS", "SOA",
+        "CNAME", "MX", "TXT", "192.0.2.1", "\n", "\n", " ", "(", ")", "\"", ";", "\\", "\\#", "example.zone",
+        "SOA a b 1 2 3 4 5\n", "HTTPS", "alpn=\"h2\"",
     ]), 0..60)) {
         let report = read_as("example.zone", words.join(" "));
         prop_assert!(report.zone.is_some() != report.has_errors());

@@ -34,8 +34,8 @@ struct FileState {
 }
 
 impl Fingerprint {
-    /// The state of all files of a folder whose names end in `.` and one of the extensions; names that begin with a dot
-    /// are left out. Links are followed.
+    /// The state of all files of a folder whose names end in `.` and one of the extensions; names that begin with a
+    /// dot are left out. Links are followed.
     pub fn of(dir: &Path, extensions: &[&str]) -> io::Result<Fingerprint> {
         let mut fingerprint = Fingerprint::default();
         for entry in fs::read_dir(dir)? {

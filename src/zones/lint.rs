@@ -4,8 +4,8 @@
 //! zones/example.zone line 9: NS target ns2.example. has no address in the zone; add its A or AAAA
 //! ```
 //!
-//! **Limits:** only the zone itself is looked at; a target in another zone is taken to exist, and so is every target in a zone
-//! that is D, where services come and go. CNAMEs are followed [`CNAME_STEPS_MAX`] steps.
+//! **Limits:** only the zone itself is looked at; a target in another zone is taken to exist, and so is every
+//! target in a zone that is D, where services come and go. CNAMEs are followed [`CNAME_STEPS_MAX`] steps.
 //!
 //! **Source:** RFC 1034, RFC 1912, RFC 2181 section 10.3, RFC 2308 section 5, RFC 4592 section 4.2.
 

@@ -1,6 +1,7 @@
 //! Loads the zone files of a folder, each by itself: a bad one leaves its last good state in service.
 //!
-//! **Limits:** [`ZONES_MAX`] files; names that begin with a dot are left out (editors and volume mounts put theirs there).
+//! **Limits:** [`ZONES_MAX`] files; names that begin with a dot are left out (editors and volume mounts put theirs
+//! there).
 
 use std::{fs, io, path::Path, path::PathBuf, sync::Arc};
 

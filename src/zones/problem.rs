@@ -4,7 +4,7 @@
 //! zones/example.zone line 7: www.example. has a CNAME beside other records; take one of them out
 //! ```
 //!
-//! **Limits:** at most [`PROBLEMS_MAX`] problems are kept of one file; the last then says so.
+//! **Limits:** at most [`PROBLEMS_MAX`] errors and as many warnings are kept of one file; the last then says so.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -102,7 +102,7 @@ pub enum ZoneFileError {
     TooLong { max: usize },
     #[error("more than {max} names; split it into several zones")]
     TooManyNames { max: usize },
-    #[error("more than {max} problems; the rest is not shown")]
+    #[error("more than {max} errors; the rest of the file is not looked at")]
     TooManyProblems { max: usize },
     #[error("zone {origin} is in two files, also in {other}; take one of them out")]
     SecondFile { origin: Name, other: String },
@@ -239,11 +239,13 @@ pub enum Lint {
     SoaTimer { timer: &'static str, secs: u32, usual: &'static str },
     #[error("SOA of zone {origin}: expire must be longer than refresh and retry together")]
     SoaExpire { origin: Name },
+    #[error("more than {max} warnings; the rest is not shown")]
+    TooManyWarnings { max: usize },
     #[error("SOA serial 0: a secondary may never see a change")]
     SoaSerialZero,
 }
 
-/// Most problems kept of one file.
+/// Most errors, and most warnings, kept of one file.
 ///
 /// Source: none, chosen: nobody reads more, and a file of nonsense must not fill the memory.
 pub const PROBLEMS_MAX: usize = 500;
@@ -251,40 +253,40 @@ pub const PROBLEMS_MAX: usize = 500;
 /// The problems found so far in one file and what it includes.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    list: Vec<Problem>,
-    has_errors: bool,
+    errors: Vec<Problem>,
+    lints: Vec<Problem>,
 }
 
 impl Problems {
-    /// Notes a problem; beyond the limit only that there are more.
+    /// Notes a problem; beyond the limit only that there are more. Warnings never crowd out errors.
     pub(super) fn note(&mut self, path: &Arc<Path>, line: Option<u32>, fault: impl Into<Fault>) {
-        let problem = Problem { path: Arc::clone(path), line, fault: fault.into() };
-        self.has_errors |= problem.is_error();
-        if self.list.len() < PROBLEMS_MAX {
-            self.list.push(problem);
-        } else if self.list.len() == PROBLEMS_MAX {
-            let fault = match problem.severity() {
-                Severity::Error => ZoneFileError::TooManyProblems { max: PROBLEMS_MAX },
-                Severity::Warning => return,
-            };
-            self.list.push(Problem { path: Arc::clone(path), line, fault: fault.into() });
+        let fault = fault.into();
+        let (list, more) = match fault {
+            Fault::Error(_) => (&mut self.errors, Fault::Error(ZoneFileError::TooManyProblems { max: PROBLEMS_MAX })),
+            Fault::Lint(_) => (&mut self.lints, Fault::Lint(Lint::TooManyWarnings { max: PROBLEMS_MAX })),
+        };
+        if list.len() <= PROBLEMS_MAX {
+            let fault = if list.len() < PROBLEMS_MAX { fault } else { more };
+            list.push(Problem { path: Arc::clone(path), line, fault });
         }
     }
 
-    /// Whether there is no room for more problems, so that reading on is of no use.
+    /// Whether there is no room for more errors, so that reading on is of no use.
     pub(super) fn is_full(&self) -> bool {
-        self.list.len() > PROBLEMS_MAX
+        self.errors.len() > PROBLEMS_MAX
     }
 
     /// Whether one of them keeps the zone out of service.
     pub(super) fn has_errors(&self) -> bool {
-        self.has_errors
+        !self.errors.is_empty()
     }
 
     /// All problems, by file and line.
-    pub(super) fn into_sorted(mut self) -> Vec<Problem> {
-        self.list.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
-        self.list
+    pub(super) fn into_sorted(self) -> Vec<Problem> {
+        let mut list = self.errors;
+        list.extend(self.lints);
+        list.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        list
     }
 }
 

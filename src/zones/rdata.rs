@@ -309,8 +309,8 @@ const TYPES: &[(&str, u16, &[Field])] = &[
 
 /// Most data of one record.
 ///
-/// Source: 65,535 bytes of a message over TCP, less 12 of header, 259 of question, 12 of the record's own fields and 11 of
-/// OPT.
+/// Source: 65,535 bytes of a message over TCP, less 12 of header, 259 of question, 12 of the record's own fields
+/// and 11 of OPT.
 const RDATA_MAX_BYTES: usize = 65_241;
 
 #[cfg(test)]

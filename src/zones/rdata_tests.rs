@@ -137,9 +137,15 @@ fn escaped(bytes: &[u8]) -> String {
 
 proptest! {
     #[test]
-    fn strings_written_as_text_read_as_the_same_bytes(strings in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..256), 1..5)) {
+    fn strings_written_as_text_read_as_the_same_bytes(
+        strings in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..256), 1..5),
+    ) {
         let quoted: Vec<String> = strings.iter().map(|bytes| format!("\"{}\"", escaped(bytes))).collect();
-        let wire: Vec<u8> = strings.iter().flat_map(|bytes| std::iter::once(bytes.len() as u8).chain(bytes.iter().copied())).collect();
+        let mut wire = Vec::new();
+        for bytes in &strings {
+            wire.push(bytes.len() as u8);
+            wire.extend(bytes);
+        }
         prop_assert_eq!(read(&format!("TXT {}", quoted.join(" "))).unwrap(), (16, wire));
     }
 

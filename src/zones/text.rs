@@ -8,8 +8,8 @@
 //! | `a\.b`, `\097` | escapes: a byte as it is, or in decimal |
 //! | `1h30m`, `5400` | seconds |
 //!
-//! hickory-proto is not used for these: its escapes in names are octal, those in quoted strings are added up wrongly, and
-//! those in words stay as they are (0.26.3).
+//! hickory-proto is not used for these: its escapes in names are octal, those in quoted strings are added up
+//! wrongly, and those in words stay as they are (0.26.3).
 //!
 //! **Limits:** names are ASCII; anything else is written with escapes or in xn-- form.
 //!

@@ -74,7 +74,9 @@ fn a_sign_is_no_part_of_a_number() {
 
 proptest! {
     #[test]
-    fn a_name_written_as_text_reads_as_the_same_name(labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..8)) {
+    fn a_name_written_as_text_reads_as_the_same_name(
+        labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..8),
+    ) {
         let name = Name::from_labels(&labels).unwrap();
         let again = read(&name.to_string(), "example.").unwrap();
         prop_assert_eq!(again.as_wire(), name.as_wire());

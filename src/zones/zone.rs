@@ -1,8 +1,8 @@
 //! The zones as they are served: immutable, found by lower-cased owner name in wire form.
 //!
-//! A name that exists only because others lie below it (an empty non-terminal) is a node without RRsets. Each node knows
-//! the delegation that governs it and the wildcard below it, so that a query costs one look-up for a name that exists and at
-//! most one a label for one that does not.
+//! A name that exists only because others lie below it (an empty non-terminal) is a node without RRsets. Each node
+//! knows the delegation that governs it and the wildcard below it, so that a query costs one look-up for a name
+//! that exists and at most one a label for one that does not.
 //!
 //! **Limits:** class IN. Nothing is signed.
 
@@ -82,8 +82,8 @@ impl Zone {
         &self.origin
     }
 
-    /// The SOA of the file. A zone that is D or an alternative domain may have none; there it gives RNAME and timers only,
-    /// and is not among the RRsets of the apex.
+    /// The SOA of the file. A zone that is D or an alternative domain may have none; there it gives RNAME and
+    /// timers only, and is not among the RRsets of the apex.
     pub fn soa(&self) -> Option<&Soa> {
         self.soa.as_ref()
     }
