@@ -10,7 +10,9 @@
 pub mod apply;
 pub mod change;
 pub mod check;
+pub mod duration;
 pub mod names;
+pub mod nearest;
 pub mod node;
 pub mod restore;
 pub mod service;
