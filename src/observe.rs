@@ -1,1 +1,0 @@
-//! All metrics in one table, and logging.
