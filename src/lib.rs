@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod catalog;
+pub mod config;
 pub mod observe;
 pub mod publish;
 pub mod wire;

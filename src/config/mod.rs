@@ -1,0 +1,284 @@
+//! What an operator may set, checked as a whole before anything starts.
+//!
+//! ```
+//! use nameplate::config::{Config, Host, Inputs};
+//! let inputs = Inputs {
+//!     variables: vec![("NAMEPLATE_DOMAIN".into(), "example".into()), ("HOME".into(), "/home/a".into())],
+//!     host: Host { hostname: Some("n1".into()), ..Host::default() },
+//!     ..Inputs::default()
+//! };
+//! let config = Config::load(&inputs).unwrap();
+//! assert_eq!(config.domain.to_string(), "example.");
+//! assert_eq!(config.http.port(), 8500);
+//! ```
+//!
+//! A flag beats a variable, that beats the file, and that the default. Each setting with its unit, default and reason
+//! is in reference.toml; the defaults are read from there, so the two cannot differ.
+//!
+//! **Limits:** relative paths begin at the working directory. Tables (`service`, `forward_zone`) are for the file only.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+mod host;
+mod keys;
+mod layer;
+mod print;
+mod problem;
+mod read;
+mod rules;
+mod values;
+
+pub use host::Host;
+pub use problem::{ConfigProblem, Place};
+
+use crate::{
+    catalog::{names::NodeName, service::IpNetwork},
+    wire::name::Name,
+};
+
+/// All settings, each valid, and valid together. The fields are named and explained in reference.toml.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Addresses for DNS.
+    pub dns: Vec<SocketAddr>,
+    /// Whether nobody chose `dns`; then 127.0.0.1:53 is opened too where it can be.
+    pub dns_is_default: bool,
+    /// Address of the HTTP API.
+    pub http: SocketAddr,
+    /// Threads that answer DNS; none means one a core.
+    pub workers: Option<usize>,
+    /// Addresses answered at `ns.D`; empty means the host's own.
+    pub advertise: Vec<IpAddr>,
+    /// D, in lower case.
+    pub domain: Name,
+    /// ADs, in lower case.
+    pub alt_domains: Vec<Name>,
+    /// Our datacenter's label, in lower case.
+    pub datacenter: Arc<str>,
+    /// Our node.
+    pub node: NodeName,
+    /// Where data is kept.
+    pub data: DataDirectory,
+    /// Directory of static zones.
+    pub zones: Option<PathBuf>,
+    /// Directory of service definitions.
+    pub services: Option<PathBuf>,
+    /// What holds for services that no rule names.
+    pub default_rule: DefaultRule,
+    /// Rules for services; exact names first, then prefixes, the longest first.
+    pub service_rules: Vec<ServiceRule>,
+    /// TTL of negative answers, in seconds.
+    pub negative_ttl_secs: u32,
+    /// Multiplies SRV weights.
+    pub srv_weight_scale: u16,
+    /// Whether near instances come first.
+    pub near: bool,
+    /// How host names are answered.
+    pub host_names: HostNames,
+    /// Whether service names have TXT.
+    pub service_txt: bool,
+    /// Whether CH names of the server are refused.
+    pub hide_version: bool,
+    /// Largest UDP payload in bytes by client network.
+    pub udp_payload_max: Vec<(IpNetwork, u16)>,
+    /// Who may ask.
+    pub allow_query: Vec<IpNetwork>,
+    /// Who may recurse.
+    pub allow_recursion: Vec<IpNetwork>,
+    /// Who is asked about names that are not ours.
+    pub forward: Forward,
+    /// Whether unknown single labels are asked upstream.
+    pub forward_bare: bool,
+    /// Forward rules by suffix, sorted; those of reference.toml included, except what lies at or above a domain of
+    /// ours.
+    pub forward_zones: Vec<ForwardZone>,
+    /// Domains of ours whose unknown names are asked elsewhere.
+    pub fallthrough: Vec<(Name, SocketAddr)>,
+    /// How long a source is away before its answers are marked stale.
+    pub stale_after: Duration,
+    /// How long other machines' data outlives them.
+    pub stale_max: Duration,
+    /// Level or filter of the log.
+    pub log: String,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// Which queries are logged.
+    pub query_log: QueryLog,
+    /// Where to; set whenever `query_log` is not off.
+    pub query_log_file: Option<PathBuf>,
+    /// What is allowed and yet likely a mistake.
+    pub warnings: Vec<ConfigProblem>,
+}
+
+/// Where the catalog is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataDirectory {
+    /// In this directory.
+    At(PathBuf),
+    /// Nowhere: what was registered is forgotten at the end.
+    Ephemeral,
+}
+
+/// What holds for services that no rule names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefaultRule {
+    /// TTL in seconds.
+    pub ttl_secs: u32,
+    /// Most addresses in an answer; 0 for all.
+    pub max_answers: u16,
+    /// What is answered when nobody is eligible.
+    pub none_eligible: NoneEligible,
+    /// Whether warning instances are left out.
+    pub only_passing: bool,
+}
+
+/// What holds for services of one name or prefix; none means the default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceRule {
+    /// `web`, or `web*` for all that begin so, in lower case.
+    pub pattern: Arc<str>,
+    /// TTL in seconds.
+    pub ttl_secs: Option<u32>,
+    /// Most addresses in an answer; 0 for all.
+    pub max_answers: Option<u16>,
+    /// What is answered when nobody is eligible.
+    pub none_eligible: Option<NoneEligible>,
+    /// Whether warning instances are left out.
+    pub only_passing: Option<bool>,
+}
+
+/// What is answered for a known service of which nobody is eligible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoneEligible {
+    /// NODATA.
+    Nodata,
+    /// NXDOMAIN.
+    Nxdomain,
+    /// Everyone but those in maintenance.
+    All,
+}
+
+/// How an address that is a host name is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostNames {
+    /// By its addresses.
+    Resolve,
+    /// By a CNAME.
+    Cname,
+}
+
+/// Who is asked about names that are not ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forward {
+    /// The servers of the host's resolv.conf, less our own addresses.
+    System,
+    /// Nobody.
+    Off,
+    /// These; never empty.
+    Upstreams(Vec<SocketAddr>),
+}
+
+/// Names at or below a suffix are forwarded, whatever domain of ours it lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardZone {
+    /// The suffix, in lower case.
+    pub suffix: Name,
+    /// Who is asked.
+    pub upstreams: ZoneUpstreams,
+}
+
+/// Who is asked about the names of a forward rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneUpstreams {
+    /// As [`Config::forward`] says.
+    Default,
+    /// Nobody: the names are ours where they lie below a domain of ours, else refused.
+    Off,
+    /// These; never empty.
+    Servers(Vec<SocketAddr>),
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// JSON objects.
+    Json,
+}
+
+/// Which queries are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryLog {
+    /// None.
+    Off,
+    /// Those that ended in an error.
+    Errors,
+    /// All.
+    All,
+}
+
+/// All that settings come from; handed in, so that loading is pure.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// Keys with the values of their flags, where a flag was given.
+    pub flags: Vec<(&'static str, Vec<String>)>,
+    /// The environment.
+    pub variables: Vec<(String, String)>,
+    /// The configuration file.
+    pub file: Option<ConfigFile>,
+    /// The machine.
+    pub host: Host,
+}
+
+/// A configuration file, read.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    /// As it was named; for messages.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Config {
+    /// Reads and checks everything; or every problem there is, those of one place in the order of their lines.
+    pub fn load(inputs: &Inputs) -> Result<Config, Vec<ConfigProblem>> {
+        let mut problems = Vec::new();
+        let mut warnings = Vec::new();
+        let mut given = layer::of_flags(&inputs.flags, &mut problems);
+        given.extend(layer::of_variables(&inputs.variables, &mut problems, &mut warnings));
+        if let Some(file) = &inputs.file {
+            given.extend(layer::of_file(&file.path, &file.text, &mut problems));
+        }
+        let mut reader = read::Reader::new(given, problems);
+        let mut config = read::config(&mut reader, inputs);
+        rules::check(&config, &mut reader, &mut warnings);
+        let mut problems = reader.into_problems();
+        if problems.is_empty() {
+            config.warnings = warnings;
+            return Ok(config);
+        }
+        problems.sort_by(|one, other| one.place.cmp(&other.place));
+        problems.dedup();
+        Err(problems)
+    }
+
+    /// Names of the settings that `new` changes and that take effect at the next start only.
+    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        let (old, new) = (self.entries(), new.entries());
+        let changed = old.iter().zip(&new).filter(|(old, new)| old.1 != new.1).map(|(old, _)| old.0);
+        changed.filter(|name| keys::key(name).is_some_and(|key| key.restart)).collect()
+    }
+}
+
+/// The documented defaults.
+pub const REFERENCE: &str = include_str!("reference.toml");
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
