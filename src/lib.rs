@@ -1,6 +1,7 @@
 //! nameplate: a DNS server that answers with the services that are up.
 #![deny(unsafe_code)]
 
+pub mod answer;
 pub mod catalog;
 pub mod config;
 pub mod observe;

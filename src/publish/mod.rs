@@ -6,6 +6,7 @@ pub mod feed;
 pub mod label;
 pub mod names;
 pub mod nodes;
+pub mod plan;
 pub mod publisher;
 pub mod reverse;
 pub mod selection;

@@ -20,6 +20,7 @@ use crate::{
     publish::{
         feed::{Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Work},
         names::Names,
+        plan::Plan,
         settings::Settings,
         snapshot::Snapshot,
         watch::{Published, WatchKey},
@@ -55,11 +56,13 @@ impl Publisher {
     pub fn start(start: Start) -> std::io::Result<(Publisher, Feed, Arc<Published>)> {
         let (feed, intake) = Feed::new();
         let settings = Arc::new(start.settings);
+        let plan = Plan::new(&settings, &start.zones, start.catalog.seed());
         let first = Arc::new(Snapshot {
             names: Names::build(&start.catalog, &settings),
             catalog: start.catalog,
             settings,
             zones: Arc::new(start.zones),
+            plan: Arc::new(plan),
             sources: start.sources.into(),
             serial: later_serial(start.serial, (start.clock)()),
         });
@@ -158,11 +161,13 @@ impl Writer {
             }
             Work::Settings(settings) => {
                 self.next.settings = Arc::new(*settings);
+                self.plan();
                 self.next.names = Names::build(&self.next.catalog, &self.next.settings);
                 (batch.changed, batch.zone_changed) = (true, true);
             }
             Work::Zones(zones) => {
                 self.next.zones = Arc::new(zones);
+                self.plan();
                 (batch.changed, batch.zone_changed) = (true, true);
             }
             Work::Source(status) => {
@@ -174,6 +179,10 @@ impl Writer {
             }
         }
         batch.done.push((done, self.next.catalog.index(), accepted));
+    }
+
+    fn plan(&mut self) {
+        self.next.plan = Arc::new(Plan::new(&self.next.settings, &self.next.zones, self.next.catalog.seed()));
     }
 
     /// Applies all changes, or none.

@@ -4,8 +4,31 @@ use std::sync::Arc;
 
 use crate::{
     catalog::state::State,
-    publish::{feed::SourceStatus, names::Names, settings::Settings},
+    publish::{feed::SourceStatus, names::Names, plan::Plan, settings::Settings},
     zones::Zones,
+};
+
+pub use crate::{
+    catalog::{
+        service::{Instance, IpNetwork, Meta},
+        table::{Seed, Table, Walk},
+    },
+    publish::{
+        eligible::{self, Reach, Via},
+        label::{Key, SERVICE_LABELS_MAX, dotted_key, port_key},
+        names::FoundService,
+        nodes::{FoundNode, NodeAnswers, text_pairs},
+        plan::{Domain, Origin},
+        reverse::Owner,
+        selection::{Addressed, Addresses, Member, Selection, Set, Target},
+        service::ServiceAnswers,
+        settings::{DefaultRule, HostNames, NoneEligible},
+        view::{Found, GroupKind, View},
+    },
+    zones::{
+        RrSet, Zone,
+        lookup::{Lookup, Match, Referral, lowercase_into},
+    },
 };
 
 /// All that is known at one index: the catalog, and the names that DNS answers with.
@@ -19,6 +42,8 @@ pub struct Snapshot {
     pub settings: Arc<Settings>,
     /// Static zones.
     pub zones: Arc<Zones>,
+    /// Both of them, made ready for answering.
+    pub plan: Arc<Plan>,
     /// The sources and how they are.
     pub sources: Arc<[SourceStatus]>,
     /// SOA serial.
@@ -26,6 +51,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether every source has delivered its first list.
+    pub fn is_synced(&self) -> bool {
+        self.sources.iter().all(|source| source.synced)
+    }
+
+    /// Whether a source is away for too long.
+    pub fn is_stale(&self) -> bool {
+        self.sources.iter().any(|source| source.stale)
+    }
+
     /// The global index.
     pub fn index(&self) -> u64 {
         self.catalog.index()

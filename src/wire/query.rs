@@ -10,7 +10,7 @@
 
 use super::{
     code::{option, rtype},
-    name::{LABEL_MAX_BYTES, NAME_MAX_BYTES},
+    name::{LABEL_MAX_BYTES, NAME_MAX_BYTES, Name},
 };
 
 /// A query as far as it could be read.
@@ -132,6 +132,15 @@ impl Question {
         question.rtype = u16::from_be_bytes([rest[0], rest[1]]);
         question.class = u16::from_be_bytes([rest[2], rest[3]]);
         Some(question)
+    }
+
+    /// The question for this type at a name, as if it had been asked.
+    pub fn of(name: &Name, rtype: u16, class: u16) -> Question {
+        let mut message = [0; HEADER_BYTES + NAME_MAX_BYTES + 4];
+        let wire = name.as_wire();
+        message[HEADER_BYTES..HEADER_BYTES + wire.len()].copy_from_slice(wire);
+        let question = Question::read(&message).expect("a name in wire form can be read");
+        Question { rtype, class, ..question }
     }
 
     /// How many labels QNAME has.

@@ -1,0 +1,217 @@
+//! A and AAAA of services.
+
+use super::{
+    names::{Chosen, Denier},
+    order::CHOSEN_MAX,
+    respond::{Place, Response},
+    srv::Members,
+};
+use crate::{
+    publish::snapshot::{Addressed, Found, GroupKind, Member, Reach, ServiceAnswers, Set, eligible, text_pairs},
+    wire::{
+        code::rtype,
+        writer::{Fixed, Section},
+    },
+};
+
+impl<'a> Response<'a> {
+    /// Writes the addresses of a set: all of them, or as many as are wanted and fit, in an order by weight.
+    pub fn addresses<const N: usize>(&mut self, place: Place<'_>, set: &Set<Addressed<N>>, most: u16) {
+        let all = set.table.len();
+        if all == 0 {
+            return;
+        }
+        let wanted = if most == 0 { all } else { all.min(usize::from(most)) };
+        let fitting = self.writer.room() / (ADDRESS_RECORD_BYTES + N);
+        if wanted > fitting {
+            self.cut(fitting, wanted);
+        }
+        self.scratch.choose(&set.table, wanted.min(fitting));
+        self.write_picks::<N>(place, set.ttl());
+    }
+
+    fn write_picks<const N: usize>(&mut self, place: Place<'_>, ttl: u32) {
+        for pick in &self.scratch.picks {
+            let Some(address) = pick.address.first_chunk::<N>() else { return };
+            if self.writer.address(place.owner, ttl, address).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The instances that have a tag and a named port at once.
+    pub fn tagged_and_ported(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
+        let Some((first, end)) = chosen.tag else { return };
+        let tag = place.question.labels(first, end);
+        let names = &self.asked.snapshot.names;
+        let view = &chosen.service.views(self.reading.network).eligible;
+        let Found::Members(tagged) = view.group(names.seed(), GroupKind::Tag, tag) else { return };
+        let ports = [&chosen.selection.ported, &chosen.selection.portless];
+        let all = ports.into_iter().flat_map(|set| set.table.iter());
+        let members: Vec<&Member> = all
+            .filter(|member| {
+                let sets = [&tagged.ported, &tagged.portless];
+                let hash = names.seed().hash(&(&member.instance.node, &member.instance.id));
+                let same = |other: &Member| {
+                    other.instance.id == member.instance.id && other.instance.node == member.instance.node
+                };
+                sets.into_iter().any(|set| set.table.get(hash, same).is_some())
+            })
+            .collect();
+        if members.is_empty() {
+            return self.nobody(place, chosen);
+        }
+        self.listed(place, chosen.service, members, chosen.denier);
+    }
+
+    /// The instances with one service ID, one a node.
+    pub fn by_id(
+        &mut self,
+        place: Place<'_>,
+        (service, label, port): (&'a ServiceAnswers, usize, Option<usize>),
+        denier: Denier,
+    ) {
+        let seed = self.asked.snapshot.names.seed();
+        let view = &service.views(self.reading.network).eligible;
+        let selection = match port {
+            None => &view.all,
+            Some(at) => match view.group(seed, GroupKind::Port, place.question.labels(at, at + 1)) {
+                Found::Members(selection) => selection,
+                _ => return self.nxdomain(place, denier),
+            },
+        };
+        let id = place.question.labels(label, label + 1);
+        if port.is_some_and(|at| !has_port(service, seed, id, place.question.labels(at, at + 1))) {
+            return self.nxdomain(place, denier);
+        }
+        if place.question.rtype == rtype::TXT {
+            return self.texts_of_id(place, service, id, denier);
+        }
+        let mut members = Vec::new();
+        for instance in service.by_id(seed, id) {
+            let hash = seed.hash(&(&instance.node, &instance.id));
+            let same = |other: &Member| other.instance.id == instance.id && other.instance.node == instance.node;
+            let sets = [&selection.ported, &selection.portless];
+            members.extend(sets.into_iter().find_map(|set| set.table.get(hash, same)));
+        }
+        if members.is_empty() {
+            let chosen = Chosen { service, selection, tag: None, denier };
+            return self.nobody(place, chosen);
+        }
+        self.listed(place, service, members, denier);
+    }
+
+    /// Some few members, found one by one.
+    fn listed(&mut self, place: Place<'_>, service: &'a ServiceAnswers, members: Vec<&'a Member>, denier: Denier) {
+        let before = self.writer.count(Section::Answer);
+        let ttl = members.iter().map(|member| eligible::ttl(&member.instance, &service.rule)).min().unwrap_or(0);
+        let most = service.rule.max_answers;
+        match place.question.rtype {
+            rtype::A => self.listed_addresses::<4>(place, &members, (ttl, most)),
+            rtype::AAAA => self.listed_addresses::<16>(place, &members, (ttl, most)),
+            rtype::ANY => {
+                self.listed_addresses::<4>(place, &members, (ttl, most));
+                self.listed_addresses::<16>(place, &members, (ttl, most));
+                if self.wrote_nothing_since(before) {
+                    self.srv(place, Members::List(&members, &service.rule), denier);
+                }
+            }
+            rtype::SRV => self.srv(place, Members::List(&members, &service.rule), denier),
+            rtype::HTTPS => self.https_of(place, members.iter().copied(), ttl),
+            _ => {}
+        }
+        if self.wrote_nothing_since(before) && !self.flags.truncated {
+            if let (rtype::A | rtype::AAAA, Some(host)) = (place.question.rtype, host_among(&members)) {
+                return self.host(place, host, ttl, denier);
+            }
+            self.nodata(place, denier, Some(service.rule.ttl_secs));
+        }
+    }
+
+    fn listed_addresses<const N: usize>(&mut self, place: Place<'_>, members: &[&Member], (_, most): (u32, u16)) {
+        let address = |member: &Member| -> Option<[u8; N]> {
+            let reach = self.reach(member)?;
+            if N == 4 { reach.v4?.as_slice().try_into().ok() } else { reach.v6?.as_slice().try_into().ok() }
+        };
+        let found: Vec<(&Member, [u8; N])> =
+            members.iter().filter_map(|member| Some((*member, address(member)?))).collect();
+        let Some(best) = found.iter().map(|(member, _)| member.priority).min() else { return };
+        self.scratch.picks.clear();
+        let mut ttl = u32::MAX;
+        for (member, address) in found.iter().filter(|(member, _)| member.priority == best) {
+            let mut bytes = [0; 16];
+            bytes[..N].copy_from_slice(address);
+            self.scratch.gather(bytes, member.weight.into());
+            ttl = ttl.min(self.ttl(member));
+        }
+        let all = self.scratch.picks.len();
+        let wanted = if most == 0 { all } else { all.min(usize::from(most)) };
+        let fitting = (self.writer.room() / (ADDRESS_RECORD_BYTES + N)).min(CHOSEN_MAX);
+        if wanted > fitting {
+            self.cut(fitting, wanted);
+        }
+        self.scratch.order_picks(wanted.min(fitting));
+        self.write_picks::<N>(place, ttl);
+    }
+
+    /// How a member is reached by this client.
+    pub fn reach<'m>(&self, member: &'m Member) -> Option<Reach<'m>>
+    where
+        'a: 'm,
+    {
+        let snapshot = self.asked.snapshot;
+        let instance = &member.instance;
+        let local = self.reading.network.filter(|_| instance.node == snapshot.settings.node);
+        if let Some(address) = local.and_then(|network| eligible::network_address(instance, network)) {
+            return Some(eligible::network_reach(address));
+        }
+        let node = snapshot.catalog.node(&instance.node)?;
+        Some(eligible::reach(instance, &node.node))
+    }
+
+    fn ttl(&self, member: &Member) -> u32 {
+        let rule = self.asked.snapshot.settings.rule(member.instance.service.as_str());
+        eligible::ttl(&member.instance, &rule)
+    }
+
+    /// TXT of the meta of instances with one service ID: one record each, a string a pair.
+    fn texts_of_id(&mut self, place: Place<'_>, service: &'a ServiceAnswers, id: &[u8], denier: Denier) {
+        let before = self.writer.count(Section::Answer);
+        let seed = self.asked.snapshot.names.seed();
+        let ttl = service.by_id(seed, id).map(|instance| eligible::ttl(instance, &service.rule)).min().unwrap_or(0);
+        for instance in service.by_id(seed, id) {
+            self.text_of(place, &instance.meta, ttl);
+        }
+        if self.wrote_nothing_since(before) {
+            self.nodata(place, denier, Some(service.rule.ttl_secs));
+        }
+    }
+
+    /// One TXT record of all pairs of meta.
+    pub fn text_of(&mut self, place: Place<'_>, meta: &crate::publish::snapshot::Meta, ttl: u32) {
+        let strings: Vec<u8> = text_pairs(meta).flat_map(|pair| [vec![pair.len() as u8], pair].concat()).collect();
+        if !strings.is_empty() && self.writer.record(place.owner, Fixed::new(rtype::TXT, ttl), &[&strings]).is_err() {
+            self.flags.truncated = self.asked.client.transport == super::Transport::Udp;
+        }
+    }
+}
+
+fn has_port(service: &ServiceAnswers, seed: crate::publish::snapshot::Seed, id: &[u8], port: &[u8]) -> bool {
+    service.by_id(seed, id).any(|instance| {
+        instance
+            .ports
+            .iter()
+            .filter_map(|port| port.name.as_ref())
+            .any(|name| crate::publish::snapshot::port_key(name.as_str()).as_wire() == port)
+    })
+}
+
+fn host_among<'m>(members: &[&'m Member]) -> Option<&'m crate::wire::name::Name> {
+    members.iter().find_map(|member| match &member.target {
+        crate::publish::snapshot::Target::Host(host) => Some(host),
+        _ => None,
+    })
+}
+
+/// Pointer, type, class, TTL and length of a record of an address.
+const ADDRESS_RECORD_BYTES: usize = 12;

@@ -1,0 +1,250 @@
+//! Answering: from a snapshot and the bytes of a query to the bytes of a response.
+//!
+//! [`respond`] is one synchronous function, the same for every transport. It looks at nothing but what it is given:
+//! no clock, no I/O, no log, no metrics, no lock, no randomness of its own. What it cannot answer from the snapshot
+//! it names ([`Slow`]); whoever can find that calls [`respond_with`].
+//!
+//! ```text
+//! query bytes -> accept (the gate) -> names (reading the name) -> respond (writing) -> response bytes
+//! ```
+//!
+//! **Limits:** the forms with a service ID, or with a tag and a named port at once, cost O(instances that match)
+//! and allocate; all others cost O(what they answer) and allocate nothing.
+//!
+//! **Source:** RFC 1034 section 4.3.2, RFC 1035, RFC 2181, RFC 2308, RFC 2782, RFC 4592, RFC 6891, RFC 8482,
+//! RFC 8914, RFC 9460; DNS.md names the rest.
+
+mod accept;
+mod addresses;
+mod chain;
+mod names;
+mod negative;
+mod order;
+mod records;
+mod respond;
+mod server;
+mod srv;
+mod statics;
+
+use std::net::IpAddr;
+
+use crate::{
+    publish::snapshot::Snapshot,
+    wire::{
+        code::{extended, rcode},
+        name::Name,
+        query::Query,
+        writer::{ExtendedError, rewrite_query},
+    },
+};
+
+pub use order::Scratch;
+
+/// Who asks, and all that an answer depends on beyond the query and the snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// Source address; a v4-mapped one as IPv4.
+    pub address: IpAddr,
+    /// Source port.
+    pub port: u16,
+    /// Whether the source is a listener of our own.
+    pub own_listener: bool,
+    /// How the query came.
+    pub transport: Transport,
+    /// Fresh for each query.
+    pub random: u64,
+}
+
+/// How a query came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// In a datagram.
+    Udp,
+    /// Over a connection.
+    Tcp,
+}
+
+/// A message and what is needed to answer it; one for each thread that answers.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Box<[u8]>,
+    scratch: Scratch,
+}
+
+impl Buffer {
+    /// For datagrams: the largest that is ever sent, to clients on loopback.
+    pub fn udp() -> Buffer {
+        Buffer::of(UDP_BYTES)
+    }
+
+    /// For connections: the largest message there is.
+    pub fn tcp() -> Buffer {
+        Buffer::of(TCP_BYTES)
+    }
+
+    fn of(bytes: usize) -> Buffer {
+        Buffer { bytes: vec![0; bytes].into(), scratch: Scratch::default() }
+    }
+
+    /// The message.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where a query is put.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+/// What came of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// The buffer begins with a response of so many bytes.
+    Response(usize),
+    /// Something must be found first; the buffer begins with a query for it.
+    Slow(Slow),
+    /// No response.
+    Drop,
+}
+
+/// What must be found before a query can be answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slow {
+    /// Length of the query, which was written anew without what is not needed of it.
+    pub query_len: usize,
+    /// What must be found.
+    pub need: Need,
+    /// Largest response in bytes.
+    pub limit: usize,
+}
+
+/// What must be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// The response of an upstream.
+    Forward,
+    /// The records of a name of others, for [`respond_with`].
+    Resolve {
+        /// The name.
+        name: Name,
+        /// Their type.
+        rtype: u16,
+    },
+}
+
+/// What was found about a name of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct External {
+    /// The name that was looked up.
+    pub name: Name,
+    /// The RCODE of the end of its chain.
+    pub rcode: u16,
+    /// The answer section, chain first.
+    pub records: Vec<ExternalRecord>,
+    /// Why there are none, if upstreams are to blame.
+    pub extended: Option<u16>,
+}
+
+/// A record of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalRecord {
+    /// Its owner.
+    pub owner: Name,
+    /// TYPE.
+    pub rtype: u16,
+    /// TTL in seconds.
+    pub ttl_secs: u32,
+    /// RDATA, uncompressed.
+    pub rdata: Vec<u8>,
+}
+
+/// Answers the query in the first `query_len` bytes of the buffer. The response is written over it.
+pub fn respond(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
+    answer(snapshot, buffer, query_len, client, None)
+}
+
+/// Answers a query whose verdict was [`Need::Resolve`] with what was found.
+pub fn respond_with(
+    snapshot: &Snapshot,
+    buffer: &mut Buffer,
+    query_len: usize,
+    client: &Client,
+    external: &External,
+) -> Verdict {
+    answer(snapshot, buffer, query_len, client, Some(external))
+}
+
+/// Answers that the server is too busy for the query: SERVFAIL with extended error 23.
+pub fn busy(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
+    let Some(query) = Query::read(&buffer.bytes[..query_len]) else { return Verdict::Drop };
+    let error = ExtendedError { code: extended::NETWORK_ERROR, text: "too many questions in flight" };
+    refuse(snapshot, buffer, &query, client, (rcode::SERVFAIL, Some(error)))
+}
+
+fn answer(
+    snapshot: &Snapshot,
+    buffer: &mut Buffer,
+    query_len: usize,
+    client: &Client,
+    external: Option<&External>,
+) -> Verdict {
+    let Some(query) = Query::read(&buffer.bytes[..query_len]) else { return Verdict::Drop };
+    match accept::accept(snapshot, &query, client) {
+        accept::Gate::Drop => return Verdict::Drop,
+        accept::Gate::Refuse { rcode, extended } => {
+            let error = extended.map(|code| ExtendedError { code, text: "" });
+            return refuse(snapshot, buffer, &query, client, (rcode, error));
+        }
+        accept::Gate::Accept => {}
+    }
+    let Some(question) = &query.question else { return Verdict::Drop };
+    let limit = response_limit(snapshot, &query, client);
+    let asked = respond::Asked { snapshot, query: &query, question, client, external, limit };
+    match respond::respond(asked, &mut buffer.bytes, &mut buffer.scratch) {
+        respond::Outcome::Response(length) => Verdict::Response(length),
+        respond::Outcome::Need(need) => {
+            let query_len = rewrite_query(&mut buffer.bytes, question.end(), query.edns.as_ref());
+            Verdict::Slow(Slow { query_len, need, limit })
+        }
+    }
+}
+
+/// A response without records.
+fn refuse(
+    snapshot: &Snapshot,
+    buffer: &mut Buffer,
+    query: &Query,
+    client: &Client,
+    (rcode, error): (u16, Option<ExtendedError<'_>>),
+) -> Verdict {
+    let limit = response_limit(snapshot, query, client);
+    Verdict::Response(respond::refuse(snapshot, &mut buffer.bytes, query, client, (rcode, error, limit)))
+}
+
+/// Largest response in bytes: over UDP what the client takes, cut to what networks carry whole.
+fn response_limit(snapshot: &Snapshot, query: &Query, client: &Client) -> usize {
+    if client.transport == Transport::Tcp {
+        return TCP_BYTES;
+    }
+    let Some(edns) = &query.edns else { return PLAIN_BYTES };
+    let most = if client.address.is_loopback() { UDP_BYTES } else { NETWORK_BYTES };
+    let most = snapshot.plan.payload_max(client.address).map_or(most, usize::from);
+    usize::from(edns.payload).clamp(PLAIN_BYTES, most.max(PLAIN_BYTES)).min(UDP_BYTES)
+}
+
+/// Largest message. Source: RFC 1035 section 4.2.2.
+const TCP_BYTES: usize = 65_535;
+
+/// Largest datagram, sent only where nothing fragments. Source: none, chosen: the loopback interface carries 65,536.
+const UDP_BYTES: usize = 16_384;
+
+/// Largest datagram to other clients. Source: DNS flag day 2020.
+const NETWORK_BYTES: usize = 1232;
+
+/// Largest datagram without EDNS. Source: RFC 1035 section 4.2.1.
+const PLAIN_BYTES: usize = 512;
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

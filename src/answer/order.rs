@@ -1,0 +1,221 @@
+//! Choosing and ordering: a random order by weight, and samples where not everything is wanted or fits.
+//!
+//! Each of the chosen gets a key, drawn from the exponential distribution with its weight as rate; in the order of
+//! their keys they stand as if drawn one after the other by weight (Efraimidis and Spirakis 2006). Where few of many
+//! are wanted they are drawn one by one from the table, which knows its sums, so that the cost follows the answer.
+//!
+//! **Limits:** at most 4,200 records in one answer, which is more than 65,535 bytes hold.
+
+use crate::publish::snapshot::{Addressed, Table, Walk};
+
+/// What choosing needs; kept between queries so that none allocates.
+#[derive(Debug)]
+pub struct Scratch {
+    random: u64,
+    /// Addresses chosen.
+    pub picks: Vec<Pick>,
+    /// Places in a table of members, with what orders them.
+    pub places: Vec<MemberPlace>,
+    seen: Box<[u32]>,
+}
+
+/// An address that was chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Pick {
+    key: f32,
+    /// The address; the first four bytes of it for IPv4.
+    pub address: [u8; 16],
+    /// Its weight, where it was gathered one by one.
+    pub weight: u64,
+}
+
+/// A member that was chosen, by its place in the table.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberPlace {
+    /// Lower comes first.
+    pub priority: u16,
+    /// Where the target is spelled in the message.
+    pub offset: u16,
+    /// Orders those of one priority.
+    pub key: f32,
+    /// Its place.
+    pub at: u32,
+    /// A hash of its target.
+    pub target: u32,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch {
+            random: 0,
+            picks: Vec::with_capacity(CHOSEN_MAX),
+            places: Vec::with_capacity(CHOSEN_MAX),
+            seen: vec![0; SEEN_SLOTS].into(),
+        }
+    }
+}
+
+impl Scratch {
+    /// Begins a response.
+    pub fn begin(&mut self, random: u64) {
+        self.random = random;
+    }
+
+    /// A fresh random number (wyrand's step with SplitMix64's finish).
+    pub fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A random number below `end`, which must not be 0; fair to 1 in 2^32 for all sizes of a table.
+    pub fn below(&mut self, end: u64) -> u64 {
+        ((u128::from(self.random()) * u128::from(end)) >> 64) as u64
+    }
+
+    /// A key for this weight: the smallest comes first. Weight 0 comes after all others.
+    pub fn key(&mut self, weight: u64) -> f32 {
+        // In (0, 1], so that the logarithm is finite.
+        let unit = ((self.random() >> 40) + 1) as f32 / (1u32 << 24) as f32;
+        if weight == 0 { f32::MAX * (1.0 - unit / 2.0) } else { -unit.ln() / weight as f32 }
+    }
+
+    /// Fills [`Scratch::picks`] with `wanted` of the addresses, or all, in an order by weight.
+    pub fn choose<const N: usize>(&mut self, table: &Table<Addressed<N>>, wanted: usize) {
+        self.picks.clear();
+        let wanted = wanted.min(CHOSEN_MAX);
+        if table.len() <= GATHER_FACTOR * wanted + GATHER_MIN {
+            let _ = table.each_from(0, &mut |each| {
+                self.picks.push(Pick::of(each));
+                Walk::Continue(())
+            });
+            self.order_picks(wanted);
+        } else {
+            self.draw(table, wanted);
+        }
+    }
+
+    /// Orders what was gathered, by weight, and keeps so many.
+    pub fn order_picks(&mut self, wanted: usize) {
+        let count = self.picks.len();
+        let wanted = wanted.min(count);
+        if self.picks.windows(2).all(|pair| pair[0].weight == pair[1].weight) {
+            for at in 0..wanted.min(count.saturating_sub(1)) {
+                let other = at + self.below((count - at) as u64) as usize;
+                self.picks.swap(at, other);
+            }
+        } else {
+            for at in 0..count {
+                let weight = self.picks[at].weight;
+                self.picks[at].key = self.key(weight);
+            }
+            self.picks.sort_unstable_by(|left, right| left.key.total_cmp(&right.key));
+        }
+        self.picks.truncate(wanted);
+    }
+
+    /// Draws one by one, by weight, without drawing any twice.
+    fn draw<const N: usize>(&mut self, table: &Table<Addressed<N>>, wanted: usize) {
+        self.seen.fill(0);
+        let sum = table.measure();
+        let weighty = sum.count - sum.weightless;
+        let by_weight = wanted.min(weighty as usize);
+        // Where few have nearly all the weight, most draws repeat; what is missing then comes from a window.
+        let mut tries = 4 * wanted + 16;
+        while self.picks.len() < by_weight && tries > 0 {
+            tries -= 1;
+            let target = self.below(sum.weight);
+            self.take(table.choose(target, |sum| sum.weight));
+        }
+        let mut tries = if sum.weightless > 0 { 4 * wanted + 16 } else { 0 };
+        while self.picks.len() < wanted && weighty as usize <= self.picks.len() && tries > 0 {
+            tries -= 1;
+            let target = self.below(sum.weightless.into());
+            self.take(table.choose(target, |sum| sum.weightless.into()));
+        }
+        if self.picks.len() < wanted {
+            let start = self.below(table.len() as u64) as usize;
+            let _ = table.each_from(start, &mut |each| {
+                self.take(Some(each));
+                if self.picks.len() < wanted { Walk::Continue(()) } else { Walk::Break(()) }
+            });
+        }
+    }
+
+    fn take<const N: usize>(&mut self, drawn: Option<&Addressed<N>>) {
+        let Some(drawn) = drawn else { return };
+        let pick = Pick::of(drawn);
+        if self.see(hash(&pick.address), |picks, at| picks[at].address == pick.address) {
+            self.picks.push(pick);
+        }
+    }
+
+    /// Notes what is about to be pushed on `picks`; false if it is there already.
+    fn see(&mut self, hash: u32, same: impl Fn(&[Pick], usize) -> bool) -> bool {
+        let mut slot = hash as usize % SEEN_SLOTS;
+        while self.seen[slot] != 0 {
+            if same(&self.picks, self.seen[slot] as usize - 1) {
+                return false;
+            }
+            slot = (slot + 1) % SEEN_SLOTS;
+        }
+        self.seen[slot] = self.picks.len() as u32 + 1;
+        true
+    }
+
+    /// Clears what [`Scratch::is_new`] has seen.
+    pub fn forget(&mut self) {
+        self.seen.fill(0);
+    }
+
+    /// Whether this number, which must not be 0, was not seen since [`Scratch::forget`]; it is now.
+    pub fn is_new(&mut self, number: u32) -> bool {
+        let mut slot = number as usize % SEEN_SLOTS;
+        // There are always free slots: no answer has so many records.
+        while self.seen[slot] != 0 {
+            if self.seen[slot] == number {
+                return false;
+            }
+            slot = (slot + 1) % SEEN_SLOTS;
+        }
+        self.seen[slot] = number;
+        true
+    }
+
+    /// Puts an address among the picks that are gathered one by one; one that is there already gains the weight.
+    pub fn gather(&mut self, address: [u8; 16], weight: u64) {
+        match self.picks.iter().position(|pick| pick.address == address) {
+            Some(at) => self.picks[at].weight += weight,
+            None if self.picks.len() < CHOSEN_MAX => self.picks.push(Pick { key: 0.0, address, weight }),
+            None => {}
+        }
+    }
+}
+
+impl Pick {
+    fn of<const N: usize>(addressed: &Addressed<N>) -> Pick {
+        let mut address = [0; 16];
+        address[..N].copy_from_slice(&addressed.address);
+        Pick { key: 0.0, address, weight: addressed.weight }
+    }
+}
+
+fn hash(address: &[u8; 16]) -> u32 {
+    let number = u128::from_be_bytes(*address);
+    let folded = (number >> 64) as u64 ^ number as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}
+
+/// Most records in one answer: an A record has 16 bytes, a message 65,535.
+pub const CHOSEN_MAX: usize = 4200;
+
+/// Slots for telling what was seen; twice as many as are ever used.
+const SEEN_SLOTS: usize = 16_384;
+
+/// All are gathered when there are at most so many times those that are wanted, and some more.
+/// Source: none, chosen: gathering one costs about a fifth of drawing one.
+const GATHER_FACTOR: usize = 4;
+
+/// See [`GATHER_FACTOR`].
+const GATHER_MIN: usize = 16;

@@ -1,0 +1,310 @@
+//! From the meaning of a name to the sections of a response.
+
+use std::fmt::Write as _;
+
+use super::{
+    Client, External, Need, Transport,
+    names::{Chosen, Denier, Meaning, Reading},
+    order::Scratch,
+    server::{self, Fact},
+};
+use crate::{
+    publish::snapshot::Snapshot,
+    wire::{
+        code::{class, extended, rcode, rtype},
+        query::{HEADER_BYTES, Query, Question},
+        writer::{ExtendedError, Fixed, Flags, TEXT_MAX_BYTES, Writer},
+    },
+};
+
+/// A question with all that its answer depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub snapshot: &'a Snapshot,
+    pub query: &'a Query,
+    pub question: &'a Question,
+    pub client: &'a Client,
+    pub external: Option<&'a External>,
+    pub limit: usize,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A response of so many bytes.
+    Response(usize),
+    /// Something must be found first; header and question are as they were.
+    Need(Need),
+}
+
+/// A response in the making.
+pub struct Response<'a> {
+    pub asked: Asked<'a>,
+    pub reading: Reading<'a>,
+    pub may_recurse: bool,
+    pub writer: Writer<'a>,
+    pub scratch: &'a mut Scratch,
+    pub flags: Flags,
+    pub rcode: u16,
+    pub extended: Option<u16>,
+    pub text: Text,
+    pub need: Option<Need>,
+}
+
+/// Where a name that is being answered stands: the question, or the end of an alias.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'q> {
+    /// The name, type and class.
+    pub question: &'q Question,
+    /// Where it is spelled in the message.
+    pub owner: usize,
+}
+
+impl Place<'_> {
+    /// Where the name's labels from this one on are spelled in the message.
+    pub fn offset(&self, first: usize) -> usize {
+        self.owner + self.question.offset(first) - HEADER_BYTES
+    }
+}
+
+/// Answers a question that the gate let in.
+pub fn respond(asked: Asked<'_>, message: &mut [u8], scratch: &mut Scratch) -> Outcome {
+    let Asked { snapshot, query, question, client, limit, .. } = asked;
+    let may_recurse = snapshot.plan.may_recurse(client.address);
+    let network = snapshot.names.client_network(client.address);
+    scratch.begin(client.random);
+    let mut response = Response {
+        asked,
+        reading: Reading { snapshot, network },
+        may_recurse,
+        writer: Writer::new(message, question.end(), limit, query.edns.as_ref()),
+        scratch,
+        flags: Flags { authoritative: true, recursion_available: may_recurse, truncated: false },
+        rcode: rcode::NOERROR,
+        extended: None,
+        text: Text::default(),
+        need: None,
+    };
+    let place = Place { question, owner: HEADER_BYTES };
+    if question.class == class::CH {
+        response.about_server(place);
+    } else {
+        let meaning = response.reading.meaning(question);
+        response.answer(place, meaning);
+    }
+    match response.need.take() {
+        Some(need) => Outcome::Need(need),
+        None => Outcome::Response(response.finish()),
+    }
+}
+
+/// Writes a response without records, for a query that may be malformed.
+pub fn refuse(
+    snapshot: &Snapshot,
+    message: &mut [u8],
+    query: &Query,
+    client: &Client,
+    (rcode, error, limit): (u16, Option<ExtendedError<'_>>, usize),
+) -> usize {
+    let end = query.question.as_ref().map_or(HEADER_BYTES, Question::end);
+    message[4..6].copy_from_slice(&u16::from(query.question.is_some()).to_be_bytes());
+    let flags = Flags { recursion_available: snapshot.plan.may_recurse(client.address), ..Flags::default() };
+    let writer = Writer::new(message, end, limit, query.edns.as_ref());
+    writer.finish(query.header, flags, rcode, query.edns.as_ref().map(|edns| (edns, error)))
+}
+
+impl<'a> Response<'a> {
+    fn finish(self) -> usize {
+        let query = self.asked.query;
+        let error = self.extended.map(|code| ExtendedError { code, text: self.text.as_str() });
+        self.writer.finish(query.header, self.flags, self.rcode, query.edns.as_ref().map(|edns| (edns, error)))
+    }
+
+    /// Answers a place whose meaning is known.
+    pub fn answer(&mut self, place: Place<'_>, meaning: Meaning<'a>) {
+        let stale = self.asked.snapshot.is_stale();
+        match meaning {
+            Meaning::Service(chosen) => self.service(place, chosen),
+            Meaning::Id { service, label, port, denier } => self.by_id(place, (service, label, port), denier),
+            Meaning::Node(node, denier) => self.node(place, node, denier),
+            Meaning::Address(address, denier) => self.spelled_address(place, address, denier),
+            Meaning::Apex(number, denier) => self.apex(place, number, denier),
+            Meaning::Server(denier) => self.server_address(place, denier),
+            Meaning::Reverse(owner) => self.reverse(place, owner),
+            Meaning::ReverseLocalhost => self.reverse_localhost(place),
+            Meaning::Localhost(denier) => self.localhost(place, denier),
+            Meaning::Static(zone, lookup, denier) => self.from_zone(place, (zone, lookup), denier),
+            Meaning::Empty(denier) => self.nodata(place, denier, None),
+            Meaning::Unknown(denier) => self.unknown(place, denier),
+            Meaning::Outside => self.outside(place),
+            Meaning::NotOurs => self.not_ours(),
+        }
+        if stale && self.extended.is_none() && self.rcode == rcode::NOERROR && self.is_of_catalog(meaning) {
+            self.extended = Some(extended::STALE);
+        }
+    }
+
+    fn is_of_catalog(&self, meaning: Meaning<'_>) -> bool {
+        matches!(meaning, Meaning::Service(_) | Meaning::Id { .. } | Meaning::Node(..) | Meaning::Reverse(_))
+    }
+
+    /// The instances of a service.
+    fn service(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
+        if chosen.tag.is_some() {
+            return self.tagged_and_ported(place, chosen);
+        }
+        if chosen.selection.is_empty() {
+            return self.nobody(place, chosen);
+        }
+        let before = self.writer.count(crate::wire::writer::Section::Answer);
+        let most = chosen.service.rule.max_answers;
+        match place.question.rtype {
+            rtype::A => self.addresses(place, chosen.selection.v4.best(), most),
+            rtype::AAAA => self.addresses(place, chosen.selection.v6.best(), most),
+            rtype::ANY => {
+                self.addresses(place, chosen.selection.v4.best(), most);
+                self.addresses(place, chosen.selection.v6.best(), most);
+                if self.wrote_nothing_since(before) {
+                    self.srv(place, super::srv::Members::Table(&chosen.selection.ported), chosen.denier);
+                }
+            }
+            rtype::SRV => self.srv(place, super::srv::Members::Table(&chosen.selection.ported), chosen.denier),
+            rtype::HTTPS => self.https(place, chosen.selection),
+            rtype::TXT if self.asked.snapshot.settings.service_txt => self.service_texts(place, chosen.selection),
+            _ => {}
+        }
+        if self.wrote_nothing_since(before) && !self.flags.truncated {
+            if let rtype::A | rtype::AAAA = place.question.rtype
+                && !chosen.selection.hosts.is_empty()
+            {
+                return self.host_of(place, chosen);
+            }
+            let ttl = chosen.service.rule.ttl_secs;
+            self.nodata(place, chosen.denier, Some(ttl));
+        }
+    }
+
+    /// Whether nothing was added to the answer section since it had so many records.
+    pub fn wrote_nothing_since(&self, before: u16) -> bool {
+        self.writer.count(crate::wire::writer::Section::Answer) == before
+    }
+
+    /// Nobody of a known service is eligible.
+    pub fn nobody(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
+        let service = chosen.service;
+        let _ = write!(self.text, "{}: {} registered, 0 passing", service.name, service.registered);
+        self.extended = Some(extended::OTHER);
+        if service.rule.none_eligible == crate::publish::snapshot::NoneEligible::Nxdomain {
+            self.nxdomain(place, chosen.denier);
+        } else {
+            self.nodata(place, chosen.denier, Some(service.rule.ttl_secs));
+        }
+    }
+
+    /// A name that nothing gives a meaning. While not all is known yet, that is not known either.
+    fn unknown(&mut self, place: Place<'_>, denier: Denier) {
+        let of_catalog = matches!(denier, Denier::Domain { .. } | Denier::Nobody);
+        if of_catalog && !self.asked.snapshot.is_synced() {
+            self.flags.authoritative = false;
+            self.rcode = rcode::SERVFAIL;
+            self.extended = Some(extended::NOT_READY);
+            let _ = self.text.write_str("not all sources have delivered their first list");
+            return;
+        }
+        if let Denier::Domain { number, .. } = denier
+            && self.asked.snapshot.plan.domain(number).falls_through
+            && self.may_forward()
+        {
+            return self.outside(place);
+        }
+        self.nxdomain(place, denier);
+        if of_catalog && self.asked.snapshot.is_stale() {
+            self.extended = Some(extended::STALE_NXDOMAIN);
+        }
+    }
+
+    fn may_forward(&self) -> bool {
+        self.may_recurse && self.asked.query.header.recursion_desired
+    }
+
+    /// A name of others: asked upstream, if the client may have that.
+    pub fn outside(&mut self, place: Place<'_>) {
+        if !self.may_recurse {
+            return self.refused(extended::PROHIBITED);
+        }
+        if !self.asked.query.header.recursion_desired {
+            return self.refused(extended::NOT_AUTHORITATIVE);
+        }
+        debug_assert_eq!(place.owner, HEADER_BYTES, "aliases of others are resolved, not forwarded");
+        self.need = Some(Need::Forward);
+    }
+
+    fn not_ours(&mut self) {
+        self.refused(extended::NOT_AUTHORITATIVE);
+    }
+
+    fn refused(&mut self, extended: u16) {
+        self.flags.authoritative = false;
+        self.rcode = rcode::REFUSED;
+        self.extended = Some(extended);
+    }
+
+    /// What is not everything: over TCP the text of the extended error says so, over UDP the TC bit does.
+    pub fn cut(&mut self, written: usize, all: usize) {
+        if self.asked.client.transport == Transport::Tcp {
+            self.extended = Some(extended::OTHER);
+            let _ = write!(self.text, "{written} of {all}");
+        } else {
+            self.flags.truncated = true;
+        }
+    }
+
+    /// What the server tells about itself (RFC 4892).
+    fn about_server(&mut self, place: Place<'_>) {
+        let settings = &self.asked.snapshot.settings;
+        let text = match server::fact(place.question) {
+            Some(_) if settings.hide_version => return self.refused(extended::PROHIBITED),
+            Some(Fact::Version) => server::VERSION,
+            Some(Fact::Identity) => settings.node.as_str(),
+            None => return self.refused(extended::NOT_SUPPORTED),
+        };
+        if matches!(place.question.rtype, rtype::TXT | rtype::ANY) {
+            let text = &text.as_bytes()[..text.len().min(255)];
+            let fixed = Fixed { kind: rtype::TXT, class: class::CH, ttl: 0 };
+            let _ = self.writer.record(place.owner, fixed, &[&[text.len() as u8], text]);
+        }
+    }
+}
+
+/// The text of an extended error; what is too long is cut.
+#[derive(Debug)]
+pub struct Text {
+    bytes: [u8; TEXT_MAX_BYTES],
+    length: usize,
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text { bytes: [0; TEXT_MAX_BYTES], length: 0 }
+    }
+}
+
+impl Text {
+    fn as_str(&self) -> &str {
+        let bytes = &self.bytes[..self.length];
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            // Cut in the middle of a character.
+            Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+        }
+    }
+}
+
+impl std::fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let taken = text.len().min(TEXT_MAX_BYTES - self.length);
+        self.bytes[self.length..self.length + taken].copy_from_slice(&text.as_bytes()[..taken]);
+        self.length += taken;
+        Ok(())
+    }
+}
