@@ -28,6 +28,9 @@ pub(super) fn build(
     context: &ZoneContext,
     problems: &mut Problems,
 ) -> Option<Arc<Zone>> {
+    if text.records.is_empty() && problems.has_errors() {
+        return None; // That it then has no SOA either is no news.
+    }
     let soa = text.records.iter().find(|record| record.rtype == SOA);
     let Some(origin) = soa.map(|soa| soa.owner.clone()).or(text.origin) else {
         problems.note(file, None, ZoneFileError::NoOrigin);

@@ -54,25 +54,19 @@ pub(super) struct ZoneText {
 
 /// Reads the file; what cannot be read is noted as a problem and left out.
 pub(super) fn read_file(path: &Arc<Path>, origin: Option<Name>, problems: &mut Problems) -> ZoneText {
-    let mut reader = Reader {
-        problems,
-        records: Vec::new(),
-        origin,
-        first_origin: None,
-        owner: Owner::None,
-        default_ttl_secs: None,
-        last_ttl_secs: None,
-        budget_bytes: TEXT_MAX_BYTES,
-        depth: 0,
-        includes: 0,
-        included: Vec::new(),
-    };
+    let mut reader = Reader::new(origin, problems);
     match reader.load(path) {
         Ok(text) => reader.read(&text, path),
         Err(error) => reader.problems.note(path, None, error),
     }
-    let origin = reader.first_origin.or(reader.origin);
-    ZoneText { records: reader.records, origin, included: reader.included }
+    reader.finish()
+}
+
+/// Reads the text as that of a file of this path; only what it includes is read from there.
+pub(super) fn read_text(path: &Arc<Path>, text: &[u8], origin: Option<Name>, problems: &mut Problems) -> ZoneText {
+    let mut reader = Reader::new(origin, problems);
+    reader.read(text, path);
+    reader.finish()
 }
 
 struct Reader<'p> {
@@ -101,7 +95,27 @@ enum Owner {
 /// A problem, and the line on which it is.
 type LineError = (u32, ZoneFileError);
 
-impl Reader<'_> {
+impl<'p> Reader<'p> {
+    fn new(origin: Option<Name>, problems: &'p mut Problems) -> Reader<'p> {
+        Reader {
+            problems,
+            records: Vec::new(),
+            origin,
+            first_origin: None,
+            owner: Owner::None,
+            default_ttl_secs: None,
+            last_ttl_secs: None,
+            budget_bytes: TEXT_MAX_BYTES,
+            depth: 0,
+            includes: 0,
+            included: Vec::new(),
+        }
+    }
+
+    fn finish(self) -> ZoneText {
+        ZoneText { records: self.records, origin: self.first_origin.or(self.origin), included: self.included }
+    }
+
     fn read(&mut self, text: &[u8], path: &Arc<Path>) {
         for entry in Splitter::new(text) {
             if self.problems.is_full() {

@@ -8,7 +8,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! **Limits:** [`FILES_MAX`] files; a change that keeps size, inode and time is not seen. Costs one `stat` a file.
+//! **Limits:** 10,000 files; a change that keeps size, inode and time is not seen. Costs one `stat` a file.
 
 use std::{
     collections::BTreeMap,

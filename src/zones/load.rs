@@ -7,7 +7,7 @@ use std::{fs, io, path::Path, path::PathBuf, sync::Arc};
 
 use super::{
     build::build,
-    file::read_file,
+    file::{read_file, read_text},
     problem::{Problem, Problems, ZoneFileError},
     zone::{Zone, Zones},
 };
@@ -114,6 +114,14 @@ pub fn check_file(path: &Path, context: &ZoneContext) -> Report {
     Report { zone: read.zone, problems: problems.into_sorted() }
 }
 
+/// Reads a text as if it were in the file of this path, which need not exist.
+pub fn check_text(path: &Path, text: &[u8], context: &ZoneContext) -> Report {
+    let (path, mut problems) = (path.into(), Problems::default());
+    let text = read_text(&path, text, origin_of(&path), &mut problems);
+    let zone = build(&path, text, context, &mut problems);
+    Report { zone, problems: problems.into_sorted() }
+}
+
 struct ReadZone {
     zone: Option<Arc<Zone>>,
     included: Vec<Arc<Path>>,
@@ -122,9 +130,7 @@ struct ReadZone {
 fn read_zone(file: &Arc<Path>, context: &ZoneContext, problems: &mut Problems) -> ReadZone {
     let text = read_file(file, origin_of(file), problems);
     let included = text.included.clone();
-    let unread = text.records.is_empty() && problems.has_errors();
-    let zone = if unread { None } else { build(file, text, context, problems) };
-    ReadZone { zone, included }
+    ReadZone { zone: build(file, text, context, problems), included }
 }
 
 /// The origin that a file's name gives: `example.com.zone` is `example.com.`.

@@ -26,7 +26,7 @@ mod svcb;
 mod text;
 mod zone;
 
-pub use load::{LoadOutcome, Report, ZoneContext, check_file, load};
+pub use load::{LoadOutcome, Report, ZoneContext, check_file, check_text, load};
 pub use zone::{RrSet, Soa, Zone, ZoneNode, Zones};
 
 #[cfg(test)]

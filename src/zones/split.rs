@@ -64,12 +64,12 @@ impl<'a> Splitter<'a> {
 
     /// Reads the tokens up to the end of the entry; none for an empty line.
     fn tokens(&mut self) -> Result<Vec<Token<'a>>, SplitError> {
-        let start = self.at;
+        let (start, start_line) = (self.at, self.line);
         let mut tokens = Vec::new();
         let mut open_lines: Vec<u32> = Vec::new();
         while let Some(&byte) = self.text.get(self.at) {
             if self.at - start > ENTRY_MAX_BYTES {
-                return Err((self.line, ZoneFileError::EntryTooLong { max: ENTRY_MAX_BYTES }));
+                return Err((start_line, ZoneFileError::EntryTooLong { max: ENTRY_MAX_BYTES }));
             }
             match byte {
                 b'\n' => {
