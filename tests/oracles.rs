@@ -1,0 +1,86 @@
+//! Runs the fuzz oracles on drawn input and on the files that the fuzzers found.
+
+use proptest::prelude::*;
+
+#[path = "../fuzz/oracles.rs"]
+mod oracles;
+
+/// Runs an oracle on every file of `fuzz/seeds/NAME` and `fuzz/regressions/NAME`.
+fn replay(name: &str, oracle: fn(&[u8])) {
+    let fuzz = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    for folder in [fuzz.join("seeds").join(name), fuzz.join("regressions").join(name)] {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            oracle(&std::fs::read(entry.unwrap().path()).unwrap());
+        }
+    }
+}
+
+#[test]
+fn regressions_of_the_name_oracle_stay_fixed() {
+    replay("name_text", oracles::name_text);
+}
+
+#[test]
+fn regressions_of_the_zone_oracle_stay_fixed() {
+    replay("zone_file", oracles::zone_file);
+}
+
+#[test]
+fn the_example_zones_hold_the_zone_oracle() {
+    for file in ["zones/corp.example.zone", "zones/internal.zone"] {
+        let text = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        oracles::zone_file(&text);
+        oracles::zone_file(&[b"$ORIGIN example.\n", &text[..]].concat());
+    }
+}
+
+fn entry() -> impl Strategy<Value = String> {
+    let owner =
+        prop::sample::select(vec!["@", "a", "b.a", "*", "*.b", "c.*.b", "d\\.e", "\\200", "sub", "ns.sub", " "]);
+    let data = prop_oneof![
+        Just("A 192.0.2.1".to_owned()),
+        Just("AAAA 2001:db8::1".to_owned()),
+        "NS [a-c]{1,2}\\.?",
+        "CNAME [a-c@]",
+        "MX [0-9]{1,3} [a-c.]{1,2}",
+        "TXT( \"[ -!#-\\[\\]-~]{0,20}\"){1,3}",
+        "TXT \\\\[0-2][0-9]{2}\\\\\"",
+        "CAA [0-9] [a-z]{1,5} \"[a-z;=]{0,9}\"",
+        "SRV 1 2 [0-9]{1,4} [a-c.]",
+        "NAPTR 1 2 \"[a-z]{0,2}\" \"[a-z+]{0,5}\" \"[!-~&&[^\"\\\\]]{0,9}\" [a-c.]",
+        "HINFO [a-z]{1,4} \"[a-z ]{0,5}\"",
+        "(HTTPS|SVCB) [0-9] [a-c.]( alpn=[a-z0-9,]{1,5})?( port=[0-9]{1,4})?( key6[0-9]{2}=[a-z\"]{0,4})?( no-default-alpn)?",
+        "HTTPS 1 \\.( ipv4hint=192.0.2.[1-9])?( ipv6hint=::[1-9])?( mandatory=(port|ipv4hint))?( ech=[A-Za-z]{4})?",
+        "(TLSA|SMIMEA) [0-3] [01] [0-2] [0-9a-f]{2,4}",
+        "SSHFP [0-6] [0-2] ([0-9a-f]{2}){1,4}",
+        "(OPENPGPKEY|CERT 1 2 3) ([A-Za-z0-9+/]{4}){1,3}",
+        "CSYNC [0-9]{1,3} [0-3]( A| NS| TXT| AAAA){0,3}",
+        "TYPE[0-9]{1,3} \\\\# [0-4] ([0-9a-f]{2}){0,4}",
+    ];
+    (owner, "( [0-9]{1,4})?( IN)?", data).prop_map(|(owner, head, data)| format!("{owner}{head} {data}\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_bytes_hold_the_name_oracle(data in prop::collection::vec(any::<u8>(), 0..80)) {
+        oracles::name_text(&data);
+    }
+
+    #[test]
+    fn names_hold_the_name_oracle(labels in prop::collection::vec("[a-zA-Z*\\\\.0-9@;\"]{1,12}", 0..8)) {
+        oracles::name_text(labels.join(".").as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_hold_the_zone_oracle(data in prop::collection::vec(any::<u8>(), 0..200)) {
+        oracles::zone_file(&data);
+    }
+
+    #[test]
+    fn records_hold_the_zone_oracle(entries in prop::collection::vec(entry(), 0..6)) {
+        let head = "$TTL 300\n@ SOA ns.elsewhere. host.elsewhere. 1 1h 10m 1d 5m\n";
+        oracles::zone_file(format!("{head}{}", entries.concat()).as_bytes());
+    }
+}
