@@ -10,7 +10,8 @@ fn replay(name: &str, oracle: fn(&[u8])) {
     let fuzz = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     for folder in [fuzz.join("seeds").join(name), fuzz.join("regressions").join(name)] {
         for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-            oracle(&std::fs::read(entry.unwrap().path()).unwrap());
+            let path = entry.expect("the folder is in the repository").path();
+            oracle(&std::fs::read(path).expect("the file is in the repository"));
         }
     }
 }

@@ -8,6 +8,9 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! Taken before and after reading the files, it also tells whether they were being written meanwhile: then what was read
+//! may be half of a file, and is read again.
+//!
 //! **Limits:** 10,000 files; a change that keeps size, inode and time is not seen. Costs one `stat` a file.
 
 use std::{
