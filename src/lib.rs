@@ -2,7 +2,9 @@
 #![deny(unsafe_code)]
 
 pub mod answer;
+pub mod api;
 pub mod catalog;
+pub mod cli;
 pub mod config;
 pub mod observe;
 pub mod publish;

@@ -1,0 +1,3 @@
+//! The HTTP API, and the client by which the command line uses it.
+
+pub mod client;

@@ -1,0 +1,300 @@
+//! What may be written on the command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::{api::client::DEFAULT_SERVER, catalog::duration::parse_duration};
+
+/// The command line, read.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nameplate",
+    version,
+    about = "A DNS server that answers with the services that are up",
+    after_help = "Exit codes: 0 done, 1 the answer is no (not found, not passing), 2 wrong use or setting, 3 server not reached."
+)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Runs the server
+    Serve(Box<ServeArgs>),
+    /// Registers an instance of a service
+    Register(RegisterArgs),
+    /// Deregisters an instance by its service ID
+    Deregister(DeregisterArgs),
+    /// Lists the services
+    Services(ServicesArgs),
+    /// Lists the instances of a service and how they are
+    Instances(InstancesArgs),
+    /// Tells what DNS answers to a name, and why
+    Query(QueryArgs),
+    /// Works on the cache of forwarded answers
+    Cache {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: CacheAction,
+    },
+    /// Works on zone files
+    Zone {
+        /// What to do with them.
+        #[command(subcommand)]
+        action: ZoneAction,
+    },
+    /// Prints the settings that `serve` would use, or checks a file
+    Config(Box<ConfigArgs>),
+    /// Prints completions for a shell
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// The settings that have a flag, as they were written. They are read by `config`, which knows all places.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    after_help = "Each option has a key in the configuration file (- becomes _) and a variable NAMEPLATE_...; an option \
+                        beats a variable, that beats the file. `nameplate config` prints what is in force."
+)]
+pub struct ServeArgs {
+    /// Configuration file (TOML)
+    #[arg(short = 'c', long = "config", value_name = "FILE", env = "NAMEPLATE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Address for DNS, UDP and TCP [default: 127.0.0.1:8600 and [::1]:8600, and 127.0.0.1:53 if it can be had]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub dns: Vec<String>,
+    /// Address of the HTTP API [default: 127.0.0.1:8500]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub http: Option<String>,
+    /// Domain under which services are answered [default: internal]
+    #[arg(long, value_name = "NAME")]
+    pub domain: Option<String>,
+    /// Further domain under which every name works too
+    #[arg(long, value_name = "NAME")]
+    pub alt_domain: Vec<String>,
+    /// Our datacenter [default: dc1]
+    #[arg(long, value_name = "NAME")]
+    pub datacenter: Option<String>,
+    /// Name of this machine in the catalog [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// Address under which others reach this server
+    #[arg(long, value_name = "IP")]
+    pub advertise: Vec<String>,
+    /// Threads that answer DNS [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<String>,
+    /// Directory that keeps the catalog
+    #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
+    pub data_dir: Option<String>,
+    /// Keeps nothing on disk
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Directory of static zones, *.zone [default: zones, if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub zones: Option<String>,
+    /// Directory of service definitions, *.toml and *.json
+    #[arg(long, value_name = "DIR")]
+    pub services: Option<String>,
+    /// Registration of Docker's containers: off
+    #[arg(long, value_name = "off")]
+    pub docker: Option<String>,
+    /// Who is asked about other names: system, off, or IP[:PORT],... [default: system]
+    #[arg(long, value_name = "UPSTREAMS")]
+    pub forward: Vec<String>,
+    /// Level or filter of the log: error, warn, info, debug, trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// How the log is written: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// Which server is asked, and as whom.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// The server's HTTP API
+    #[arg(long, value_name = "URL", env = "NAMEPLATE_SERVER", default_value = DEFAULT_SERVER)]
+    pub server: String,
+    /// Token to be presented
+    #[arg(long, value_name = "T", env = "NAMEPLATE_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Prints JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A registration.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("check").multiple(false))]
+pub struct RegisterArgs {
+    /// Name of the service
+    pub name: String,
+    /// Port of the instance
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Address of the instance [default: that of the server's node]
+    #[arg(long, value_name = "IP")]
+    pub address: Option<String>,
+    /// Service ID [default: the name]
+    #[arg(long)]
+    pub id: Option<String>,
+    /// Tag
+    #[arg(long, value_name = "T")]
+    pub tag: Vec<String>,
+    /// Pair of meta
+    #[arg(long, value_name = "K=V", value_parser = pair)]
+    pub meta: Vec<(String, String)>,
+    /// Checks by an HTTP request
+    #[arg(long, value_name = "URL", group = "check")]
+    pub check_http: Option<String>,
+    /// Checks by a TCP connection
+    #[arg(long, value_name = "ADDR:PORT", group = "check")]
+    pub check_tcp: Option<String>,
+    /// Check deadline: critical unless renewed within this time
+    #[arg(long, value_name = "DURATION", group = "check", value_parser = duration)]
+    pub check_ttl: Option<String>,
+    /// Time between two probes [default: 10s]
+    #[arg(long, value_name = "DURATION", requires = "check", conflicts_with = "check_ttl", value_parser = duration)]
+    pub interval: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What to deregister.
+#[derive(Debug, Args)]
+pub struct DeregisterArgs {
+    /// Service ID on the server's node
+    pub id: String,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Whose services to list.
+#[derive(Debug, Args)]
+pub struct ServicesArgs {
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Which instances to list.
+#[derive(Debug, Args)]
+pub struct InstancesArgs {
+    /// Name of the service
+    pub name: String,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What to ask.
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// Name, as in dig
+    pub name: String,
+    /// Type: A, AAAA, SRV, ...
+    #[arg(value_name = "TYPE", default_value = "A")]
+    pub kind: String,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheAction {
+    /// Forgets forwarded answers: all, or those of one name
+    Flush {
+        /// The name.
+        name: Option<String>,
+        /// The server.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// What to do with zone files.
+#[derive(Debug, Subcommand)]
+pub enum ZoneAction {
+    /// Checks a zone file: errors that would keep it out of service, and warnings
+    Check {
+        /// The zone file.
+        file: PathBuf,
+        /// The configuration, for the domain that zones stand beside.
+        #[command(flatten)]
+        settings: Box<ServeArgs>,
+    },
+}
+
+/// What to do with settings.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ConfigArgs {
+    /// Prints the settings in force if it is left out.
+    #[command(subcommand)]
+    pub action: Option<ConfigAction>,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: ServeArgs,
+}
+
+/// What to do with a configuration file.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Checks a configuration file, and tells every problem at once
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl ServeArgs {
+    /// Keys with the values of the flags that were given.
+    pub fn flags(&self) -> Vec<(&'static str, Vec<String>)> {
+        let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<String>>();
+        let ephemeral = if self.ephemeral { vec!["true".to_owned()] } else { Vec::new() };
+        let mut flags = vec![
+            ("dns", self.dns.clone()),
+            ("http", one(&self.http)),
+            ("domain", one(&self.domain)),
+            ("alt_domain", self.alt_domain.clone()),
+            ("datacenter", one(&self.datacenter)),
+            ("node", one(&self.node)),
+            ("advertise", self.advertise.clone()),
+            ("workers", one(&self.workers)),
+            ("data_dir", one(&self.data_dir)),
+            ("ephemeral", ephemeral),
+            ("zones", one(&self.zones)),
+            ("services", one(&self.services)),
+            ("docker", one(&self.docker)),
+            ("forward", self.forward.clone()),
+            ("log", one(&self.log)),
+            ("log_format", one(&self.log_format)),
+        ];
+        flags.retain(|(_, values)| !values.is_empty());
+        flags
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+/// Checks a duration here, so that a mistake is told without a server; the text is what is sent.
+fn duration(text: &str) -> Result<String, String> {
+    let span: Duration = parse_duration(text).map_err(|problem| problem.to_string())?;
+    if span.is_zero() { Err("a duration above 0 is needed".to_owned()) } else { Ok(text.to_owned()) }
+}

@@ -1,0 +1,159 @@
+//! The command line.
+//!
+//! All verbs but `serve`, `zone`, `config` and `completions` speak to a running server, by HTTP only.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | the answer is no: not found, not passing |
+//! | 2 | wrong use or setting |
+//! | 3 | server not reached |
+//!
+//! **Limits:** answers go to standard output, everything else to standard error.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::CommandFactory;
+
+pub mod args;
+mod read;
+mod settings;
+mod shapes;
+mod table;
+mod write;
+
+pub use args::CommandLine;
+pub use settings::{load, reload};
+
+use crate::{
+    api::client::{Client, ClientError, DEFAULT_SERVER},
+    config::Config,
+};
+use args::{CacheAction, ConfigAction, ServerArgs, Verb, ZoneAction};
+
+/// What a verb found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done, or the answer is yes.
+    Done,
+    /// The answer is no.
+    No,
+}
+
+impl Verdict {
+    /// The exit code.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Verdict::Done => ExitCode::from(DONE),
+            Verdict::No => ExitCode::from(NO),
+        }
+    }
+}
+
+/// What the verbs without a server start.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// Runs the server until it is told to stop. It gets the command line too, for reloading.
+    pub serve: fn(Config, &args::ServeArgs) -> anyhow::Result<()>,
+    /// Checks a zone file beside these settings.
+    pub check_zone: fn(&Path, &Config) -> ZoneReport,
+}
+
+/// What there is to say of a zone file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneReport {
+    /// Errors and warnings, a line each, with their file and line.
+    pub lines: Vec<String>,
+    /// Whether the file would be refused.
+    pub refused: bool,
+}
+
+/// Does what the command line says.
+pub fn run(line: CommandLine, parts: Parts) -> anyhow::Result<Verdict> {
+    match line.verb {
+        Verb::Serve(serve) => {
+            let config = settings::load(&serve)?;
+            (parts.serve)(config, &serve)?;
+            Ok(Verdict::Done)
+        }
+        Verb::Zone { action: ZoneAction::Check { file, settings } } => {
+            let config = settings::load(&settings)?;
+            zone_check(&file, &(parts.check_zone)(&file, &config))
+        }
+        Verb::Config(config) => match config.action {
+            Some(ConfigAction::Check { file }) => settings::check(&file),
+            None => print(&settings::load(&config.settings)?.to_toml()),
+        },
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut CommandLine::command(), "nameplate", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        verb => block_on(ask(verb)),
+    }
+}
+
+/// The exit code of an error.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let code = match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Unreached { .. } | ClientError::NotUnderstood { .. }) => NOT_REACHED,
+        Some(ClientError::Refused { status: 404 | 500.., .. }) => NO,
+        _ => WRONG_USE,
+    };
+    ExitCode::from(code)
+}
+
+/// Does what is done by a running server.
+async fn ask(verb: Verb) -> anyhow::Result<Verdict> {
+    match verb {
+        Verb::Register(register) => write::register(&client(&register.server)?, &register).await,
+        Verb::Deregister(deregister) => write::deregister(&client(&deregister.server)?, &deregister).await,
+        Verb::Services(services) => read::services(&client(&services.server)?, services.server.json).await,
+        Verb::Instances(instances) => read::instances(&client(&instances.server)?, &instances).await,
+        Verb::Query(query) => read::query(&client(&query.server)?, &query).await,
+        Verb::Cache { action: CacheAction::Flush { name, server } } => {
+            write::flush(&client(&server)?, name.as_deref(), server.json).await
+        }
+        Verb::Serve(_) | Verb::Zone { .. } | Verb::Config(_) | Verb::Completions { .. } => {
+            anyhow::bail!("this verb needs no server")
+        }
+    }
+}
+
+fn client(server: &ServerArgs) -> Result<Client, ClientError> {
+    // An empty variable is as good as none, as for settings.
+    let url = if server.server.is_empty() { DEFAULT_SERVER } else { &server.server };
+    Client::new(url, server.token.as_deref())
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+fn zone_check(file: &Path, report: &ZoneReport) -> anyhow::Result<Verdict> {
+    let mut text: String = report.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+    text.push_str(&format!("{}: {}\n", file.display(), if report.refused { "refused" } else { "ok" }));
+    print(&text)?;
+    Ok(if report.refused { Verdict::No } else { Verdict::Done })
+}
+
+/// Writes to standard output. A reader that has gone away, as `head` does, has seen enough.
+fn print(text: &str) -> anyhow::Result<Verdict> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(Verdict::Done),
+    }
+}
+
+const DONE: u8 = 0;
+const NO: u8 = 1;
+const WRONG_USE: u8 = 2;
+const NOT_REACHED: u8 = 3;
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;
