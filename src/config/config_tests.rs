@@ -381,7 +381,7 @@ fn printed_settings_load_as_the_same_settings() {
         let printed = config.to_toml();
         let again = load_file(&printed);
         assert_eq!(again.to_toml(), printed);
-        let plain = |config: Config| format!("{:?}", Config { warnings: Vec::new(), ..config });
+        let plain = |config: Config| format!("{:?}", Config { warnings: Vec::new(), inputs: Arc::default(), ..config });
         assert_eq!(plain(again), plain(config), "{printed}");
     }
 }
@@ -401,4 +401,24 @@ fn every_setting_but_tables_is_printed() {
     for key in keys::KEYS.iter().filter(|key| !matches!(key.shape, keys::Shape::Tables(_))) {
         assert!(printed.contains(&key.name), "{}", key.name);
     }
+}
+
+#[test]
+fn a_reload_reads_the_file_anew_and_keeps_flags_and_variables() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("nameplate.toml");
+    std::fs::write(&path, "ttl = 1\nmax_answers = 1\n").unwrap();
+    let mut inputs = Inputs { file: Some(ConfigFile::read(&path).unwrap()), ..inputs() };
+    inputs.flags = vec![("max_answers", vec!["7".to_owned()]), ("node", vec!["n1".to_owned()])];
+    inputs.variables.push(("NAMEPLATE_TOKEN".to_owned(), "secret".to_owned()));
+    let config = Config::load(&inputs).unwrap();
+    assert!(!format!("{config:?}").contains("secret"));
+    std::fs::write(&path, "ttl = 2\n").unwrap();
+    let new = config.reload().unwrap();
+    assert_eq!((new.default_rule.ttl_secs, new.default_rule.max_answers), (2, 7));
+    assert!(config.needs_restart(&new).is_empty());
+    std::fs::write(&path, "ttl = -2\n").unwrap();
+    assert!(matches!(new.reload(), Err(ConfigError::Wrong(problems)) if problems.len() == 1));
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(new.reload(), Err(ConfigError::Read { .. })));
 }

@@ -18,8 +18,9 @@
 //! **Limits:** relative paths begin at the working directory. Tables (`service`, `forward_zone`) are for the file only.
 
 use std::{
+    fs, io,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -113,6 +114,8 @@ pub struct Config {
     pub query_log_file: Option<PathBuf>,
     /// What is allowed and yet likely a mistake.
     pub warnings: Vec<ConfigProblem>,
+    /// What it was made of, less the environment that is not about us.
+    inputs: Arc<Inputs>,
 }
 
 /// Where the catalog is kept.
@@ -245,6 +248,33 @@ pub struct ConfigFile {
     pub text: String,
 }
 
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file, as it was named.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Settings are wrong; a line for each.
+    #[error("{}", lines(.0))]
+    Wrong(Vec<ConfigProblem>),
+}
+
+impl ConfigFile {
+    /// Reads the file.
+    pub fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
+        let name = path.display().to_string();
+        match fs::read_to_string(path) {
+            Ok(text) => Ok(ConfigFile { path: name, text }),
+            Err(source) => Err(ConfigError::Read { path: name, source }),
+        }
+    }
+}
+
 impl Config {
     /// Reads and checks everything; or every problem there is, those of one place in the order of their lines.
     pub fn load(inputs: &Inputs) -> Result<Config, Vec<ConfigProblem>> {
@@ -268,12 +298,28 @@ impl Config {
         Err(problems)
     }
 
+    /// The configuration file, if there is one; for watching it.
+    pub fn file(&self) -> Option<&Path> {
+        self.inputs.file.as_ref().map(|file| Path::new(&file.path))
+    }
+
+    /// Reads the file anew; flags, variables and the machine are as they were at the start.
+    pub fn reload(&self) -> Result<Config, ConfigError> {
+        let file = self.file().map(ConfigFile::read).transpose()?;
+        let inputs = Inputs { file, ..Inputs::clone(&self.inputs) };
+        Config::load(&inputs).map_err(ConfigError::Wrong)
+    }
+
     /// Names of the settings that `new` changes and that take effect at the next start only.
     pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let (old, new) = (self.entries(), new.entries());
         let changed = old.iter().zip(&new).filter(|(old, new)| old.1 != new.1).map(|(old, _)| old.0);
         changed.filter(|name| keys::key(name).is_some_and(|key| key.restart)).collect()
     }
+}
+
+fn lines(problems: &[ConfigProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The documented defaults.

@@ -8,9 +8,13 @@ use super::{Config, DataDirectory, Forward, HostNames, LogFormat, NoneEligible, 
 use crate::catalog::duration::format_duration;
 
 impl Config {
-    /// The settings in force, in the order of reference.toml; a setting without a value is left out.
+    /// The settings in force; a setting without a value is left out.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
+        if self.dns_is_default {
+            let addresses: Vec<String> = self.dns.iter().map(ToString::to_string).collect();
+            text.push_str(&format!("# dns: {}, and 127.0.0.1:53 if it can be had\n", addresses.join(", ")));
+        }
         for (name, value) in self.entries() {
             if let Some(value) = value {
                 text.push_str(&format!("{name} = {value}\n"));

@@ -1,6 +1,6 @@
 //! From what was given to a [`Config`].
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Config, DataDirectory, DefaultRule, Forward, ForwardZone, HostNames, Inputs, LogFormat, NoneEligible, QueryLog,
@@ -168,7 +168,16 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         query_log,
         data,
         warnings: Vec::new(),
+        inputs: Arc::new(kept(inputs)),
     }
+}
+
+/// What a reload needs of the inputs. The rest of the environment may hold secrets and is let go.
+fn kept(inputs: &Inputs) -> Inputs {
+    let ours =
+        |name: &str| name != "NAMEPLATE_TOKEN" && (name.starts_with("NAMEPLATE_") || STATE_VARIABLES.contains(&name));
+    let variables = inputs.variables.iter().filter(|(name, _)| ours(name)).cloned().collect();
+    Inputs { variables, ..inputs.clone() }
 }
 
 /// `data_dir` and `ephemeral` are two ways to set one thing: the better place wins.
@@ -368,6 +377,9 @@ fn entry_domain(reader: &mut Reader, given: &Given) -> Option<Name> {
         }
     }
 }
+
+/// Variables that the default of `data_dir` is made of.
+const STATE_VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
 
 /// Most workers. Source: none, chosen: more than the cores of any machine that answers DNS.
 const WORKERS_MAX: i64 = 1024;
