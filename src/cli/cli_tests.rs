@@ -12,13 +12,9 @@ fn check_refused(line: &str, kind: ErrorKind) {
     assert_eq!(parsed(line).unwrap_err().kind(), kind, "{line}");
 }
 
-/// Runs a command line without a server behind it; the parts refuse.
+/// Runs a command line that starts no server.
 fn run_alone(line: &str) -> anyhow::Result<Verdict> {
-    let parts = Parts {
-        serve: |_, _| anyhow::bail!("no server in tests"),
-        check_zone: |file, _| ZoneReport { lines: Vec::new(), refused: file.ends_with("bad.zone") },
-    };
-    run(parsed(line).unwrap(), parts)
+    run(parsed(line).unwrap(), |_| anyhow::bail!("no server in tests"))
 }
 
 #[test]
@@ -126,8 +122,16 @@ fn completions_know_the_verbs() {
 
 #[test]
 fn a_zone_that_would_be_refused_is_a_no() {
-    assert_eq!(run_alone("nameplate zone check bad.zone --ephemeral").unwrap(), Verdict::No);
-    assert_eq!(run_alone("nameplate zone check good.zone --ephemeral").unwrap(), Verdict::Done);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("example.zone");
+    let line = format!("nameplate zone check {} --ephemeral", file.display());
+    let zone = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
+    std::fs::write(&file, zone).unwrap();
+    assert_eq!(run_alone(&line).unwrap(), Verdict::Done);
+    std::fs::write(&file, format!("{zone}www A 192.0.2\n")).unwrap();
+    assert_eq!(run_alone(&line).unwrap(), Verdict::No);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(run_alone(&line).unwrap(), Verdict::No);
 }
 
 #[test]

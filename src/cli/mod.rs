@@ -13,7 +13,6 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
@@ -25,9 +24,9 @@ mod settings;
 mod shapes;
 mod table;
 mod write;
+mod zone;
 
 pub use args::CommandLine;
-pub use settings::{load, reload};
 
 use crate::{
     api::client::{Client, ClientError, DEFAULT_SERVER},
@@ -54,36 +53,14 @@ impl Verdict {
     }
 }
 
-/// What the verbs without a server start.
-#[derive(Debug, Clone, Copy)]
-pub struct Parts {
-    /// Runs the server until it is told to stop. It gets the command line too, for reloading.
-    pub serve: fn(Config, &args::ServeArgs) -> anyhow::Result<()>,
-    /// Checks a zone file beside these settings.
-    pub check_zone: fn(&Path, &Config) -> ZoneReport,
-}
-
-/// What there is to say of a zone file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZoneReport {
-    /// Errors and warnings, a line each, with their file and line.
-    pub lines: Vec<String>,
-    /// Whether the file would be refused.
-    pub refused: bool,
-}
-
-/// Does what the command line says.
-pub fn run(line: CommandLine, parts: Parts) -> anyhow::Result<Verdict> {
+/// Does what the command line says; `serve` runs the server until it is told to stop.
+pub fn run(line: CommandLine, serve: fn(Config) -> anyhow::Result<()>) -> anyhow::Result<Verdict> {
     match line.verb {
-        Verb::Serve(serve) => {
-            let config = settings::load(&serve)?;
-            (parts.serve)(config, &serve)?;
+        Verb::Serve(flags) => {
+            serve(settings::load(&flags)?)?;
             Ok(Verdict::Done)
         }
-        Verb::Zone { action: ZoneAction::Check { file, settings } } => {
-            let config = settings::load(&settings)?;
-            zone_check(&file, &(parts.check_zone)(&file, &config))
-        }
+        Verb::Zone { action: ZoneAction::Check { file, settings } } => zone::check(&file, &settings::load(&settings)?),
         Verb::Config(config) => match config.action {
             Some(ConfigAction::Check { file }) => settings::check(&file),
             None => print(&settings::load(&config.settings)?.to_toml()),
@@ -132,13 +109,6 @@ fn client(server: &ServerArgs) -> Result<Client, ClientError> {
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
-}
-
-fn zone_check(file: &Path, report: &ZoneReport) -> anyhow::Result<Verdict> {
-    let mut text: String = report.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-    text.push_str(&format!("{}: {}\n", file.display(), if report.refused { "refused" } else { "ok" }));
-    print(&text)?;
-    Ok(if report.refused { Verdict::No } else { Verdict::Done })
 }
 
 /// Writes to standard output. A reader that has gone away, as `head` does, has seen enough.
