@@ -130,6 +130,15 @@ impl Reload {
     }
 }
 
+/// How a source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceState {
+    /// Whether it has delivered its list.
+    pub synced: bool,
+    /// Whether it is away too long.
+    pub stale: bool,
+}
+
 impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Metrics {
@@ -218,10 +227,10 @@ impl Metrics {
     }
 
     /// Tells how a source is.
-    pub fn set_source(&self, source: &Arc<str>, synced: bool, stale: bool) {
+    pub fn set_source(&self, source: &Arc<str>, state: SourceState) {
         let label = SourceLabel { source: Arc::clone(source) };
-        self.sources_synced.get_or_create(&label).set(i64::from(synced));
-        self.sources_stale.get_or_create(&label).set(i64::from(stale));
+        self.sources_synced.get_or_create(&label).set(i64::from(state.synced));
+        self.sources_stale.get_or_create(&label).set(i64::from(state.stale));
     }
 
     /// The metrics in the text format that [`CONTENT_TYPE`] names.

@@ -13,7 +13,7 @@ fn touched() -> Metrics {
     metrics.forward(ForwardOutcome::Answered);
     metrics.http_request("GET", "/v1/catalog/services", 200, Duration::from_millis(2));
     metrics.reload(Reload::Zones, Ok(()));
-    metrics.set_source(&Arc::from("docker"), true, false);
+    metrics.set_source(&Arc::from("docker"), SourceState { synced: true, stale: false });
     metrics
 }
 
