@@ -169,10 +169,12 @@ fn the_exit_code_tells_what_kind_of_failure_it_was() {
 
 #[test]
 fn a_server_that_is_not_there_is_told_in_one_line() {
-    // Port 1 of loopback is closed on any machine that runs tests.
-    let error = run_alone("nameplate services --server http://127.0.0.1:1").unwrap_err();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = run_alone(&format!("nameplate services --server {server}")).unwrap_err();
     assert_eq!(exit_code(&error), ExitCode::from(3));
     let text = format!("{error:#}");
-    assert!(text.starts_with("cannot reach http://127.0.0.1:1: Connection refused"), "{text}");
+    assert!(text.starts_with(&format!("cannot reach {server}: Connection refused")), "{text}");
     assert_eq!(text.lines().count(), 1);
 }

@@ -89,11 +89,11 @@ async fn ask(verb: Verb) -> anyhow::Result<Verdict> {
     match verb {
         Verb::Register(register) => write::register(&client(&register.server)?, &register).await,
         Verb::Deregister(deregister) => write::deregister(&client(&deregister.server)?, &deregister).await,
-        Verb::Services(services) => read::services(&client(&services.server)?, services.server.json).await,
+        Verb::Services(services) => read::services(&client(&services.server)?, &services).await,
         Verb::Instances(instances) => read::instances(&client(&instances.server)?, &instances).await,
         Verb::Query(query) => read::query(&client(&query.server)?, &query).await,
         Verb::Cache { action: CacheAction::Flush { name, server } } => {
-            write::flush(&client(&server)?, name.as_deref(), server.json).await
+            write::flush(&client(&server)?, name.as_deref(), &server).await
         }
         Verb::Serve(_) | Verb::Zone { .. } | Verb::Config(_) | Verb::Completions { .. } => {
             anyhow::bail!("this verb needs no server")

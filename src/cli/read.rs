@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Verdict,
-    args::{InstancesArgs, QueryArgs},
+    args::{InstancesArgs, QueryArgs, ServicesArgs},
     print,
     shapes::{CheckShape, Explanation, HealthEntry},
     table::{shown, table},
@@ -14,9 +14,9 @@ use super::{
 use crate::api::client::Client;
 
 /// Lists the services with their tags. Always done: no service is an answer too.
-pub(super) async fn services(client: &Client, json: bool) -> anyhow::Result<Verdict> {
+pub(super) async fn services(client: &Client, args: &ServicesArgs) -> anyhow::Result<Verdict> {
     let value: Value = client.get(&["catalog", "services"], &[]).await?;
-    if json {
+    if args.server.json {
         return print(&pretty(&value));
     }
     print(&services_table(&client.understand(value)?))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Verdict,
-    args::{DeregisterArgs, RegisterArgs},
+    args::{DeregisterArgs, RegisterArgs, ServerArgs},
     print,
 };
 use crate::api::client::Client;
@@ -52,12 +52,12 @@ pub(super) async fn deregister(client: &Client, args: &DeregisterArgs) -> anyhow
 }
 
 /// Empties the forwarder's cache, or forgets one name.
-pub(super) async fn flush(client: &Client, name: Option<&str>, json: bool) -> anyhow::Result<Verdict> {
+pub(super) async fn flush(client: &Client, name: Option<&str>, server: &ServerArgs) -> anyhow::Result<Verdict> {
     let query: Vec<(&str, &str)> = name.iter().map(|name| ("name", *name)).collect();
     let written = client.put::<()>(&["dns", "cache", "flush"], &query, None).await?;
     let flushed = serde_json::from_str::<Value>(&written.body).ok().and_then(|body| body.get("Flushed")?.as_u64());
     match flushed {
-        _ if json => print(&format!("{:#}\n", json!({ "Flushed": flushed }))),
+        _ if server.json => print(&format!("{:#}\n", json!({ "Flushed": flushed }))),
         Some(count) => print(&format!("flushed {count} {}\n", if count == 1 { "entry" } else { "entries" })),
         None => print("flushed\n"),
     }
