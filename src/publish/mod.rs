@@ -3,6 +3,7 @@
 
 pub mod eligible;
 pub mod feed;
+pub mod journal;
 pub mod label;
 pub mod names;
 pub mod nodes;

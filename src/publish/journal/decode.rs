@@ -1,0 +1,342 @@
+//! From what lies on disk to what is in memory. Any bytes end in a value or in an error, never in a panic.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hashbrown::{HashMap, HashSet};
+use serde::Deserialize;
+
+use crate::{
+    catalog::{
+        change::{Origin, Registration},
+        check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
+        names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag},
+        node::{Address, Node},
+        service::{Instance, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
+        state::{CheckEntry, InstanceEntry},
+    },
+    publish::journal::{
+        StoredNode,
+        encode::{SEAL_BYTES, seal_of},
+        pending::NewestResult,
+        record::{
+            AddressRecord, CheckRecord, DefinitionRecord, InstanceRecord, KindRecord, NetworkAddressRecord, NodeRecord,
+            OriginRecord, PortRecord, RegistrationRecord, ResultRecord, StatusRecord, TaggedAddressRecord,
+        },
+    },
+};
+
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecordError {
+    #[error("the record's checksum is wrong")]
+    Seal,
+    #[error("the record's key is not one")]
+    Key,
+    #[error("the record ends early or has bytes left over")]
+    Shape(#[from] postcard::Error),
+    #[error("the record holds a name that {0}")]
+    Identifier(#[from] IdentifierError),
+    #[error("the record holds an impossible network")]
+    Network,
+}
+
+/// Looks for a check's newest result, given node and check ID.
+pub(super) type Newest<'a> = &'a dyn Fn(&str, &str) -> Option<NewestResult>;
+
+/// An instance with its checks, each with its newest result.
+pub(super) fn instance(
+    key: &[u8],
+    value: &[u8],
+    newest: Newest<'_>,
+    sharing: &mut Sharing,
+) -> Result<InstanceEntry, RecordError> {
+    let record: InstanceRecord<'_> = opened(key, value)?;
+    let (node, id) = split(key)?;
+    let subject = Subject { node: NodeName::new(sharing.text(node))?, service_id: Some(ServiceId::new(id)?) };
+    let checks = check_entries(&record.registration.checks, &subject, newest, sharing)?;
+    let shadowed = record.shadowed.into_iter().map(|shadowed| {
+        let checks = shadowed.checks.iter().map(|record| check(record, &subject, sharing)).collect::<Result<_, _>>()?;
+        let replace_existing_checks = shadowed.replace_existing_checks;
+        let instance = registered(shadowed, &subject, sharing)?;
+        Ok(Arc::new(Registration { instance, checks, replace_existing_checks }))
+    });
+    let shadowed = shadowed.collect::<Result<_, RecordError>>()?;
+    Ok(InstanceEntry {
+        instance: Arc::new(registered(record.registration, &subject, sharing)?),
+        checks: checks.into(),
+        shadowed,
+        create_index: record.create_index,
+        modify_index: record.modify_index,
+    })
+}
+
+/// A node with its own checks, each with its newest result.
+pub(super) fn node(
+    key: &str,
+    value: &[u8],
+    newest: Newest<'_>,
+    sharing: &mut Sharing,
+) -> Result<StoredNode, RecordError> {
+    let record: NodeRecord<'_> = opened(key.as_bytes(), value)?;
+    let subject = Subject { node: NodeName::new(sharing.text(key))?, service_id: None };
+    let tagged_addresses =
+        record.tagged_addresses.into_iter().map(|(role, at)| (sharing.text(role), address(at, sharing))).collect();
+    let checks = check_entries(&record.checks, &subject, newest, sharing)?;
+    Ok(StoredNode {
+        node: Arc::new(Node {
+            name: subject.node,
+            uuid: Arc::from(record.uuid),
+            address: address(record.address, sharing),
+            tagged_addresses,
+            meta: sharing.meta(&record.meta)?,
+        }),
+        checks: checks.into(),
+        create_index: record.create_index,
+        modify_index: record.modify_index,
+    })
+}
+
+/// A check's newest result.
+pub(super) fn result(key: &[u8], value: &[u8], sharing: &mut Sharing) -> Result<NewestResult, RecordError> {
+    let record: ResultRecord<'_> = opened(key, value)?;
+    let result = CheckResult { status: status(record.status), output: sharing.text(record.output) };
+    Ok(NewestResult { result, modify_index: record.modify_index })
+}
+
+/// IDs of the checks in an instance's record.
+pub(super) fn checks_of_instance(key: &[u8], value: &[u8]) -> Result<Vec<String>, RecordError> {
+    let record: InstanceRecord<'_> = opened(key, value)?;
+    Ok(record.registration.checks.iter().map(|check| check.id.to_owned()).collect())
+}
+
+/// IDs of the checks in a node's record.
+pub(super) fn checks_of_node(key: &[u8], value: &[u8]) -> Result<Vec<String>, RecordError> {
+    let record: NodeRecord<'_> = opened(key, value)?;
+    Ok(record.checks.iter().map(|check| check.id.to_owned()).collect())
+}
+
+/// The record under its key, if its seal is whole and nothing is left over.
+pub(super) fn opened<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, RecordError> {
+    let (bytes, seal) = value.split_last_chunk::<SEAL_BYTES>().ok_or(RecordError::Seal)?;
+    if seal_of(key, bytes) != *seal {
+        return Err(RecordError::Seal);
+    }
+    whole(bytes)
+}
+
+/// Node and ID of a key.
+pub(super) fn split(key: &[u8]) -> Result<(&str, &str), RecordError> {
+    let text = std::str::from_utf8(key).map_err(|_| RecordError::Key)?;
+    text.split_once('\0').ok_or(RecordError::Key)
+}
+
+/// Equal parts of records, decoded once and shared, so that a million instances do not hold a million copies.
+///
+/// | bound | value |
+/// |---|---|
+/// | parts remembered, a kind | [`PARTS_MAX`]; further ones are decoded each time |
+/// | a part | [`PART_MAX_BYTES`]; a longer one is decoded each time |
+#[derive(Default)]
+pub(super) struct Sharing {
+    texts: HashSet<Arc<str>>,
+    tags: HashMap<Box<[u8]>, Arc<[Tag]>>,
+    meta: HashMap<Box<[u8]>, Meta>,
+    definitions: HashMap<Box<[u8]>, Arc<CheckDefinition>>,
+}
+
+impl Sharing {
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = Arc::from(text);
+        if text.len() <= PART_MAX_BYTES && self.texts.len() < PARTS_MAX {
+            self.texts.insert(Arc::clone(&new));
+        }
+        new
+    }
+
+    fn tags(&mut self, part: &[u8]) -> Result<Arc<[Tag]>, RecordError> {
+        if let Some(known) = self.tags.get(part) {
+            return Ok(Arc::clone(known));
+        }
+        let texts: Vec<&str> = whole(part)?;
+        let tags = texts.into_iter().map(|tag| Tag::new(self.text(tag))).collect::<Result<Arc<[Tag]>, _>>()?;
+        remember(&mut self.tags, part, &tags);
+        Ok(tags)
+    }
+
+    fn meta(&mut self, part: &[u8]) -> Result<Meta, RecordError> {
+        if let Some(known) = self.meta.get(part) {
+            return Ok(Arc::clone(known));
+        }
+        let pairs: Vec<(&str, &str)> = whole(part)?;
+        let meta: BTreeMap<_, _> = pairs.into_iter().map(|(key, value)| (self.text(key), self.text(value))).collect();
+        let meta = Arc::new(meta);
+        remember(&mut self.meta, part, &meta);
+        Ok(meta)
+    }
+
+    fn definition(&mut self, part: &[u8]) -> Result<Arc<CheckDefinition>, RecordError> {
+        if let Some(known) = self.definitions.get(part) {
+            return Ok(Arc::clone(known));
+        }
+        let definition = Arc::new(definition(whole(part)?, self));
+        remember(&mut self.definitions, part, &definition);
+        Ok(definition)
+    }
+}
+
+/// Most parts of a kind that [`Sharing`] remembers. Source: none, chosen: 10,000 services with some variety.
+const PARTS_MAX: usize = 100_000;
+
+/// Longest part that [`Sharing`] remembers. Source: none, chosen: longer ones are seldom equal.
+const PART_MAX_BYTES: usize = 256;
+
+fn remember<T: Clone>(known: &mut HashMap<Box<[u8]>, T>, part: &[u8], value: &T) {
+    if part.len() <= PART_MAX_BYTES && known.len() < PARTS_MAX {
+        known.insert(part.into(), value.clone());
+    }
+}
+
+fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, RecordError> {
+    let (value, rest) = postcard::take_from_bytes(bytes)?;
+    if rest.is_empty() { Ok(value) } else { Err(RecordError::Shape(postcard::Error::DeserializeBadEncoding)) }
+}
+
+/// Whose checks are read: a node's, or those of an instance on it.
+struct Subject {
+    node: NodeName,
+    service_id: Option<ServiceId>,
+}
+
+fn registered(
+    record: RegistrationRecord<'_>,
+    subject: &Subject,
+    sharing: &mut Sharing,
+) -> Result<Instance, RecordError> {
+    Ok(Instance {
+        node: subject.node.clone(),
+        id: subject.service_id.clone().ok_or(RecordError::Key)?,
+        service: ServiceName::new(sharing.text(record.service))?,
+        address: record.address.map(|at| address(at, sharing)),
+        ports: record.ports.into_iter().map(|record| port(record, sharing)).collect::<Result<_, _>>()?,
+        tags: sharing.tags(&record.tags)?,
+        meta: sharing.meta(&record.meta)?,
+        weights: Weights { passing: record.passing_weight, warning: record.warning_weight },
+        tagged_addresses: record.tagged_addresses.into_iter().map(|record| tagged(record, sharing)).collect(),
+        network_addresses: record.network_addresses.into_iter().map(network).collect::<Result<_, _>>()?,
+        enable_tag_override: record.enable_tag_override,
+        origin: origin(record.origin),
+    })
+}
+
+fn check_entries(
+    records: &[CheckRecord<'_>],
+    subject: &Subject,
+    newest: Newest<'_>,
+    sharing: &mut Sharing,
+) -> Result<Vec<CheckEntry>, RecordError> {
+    let entry = |record: &CheckRecord<'_>| {
+        let mut check = check(record, subject, sharing)?;
+        let mut modify_index = record.modify_index;
+        // A result from before the record was written is in the record already.
+        if let Some(newest) = newest(subject.node.as_str(), record.id).filter(|it| it.modify_index >= modify_index) {
+            check.status = newest.result.status;
+            check.output = newest.result.output;
+            modify_index = newest.modify_index;
+        }
+        Ok(CheckEntry { check: Arc::new(check), create_index: record.create_index, modify_index })
+    };
+    records.iter().map(entry).collect()
+}
+
+fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> Result<Check, RecordError> {
+    Ok(Check {
+        node: subject.node.clone(),
+        id: CheckId::new(record.id)?,
+        service_id: subject.service_id.clone(),
+        name: sharing.text(record.name),
+        notes: sharing.text(record.notes),
+        status: status(record.status),
+        output: sharing.text(record.output),
+        definition: sharing.definition(&record.definition)?,
+        origin: origin(record.origin),
+    })
+}
+
+fn definition(record: DefinitionRecord<'_>, sharing: &mut Sharing) -> CheckDefinition {
+    CheckDefinition {
+        kind: kind(record.kind, sharing),
+        interval: record.interval,
+        timeout: record.timeout,
+        success_before_passing: record.success_before_passing,
+        failures_before_warning: record.failures_before_warning,
+        failures_before_critical: record.failures_before_critical,
+        deregister_critical_service_after: record.deregister_critical_service_after,
+    }
+}
+
+fn kind(record: KindRecord<'_>, sharing: &mut Sharing) -> CheckKind {
+    match record {
+        KindRecord::Http { url, method, headers, body, disable_redirects, tls_skip_verify, tls_server_name } => {
+            CheckKind::Http(Box::new(HttpCheck {
+                url: Arc::from(url),
+                method: sharing.text(method),
+                headers: headers.into_iter().map(|(name, value)| (sharing.text(name), sharing.text(value))).collect(),
+                body: sharing.text(body),
+                disable_redirects,
+                tls_skip_verify,
+                tls_server_name: tls_server_name.map(|name| sharing.text(name)),
+            }))
+        }
+        KindRecord::Tcp { target, use_tls, tls_skip_verify, tls_server_name } => CheckKind::Tcp(TcpCheck {
+            target: Arc::from(target),
+            use_tls,
+            tls_skip_verify,
+            tls_server_name: tls_server_name.map(|name| sharing.text(name)),
+        }),
+        KindRecord::Deadline(span) => CheckKind::Deadline(span),
+        KindRecord::External => CheckKind::External,
+        KindRecord::Maintenance => CheckKind::Maintenance,
+    }
+}
+
+fn port(record: PortRecord<'_>, sharing: &mut Sharing) -> Result<Port, RecordError> {
+    let name = record.name.map(|name| PortName::new(sharing.text(name))).transpose()?;
+    Ok(Port { name, number: record.number, default: record.default })
+}
+
+fn tagged(record: TaggedAddressRecord<'_>, sharing: &mut Sharing) -> TaggedAddress {
+    TaggedAddress { role: sharing.text(record.role), address: address(record.address, sharing), port: record.port }
+}
+
+fn network(record: NetworkAddressRecord) -> Result<NetworkAddress, RecordError> {
+    let network = IpNetwork::new(record.network, record.prefix_length).ok_or(RecordError::Network)?;
+    Ok(NetworkAddress { network, address: record.address, ports: record.ports.into() })
+}
+
+fn address(record: AddressRecord<'_>, sharing: &mut Sharing) -> Address {
+    match record {
+        AddressRecord::Ip(ip) => Address::Ip(ip),
+        AddressRecord::Host(name) => Address::Host(sharing.text(name)),
+    }
+}
+
+fn origin(record: OriginRecord) -> Origin {
+    match record {
+        OriginRecord::Server => Origin::Server,
+        OriginRecord::Api => Origin::Api,
+        OriginRecord::File => Origin::File,
+        OriginRecord::Docker => Origin::Docker,
+        OriginRecord::Registry => Origin::Registry,
+    }
+}
+
+fn status(record: StatusRecord) -> CheckStatus {
+    match record {
+        StatusRecord::Passing => CheckStatus::Passing,
+        StatusRecord::Warning => CheckStatus::Warning,
+        StatusRecord::Critical => CheckStatus::Critical,
+    }
+}

@@ -1,0 +1,177 @@
+//! The shapes in which records lie on disk, apart from those in memory, so that either can change alone.
+//!
+//! Encoded by postcard: fields in order, numbers as varints, enums by the place of the variant. So a field or a
+//! variant that is added, moved or taken away is a new [`super::store::FORMAT`] with a migration step.
+//!
+//! Tags, meta and check definitions are byte strings of their own inside the record, because many instances have
+//! equal ones: they are compared as bytes and decoded once (see [`super::format::Sharing`]).
+
+use std::{borrow::Cow, net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// What is written first when a process starts and last when it stops.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CountersRecord {
+    /// No index above it was ever handed out.
+    pub(super) reserved_index: u64,
+    pub(super) serial: u32,
+    pub(super) extinction_index: u64,
+    /// Whether the process that wrote it stopped in order, so that the numbers are exact.
+    pub(super) clean: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct InstanceRecord<'a> {
+    #[serde(borrow)]
+    pub(super) registration: RegistrationRecord<'a>,
+    #[serde(borrow)]
+    pub(super) shadowed: Vec<RegistrationRecord<'a>>,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct RegistrationRecord<'a> {
+    pub(super) service: &'a str,
+    pub(super) origin: OriginRecord,
+    #[serde(borrow)]
+    pub(super) address: Option<AddressRecord<'a>>,
+    #[serde(borrow)]
+    pub(super) ports: Vec<PortRecord<'a>>,
+    /// A list of texts.
+    #[serde(borrow)]
+    pub(super) tags: Cow<'a, [u8]>,
+    /// A list of pairs of texts.
+    #[serde(borrow)]
+    pub(super) meta: Cow<'a, [u8]>,
+    pub(super) passing_weight: u16,
+    pub(super) warning_weight: u16,
+    #[serde(borrow)]
+    pub(super) tagged_addresses: Vec<TaggedAddressRecord<'a>>,
+    pub(super) network_addresses: Vec<NetworkAddressRecord>,
+    pub(super) enable_tag_override: bool,
+    pub(super) replace_existing_checks: bool,
+    #[serde(borrow)]
+    pub(super) checks: Vec<CheckRecord<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct NodeRecord<'a> {
+    pub(super) uuid: &'a str,
+    #[serde(borrow)]
+    pub(super) address: AddressRecord<'a>,
+    #[serde(borrow)]
+    pub(super) tagged_addresses: Vec<(&'a str, AddressRecord<'a>)>,
+    /// A list of pairs of texts.
+    #[serde(borrow)]
+    pub(super) meta: Cow<'a, [u8]>,
+    #[serde(borrow)]
+    pub(super) checks: Vec<CheckRecord<'a>>,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct CheckRecord<'a> {
+    pub(super) id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) notes: &'a str,
+    pub(super) status: StatusRecord,
+    pub(super) output: &'a str,
+    /// A [`DefinitionRecord`].
+    #[serde(borrow)]
+    pub(super) definition: Cow<'a, [u8]>,
+    pub(super) origin: OriginRecord,
+    /// 0 in a shadowed registration.
+    pub(super) create_index: u64,
+    /// 0 in a shadowed registration.
+    pub(super) modify_index: u64,
+}
+
+/// The newest result of a check, where it is newer than the check's own record.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ResultRecord<'a> {
+    pub(super) status: StatusRecord,
+    pub(super) output: &'a str,
+    pub(super) modify_index: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct DefinitionRecord<'a> {
+    #[serde(borrow)]
+    pub(super) kind: KindRecord<'a>,
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+    pub(super) success_before_passing: u32,
+    pub(super) failures_before_warning: u32,
+    pub(super) failures_before_critical: u32,
+    pub(super) deregister_critical_service_after: Option<Duration>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum KindRecord<'a> {
+    Http {
+        url: &'a str,
+        method: &'a str,
+        headers: Vec<(&'a str, &'a str)>,
+        body: &'a str,
+        disable_redirects: bool,
+        tls_skip_verify: bool,
+        tls_server_name: Option<&'a str>,
+    },
+    Tcp {
+        target: &'a str,
+        use_tls: bool,
+        tls_skip_verify: bool,
+        tls_server_name: Option<&'a str>,
+    },
+    Deadline(Duration),
+    External,
+    Maintenance,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum AddressRecord<'a> {
+    Ip(IpAddr),
+    Host(&'a str),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct PortRecord<'a> {
+    pub(super) name: Option<&'a str>,
+    pub(super) number: u16,
+    pub(super) default: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct TaggedAddressRecord<'a> {
+    pub(super) role: &'a str,
+    #[serde(borrow)]
+    pub(super) address: AddressRecord<'a>,
+    pub(super) port: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct NetworkAddressRecord {
+    pub(super) network: IpAddr,
+    pub(super) prefix_length: u8,
+    pub(super) address: IpAddr,
+    pub(super) ports: Vec<u16>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) enum OriginRecord {
+    Server,
+    Api,
+    File,
+    Docker,
+    Registry,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) enum StatusRecord {
+    Passing,
+    Warning,
+    Critical,
+}

@@ -1,0 +1,491 @@
+//! The redb file: how it is made, opened, written, and opened again after the disk failed.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use redb::{
+    Builder, Database, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition, WriteTransaction,
+};
+
+use crate::publish::journal::{
+    FILE_NAME, JournalError, JournalFailure, Place, Restored, Tuning, decode, encode, load,
+    pending::Pending,
+    problem::{Problem, refusal},
+    record::CountersRecord,
+};
+
+/// The journal's file, open or waiting to be opened again.
+#[derive(Debug)]
+pub(super) struct Store {
+    site: Site,
+    path: Arc<str>,
+    tuning: Tuning,
+    /// None after a failure: redb refuses all work then until the file is opened anew.
+    database: Option<Database>,
+    /// What is on disk.
+    counters: CountersRecord,
+    /// The newest index that was handed in.
+    index: u64,
+}
+
+/// Whether more commits follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    More,
+    Last,
+}
+
+/// Migrates a file from one format to the next.
+pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
+
+/// The format that is written. A change of [`super::record`] or of the tables makes it one more.
+pub(super) const FORMAT: u32 = 1 + STEPS.len() as u32;
+
+/// The migrations: the first from format 1 to 2, and so on.
+const STEPS: &[Step] = &[];
+
+/// `format`: 4 bytes, little-endian, in every format. `counters`, `node_uuid`: sealed records.
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// By name.
+pub(super) const NODES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("nodes");
+/// By node, NUL, service ID.
+pub(super) const INSTANCES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("instances");
+/// Newest results by node, NUL, check ID, so that a flip rewrites no instance.
+pub(super) const RESULTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("results");
+
+/// So many indexes are reserved on disk at a time.
+///
+/// Source: none, chosen: half of it is at hand at any time, which at 10,000 changes a second lasts 14 hours of a failing
+/// disk; 9 million crashes fit into the integers that JSON readers keep exactly.
+pub(super) const INDEX_BLOCK: u64 = 1_000_000_000;
+
+/// So far ahead of the last written serial a crashed journal goes on.
+///
+/// Source: none, chosen: more than the publishes of the second that may be lost; as seconds, a quarter of an hour.
+const SERIAL_SLACK: u32 = 1000;
+
+/// Memory for pages of the file. Source: DESIGN.md; redb's own default is 1 GiB.
+const CACHE_BYTES: usize = 32 << 20;
+
+impl Store {
+    /// Opens or makes the file and reads it.
+    pub(super) fn open(place: Place, tuning: Tuning) -> Result<(Store, Restored), JournalError> {
+        Store::open_with_steps(place, tuning, STEPS)
+    }
+
+    /// As [`Store::open`], with other migrations.
+    pub(super) fn open_with_steps(
+        place: Place,
+        tuning: Tuning,
+        steps: &[Step],
+    ) -> Result<(Store, Restored), JournalError> {
+        let (site, fresh) = Site::prepare(place, tuning)?;
+        let path = site.path();
+        let known = 1 + u32::try_from(steps.len()).expect("a handful of migrations");
+        let opened = guarded(|| {
+            let database = site.open()?;
+            let found = format(&database)?;
+            if found > known {
+                return Ok(Err(JournalError::Newer { path: path.clone(), found, known }));
+            }
+            migrate(&database, found, steps)?;
+            let loaded = load::load(&database)?;
+            Ok(Ok((database, loaded)))
+        });
+        let (database, loaded) = opened.map_err(|problem| refusal(&path, problem))??;
+        let counters = loaded.counters;
+        let mut store = Store {
+            path: Arc::from(path.to_string_lossy()),
+            index: counters.reserved_index,
+            site,
+            tuning,
+            database: None,
+            counters: counters.clone(),
+        };
+        let serial = if counters.clean { counters.serial } else { counters.serial.wrapping_add(SERIAL_SLACK) };
+        let first = CountersRecord {
+            reserved_index: counters.reserved_index.saturating_add(INDEX_BLOCK),
+            serial,
+            extinction_index: counters.extinction_index,
+            clean: false,
+        };
+        guarded(|| Ok(begin(&database, tuning, &loaded.orphans, &first)?))
+            .map_err(|problem| refusal(&path, problem))?;
+        store.counters = first;
+        store.database = Some(database);
+        let restored = Restored {
+            fresh,
+            index: store.index,
+            serial,
+            extinction_index: counters.extinction_index,
+            node_uuid: loaded.node_uuid,
+            nodes: loaded.nodes,
+            instances: loaded.instances,
+        };
+        Ok((store, restored))
+    }
+
+    /// The file, for people.
+    pub(super) fn path(&self) -> Arc<str> {
+        Arc::clone(&self.path)
+    }
+
+    /// Makes all of it durable in one transaction, or says why not; then the next attempt opens the file anew.
+    pub(super) fn commit(&mut self, pending: &mut Pending, ending: Ending) -> Result<(), JournalFailure> {
+        if ending == Ending::More && !pending.dirty {
+            return Ok(());
+        }
+        let counters = self.counters_after(pending, ending);
+        let outcome = guarded(|| {
+            let database = match self.database.take() {
+                Some(database) => database,
+                None => self.reopen(pending)?,
+            };
+            let transaction = start(&database, self.tuning)?;
+            write(&transaction, pending)?;
+            if counters != self.counters {
+                write_counters(&transaction, &counters)?;
+            }
+            transaction.commit().map_err(redb::Error::from)?;
+            Ok(database)
+        });
+        match outcome {
+            Ok(database) => {
+                self.database = Some(database);
+                self.counters = counters;
+                if pending.dirty {
+                    self.index = pending.index;
+                }
+                Ok(())
+            }
+            Err(problem) => {
+                Err(JournalFailure { path: Arc::clone(&self.path), problem: Arc::from(problem.to_string()) })
+            }
+        }
+    }
+
+    fn counters_after(&self, pending: &Pending, ending: Ending) -> CountersRecord {
+        let mut counters = self.counters.clone();
+        let mut index = self.index;
+        if pending.dirty {
+            index = pending.index;
+            counters.serial = pending.serial;
+            counters.extinction_index = pending.extinction_index;
+        }
+        match ending {
+            Ending::Last => {
+                counters.reserved_index = index;
+                counters.clean = true;
+            }
+            Ending::More => {
+                if index.saturating_add(INDEX_BLOCK / 2) > counters.reserved_index {
+                    counters.reserved_index = index.saturating_add(INDEX_BLOCK);
+                }
+            }
+        }
+        counters
+    }
+
+    /// Opens the file after a failure. What was forgotten and is not on disk need not be remembered any longer.
+    fn reopen(&self, pending: &mut Pending) -> Result<Database, Problem> {
+        let database = self.site.open()?;
+        let found = format(&database)?;
+        if found != FORMAT {
+            return Err(Problem::Foreign(format!("it has become one of format {found}")));
+        }
+        let transaction = database.begin_read()?;
+        let instances = transaction.open_table(INSTANCES)?;
+        let forgotten: Vec<_> = pending.instances.iter().filter(|(_, entry)| entry.is_none()).collect();
+        let mut absent = Vec::new();
+        for (key, _) in forgotten {
+            if instances.get(encode::instance_key(key).as_slice())?.is_none() {
+                absent.push(key.clone());
+            }
+        }
+        for key in &absent {
+            pending.instances.remove(key);
+        }
+        drop((instances, transaction));
+        Ok(database)
+    }
+}
+
+/// Where the file is.
+#[derive(Debug)]
+enum Site {
+    Directory {
+        file: PathBuf,
+        /// Held while the journal is open, also between closing the file and opening it anew.
+        _lock: File,
+    },
+    Backend(Arc<Box<dyn StorageBackend>>),
+}
+
+impl Site {
+    /// Sees to it that there is a file; tells whether it was made just now.
+    fn prepare(place: Place, tuning: Tuning) -> Result<(Site, bool), JournalError> {
+        match place {
+            Place::Directory(directory) => {
+                let lock = lock(&directory)?;
+                let file = directory.join(FILE_NAME);
+                let fresh = match file.symlink_metadata() {
+                    Ok(_) => false,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+                    Err(source) => return Err(JournalError::Unwritable { directory, source }),
+                };
+                if fresh {
+                    make(&directory, &file, tuning)?;
+                }
+                Ok((Site::Directory { file, _lock: lock }, fresh))
+            }
+            Place::Backend(backend) => {
+                let site = Site::Backend(Arc::new(backend));
+                let fresh = guarded(|| site.make_if_empty(tuning)).map_err(|problem| refusal(&site.path(), problem))?;
+                Ok((site, fresh))
+            }
+            Place::Ephemeral { .. } => unreachable!("memory alone has no file"),
+        }
+    }
+
+    fn make_if_empty(&self, tuning: Tuning) -> Result<bool, Problem> {
+        match self {
+            Site::Backend(backend) if backend.len()? == 0 => {
+                let database = builder().create_with_backend(Handle(Arc::clone(backend)))?;
+                initialise(&database, tuning)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn open(&self) -> Result<Database, Problem> {
+        match self {
+            Site::Directory { file, .. } => {
+                if file.metadata()?.len() == 0 {
+                    return Err(Problem::Torn("it is empty".to_owned()));
+                }
+                Ok(builder().open(file)?)
+            }
+            Site::Backend(backend) => Ok(builder().create_with_backend(Handle(Arc::clone(backend)))?),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        match self {
+            Site::Directory { file, .. } => file.clone(),
+            Site::Backend(_) => PathBuf::from(FILE_NAME),
+        }
+    }
+}
+
+/// The caller's storage, which redb closes when it fails, and which must outlive that.
+#[derive(Debug)]
+struct Handle(Arc<Box<dyn StorageBackend>>);
+
+impl StorageBackend for Handle {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
+/// Makes the directory if it is missing, and keeps other processes out of it.
+fn lock(directory: &Path) -> Result<File, JournalError> {
+    let unwritable = |source| JournalError::Unwritable { directory: directory.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
+    let lock = File::open(directory).map_err(unwritable)?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(JournalError::InUse { directory: directory.to_owned() }),
+        // Some file systems lock no directories; redb locks the file besides.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
+    }
+}
+
+/// Makes the file under another name first, so that under its own it is always whole.
+fn make(directory: &Path, file: &Path, tuning: Tuning) -> Result<(), JournalError> {
+    let unwritable = |source| JournalError::Unwritable { directory: directory.to_owned(), source };
+    let new = directory.join(format!("{FILE_NAME}.new"));
+    let options = {
+        let mut options = OpenOptions::new();
+        // What an interrupted start left is of no worth: nothing was acknowledged yet.
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        options
+    };
+    let empty = options.open(&new).map_err(unwritable)?;
+    guarded(|| {
+        let database = builder().create_file(empty)?;
+        initialise(&database, tuning)?;
+        Ok(())
+    })
+    .map_err(|problem| refusal(&new, problem))?;
+    File::open(&new).and_then(|made| made.sync_all()).map_err(unwritable)?;
+    std::fs::rename(&new, file).map_err(unwritable)?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(unwritable)
+}
+
+fn builder() -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn start(database: &Database, tuning: Tuning) -> Result<WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    // Also with a sync between the pages and the root that makes them valid: without it a root that the system still
+    // has in memory after a failed sync could be taken for durable.
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(tuning.quick_repair);
+    Ok(transaction)
+}
+
+fn initialise(database: &Database, tuning: Tuning) -> Result<(), redb::Error> {
+    let transaction = start(database, tuning)?;
+    transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT.to_le_bytes().as_slice())?;
+    transaction.open_table(NODES)?;
+    transaction.open_table(INSTANCES)?;
+    transaction.open_table(RESULTS)?;
+    write_counters(&transaction, &CountersRecord { clean: true, ..CountersRecord::default() })?;
+    Ok(transaction.commit()?)
+}
+
+/// The file's format, which is where any format keeps it.
+fn format(database: &Database) -> Result<u32, Problem> {
+    let meta = database.begin_read()?.open_table(META)?;
+    let value = meta.get(FORMAT_KEY)?.ok_or_else(|| Problem::Foreign("it names no format".to_owned()))?;
+    match <[u8; 4]>::try_from(value.value()).map(u32::from_le_bytes) {
+        Ok(found) if found > 0 => Ok(found),
+        _ => Err(Problem::Foreign("it names a format that never was".to_owned())),
+    }
+}
+
+/// All steps and the new number in one transaction: a crash leaves the old format whole.
+fn migrate(database: &Database, found: u32, steps: &[Step]) -> Result<(), Problem> {
+    let steps = &steps[(found as usize - 1).min(steps.len())..];
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let transaction = start(database, Tuning::default())?;
+    for step in steps {
+        step(&transaction)?;
+    }
+    let format = found + u32::try_from(steps.len()).expect("a handful of migrations");
+    transaction.open_table(META)?.insert(FORMAT_KEY, format.to_le_bytes().as_slice())?;
+    Ok(transaction.commit()?)
+}
+
+/// The first transaction of a life: reserves indexes before any is handed out.
+fn begin(
+    database: &Database,
+    tuning: Tuning,
+    orphans: &[Vec<u8>],
+    counters: &CountersRecord,
+) -> Result<(), redb::Error> {
+    let transaction = start(database, tuning)?;
+    {
+        let mut results = transaction.open_table(RESULTS)?;
+        for key in orphans {
+            results.remove(key.as_slice())?;
+        }
+    }
+    write_counters(&transaction, counters)?;
+    Ok(transaction.commit()?)
+}
+
+fn write_counters(transaction: &WriteTransaction, counters: &CountersRecord) -> Result<(), redb::Error> {
+    let value = encode::sealed(COUNTERS_KEY.as_bytes(), counters);
+    transaction.open_table(META)?.insert(COUNTERS_KEY, value.as_slice())?;
+    Ok(())
+}
+
+/// Writes nodes and instances, then results: those of a record that is rewritten are in the new record.
+fn write(transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::Error> {
+    if let Some(uuid) = &pending.node_uuid {
+        let value = encode::sealed(NODE_UUID_KEY.as_bytes(), &&**uuid);
+        transaction.open_table(META)?.insert(NODE_UUID_KEY, value.as_slice())?;
+    }
+    let mut results = transaction.open_table(RESULTS)?;
+    let has_results = !results.is_empty()?;
+    let mut gone = write_nodes(transaction, pending)?;
+    gone.extend(write_instances(transaction, pending)?);
+    if has_results {
+        for key in gone {
+            results.remove(key.as_slice())?;
+        }
+    }
+    for (key, newest) in &pending.results {
+        let key = encode::check_key(key);
+        results.insert(key.as_slice(), encode::result(&key, newest).as_slice())?;
+    }
+    Ok(())
+}
+
+/// Returns the keys of the checks that the rewritten or removed records held.
+fn write_nodes(transaction: &WriteTransaction, pending: &Pending) -> Result<Vec<Vec<u8>>, redb::Error> {
+    let mut nodes = transaction.open_table(NODES)?;
+    let mut gone = Vec::new();
+    for (name, stored) in &pending.nodes {
+        let name = name.as_str();
+        let before = match stored {
+            Some(stored) => nodes.insert(name, encode::node(name.as_bytes(), stored).as_slice())?,
+            None => nodes.remove(name)?,
+        };
+        if let Some(before) = before {
+            // A record that cannot be read is replaced all the same; its results are orphans until the next start.
+            let checks = decode::checks_of_node(name.as_bytes(), before.value()).unwrap_or_default();
+            gone.extend(checks.iter().map(|id| encode::joined(name, id)));
+        }
+    }
+    Ok(gone)
+}
+
+/// Returns the keys of the checks that the rewritten or removed records held.
+fn write_instances(transaction: &WriteTransaction, pending: &Pending) -> Result<Vec<Vec<u8>>, redb::Error> {
+    let mut instances = transaction.open_table(INSTANCES)?;
+    let mut gone = Vec::new();
+    // Neighbours share pages, so that a page is visited once.
+    let mut sorted: Vec<_> = pending.instances.iter().collect();
+    sorted.sort_unstable_by_key(|(key, _)| *key);
+    for (instance, entry) in sorted {
+        let key = encode::instance_key(instance);
+        let before = match entry {
+            Some(entry) => instances.insert(key.as_slice(), encode::instance(&key, entry).as_slice())?,
+            None => instances.remove(key.as_slice())?,
+        };
+        if let Some(before) = before {
+            let checks = decode::checks_of_instance(&key, before.value()).unwrap_or_default();
+            gone.extend(checks.iter().map(|id| encode::joined(instance.node.as_str(), id)));
+        }
+    }
+    Ok(gone)
+}
+
+/// Runs work on the file; a panic in it, as redb has some on broken files, is a problem like others.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Problem::Torn("its structure makes no sense".to_owned())))
+}
+
+pub(super) const FORMAT_KEY: &str = "format";
+pub(super) const COUNTERS_KEY: &str = "counters";
+pub(super) const NODE_UUID_KEY: &str = "node_uuid";
