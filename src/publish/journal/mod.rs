@@ -339,3 +339,21 @@ pub const BEHIND_MAX: Duration = Duration::from_secs(1);
 ///
 /// Source: none, chosen: short against an operator's patience, long against opening a large file again.
 pub const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
+mod samples;
+
+#[cfg(test)]
+#[path = "failure_tests.rs"]
+mod failure_tests;
+#[cfg(test)]
+#[path = "format_tests.rs"]
+mod format_tests;
+#[cfg(test)]
+#[path = "power_tests.rs"]
+mod power_tests;
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;
