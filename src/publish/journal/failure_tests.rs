@@ -1,5 +1,6 @@
 use super::{
     faulty::{Fault, Faulty},
+    pending::Pending,
     samples::{Dice, Model},
     tests::{Acknowledged, open, urgent},
     *,
@@ -109,6 +110,24 @@ fn results_of_checks_that_are_no_more_do_not_pile_up() {
         + model.instances.values().map(|entry| entry.checks.len()).sum::<usize>();
     let stored = redb::ReadableTableMetadata::len(&results).unwrap() as usize;
     assert!(stored <= checks, "{stored} results of {checks} checks");
+}
+
+#[test]
+fn what_a_failing_disk_lets_pile_up_is_bounded_and_registrations_stay() {
+    let mut dice = Dice(4);
+    let mut model = Model::default();
+    let mut pending = Pending::default();
+    for _ in 0..300 {
+        pending.take_in(model.batch(&mut dice));
+    }
+    let registered = model.instances.len();
+    let forgotten = |pending: &Pending| pending.instances.values().filter(|entry| entry.is_none()).count();
+    assert!(forgotten(&pending) > 1 && !pending.results.is_empty());
+    pending.bound(1);
+    assert_eq!((forgotten(&pending), pending.results.len()), (1, 1));
+    assert_eq!(pending.instances.len(), registered + 1);
+    pending.bound(0);
+    assert_eq!((pending.instances.len(), pending.results.len()), (registered, 0));
 }
 
 fn write(journal: &Journal, model: &mut Model, dice: &mut Dice) -> Acknowledged {

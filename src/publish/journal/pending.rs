@@ -98,12 +98,21 @@ impl Pending {
         self.nodes.len() + self.instances.len() + self.results.len()
     }
 
-    /// Drops forgotten instances beyond [`FORGOTTEN_MAX`], any of them.
-    pub(super) fn bound_forgotten(&mut self) {
-        let mut excess = self.instances.values().filter(|entry| entry.is_none()).count().saturating_sub(FORGOTTEN_MAX);
+    /// Drops what a failing disk could let pile up beyond `max` of a kind: forgotten instances, and results. The
+    /// registrations themselves are never dropped.
+    pub(super) fn bound(&mut self, max: usize) {
+        let mut excess = self.instances.values().filter(|entry| entry.is_none()).count().saturating_sub(max);
         if excess > 0 {
             self.instances.retain(|_, entry| {
                 let drop = entry.is_none() && excess > 0;
+                excess -= usize::from(drop);
+                !drop
+            });
+        }
+        let mut excess = self.results.len().saturating_sub(max);
+        if excess > 0 {
+            self.results.retain(|_, _| {
+                let drop = excess > 0;
                 excess -= usize::from(drop);
                 !drop
             });
@@ -151,11 +160,11 @@ impl Pending {
     }
 }
 
-/// Most instances that are remembered as forgotten while the file cannot be opened; beyond it some of those that were
-/// deregistered meanwhile may come back with the next start.
+/// Most forgotten instances, and most results, that are kept while the disk fails. Beyond it some of what was
+/// deregistered meanwhile may come back with the next start, and some checks begin with an older status.
 ///
-/// Source: none, chosen: as many as the largest catalog that is planned for.
-pub(super) const FORGOTTEN_MAX: usize = 1_000_000;
+/// Source: none, chosen: twice the largest catalog that is planned for.
+pub(super) const UNWRITTEN_MAX: usize = 2_000_000;
 
 /// From so many acknowledgements on, those who no longer wait are dropped now and then. Source: none, chosen.
 const ACKNOWLEDGE_TIDY_MIN: usize = 4096;

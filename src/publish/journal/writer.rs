@@ -7,7 +7,7 @@ use std::{
 
 use crate::publish::journal::{
     BEHIND_MAX, Batch, JournalFailure, JournalStatus, RETRY_EVERY,
-    pending::Pending,
+    pending::{Pending, UNWRITTEN_MAX},
     store::{Ending, Store},
 };
 
@@ -152,7 +152,7 @@ pub(super) fn run(shared: &Shared, mut store: Store) {
                 retry_at = None;
             }
             Err(_) => {
-                unwritten.bound_forgotten();
+                unwritten.bound(UNWRITTEN_MAX);
                 retry_at = Some(Instant::now() + RETRY_EVERY);
             }
         }
