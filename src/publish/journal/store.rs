@@ -61,8 +61,8 @@ pub(super) const RESULTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::n
 
 /// So many indexes are reserved on disk at a time.
 ///
-/// Source: none, chosen: half of it is at hand at any time, which at 10,000 changes a second lasts 14 hours of a failing
-/// disk; 9 million crashes fit into the integers that JSON readers keep exactly.
+/// Source: none, chosen: half of it is at hand at any time, which at 10,000 changes a second lasts 14 hours of a
+/// failing disk; 9 million crashes fit into the integers that JSON readers keep exactly.
 pub(super) const INDEX_BLOCK: u64 = 1_000_000_000;
 
 /// So far ahead of the last written serial a crashed journal goes on.
