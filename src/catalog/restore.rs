@@ -10,12 +10,12 @@ use super::{
 };
 
 /// A node as it was stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredNode {
     /// What is known of it.
-    pub node: Node,
-    /// Its own checks, sorted by ID.
-    pub checks: Vec<CheckEntry>,
+    pub node: Arc<Node>,
+    /// Its own checks (not those of its instances), sorted by ID.
+    pub checks: Arc<[CheckEntry]>,
     /// Index at which it was first registered.
     pub create_index: u64,
     /// Index of its last change.
@@ -26,7 +26,7 @@ impl State {
     /// The catalog that was stored, at `index`, which must not be below any index in it.
     ///
     /// Instances of nodes that are not stored are left out. Costs O(n log n).
-    pub fn restore(seed: Seed, index: u64, nodes: Vec<StoredNode>, instances: Vec<InstanceEntry>) -> State {
+    pub fn restore(seed: Seed, index: u64, nodes: Vec<StoredNode>, instances: Vec<Arc<InstanceEntry>>) -> State {
         let mut state = State::new(seed, index);
         for stored in nodes {
             state.restore_node(stored);
@@ -41,13 +41,13 @@ impl State {
 
     fn restore_node(&mut self, stored: StoredNode) {
         let mut places = Table::default();
-        for entry in &stored.checks {
+        for entry in stored.checks.iter() {
             self.place_check(&mut places, &entry.check);
         }
         self.check_count += stored.checks.len();
         let entry = NodeEntry {
-            node: Arc::new(stored.node),
-            checks: stored.checks.into(),
+            node: stored.node,
+            checks: stored.checks,
             create_index: stored.create_index,
             modify_index: stored.modify_index,
             instances: Table::default(),
@@ -57,7 +57,7 @@ impl State {
         self.nodes.set(self.seed.hash(&name), Arc::new(entry), |old| old.node.name == name);
     }
 
-    fn restore_instance(&mut self, entry: InstanceEntry) {
+    fn restore_instance(&mut self, entry: Arc<InstanceEntry>) {
         let instance = &entry.instance;
         let hash = self.seed.hash(&instance.node);
         let Some(mut node) = self.nodes.remove(hash, |old| old.node.name == instance.node) else { return };
@@ -76,7 +76,7 @@ impl State {
             Arc::new(ServiceEntry { name: name.clone(), index: self.index, instances: Table::default() })
         });
         let key = instance.key();
-        let new = Arc::make_mut(&mut service).instances.set(self.seed.hash(&key), Arc::new(entry), is_at(&key));
+        let new = Arc::make_mut(&mut service).instances.set(self.seed.hash(&key), Arc::clone(&entry), is_at(&key));
         self.instance_count += usize::from(new.is_none());
         self.services.set(hash, service, |old| old.name == name);
     }

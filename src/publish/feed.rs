@@ -18,7 +18,7 @@ use crate::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
     },
-    publish::settings::Settings,
+    publish::{journal::JournalFailure, settings::Settings},
     zones::Zones,
 };
 
@@ -46,13 +46,8 @@ pub enum SubmitError {
     #[error("too many changes are waiting; try again")]
     Busy,
     /// It is visible now but could not be written, so a restart may lose it.
-    #[error("the change could not be written to {path}: {problem}")]
-    Journal {
-        /// The journal's file.
-        path: String,
-        /// What the system said.
-        problem: String,
-    },
+    #[error("the change is in force, but may not survive a restart")]
+    Journal(#[from] JournalFailure),
     /// The server is stopping.
     #[error("the server is stopping")]
     Closed,
@@ -117,7 +112,13 @@ impl Feed {
         let (done, outcome) = oneshot::channel();
         let submission = Submission { work, accepted: Instant::now(), done };
         match self.queue.send_timeout(submission, WAIT_MAX).await {
-            Ok(()) => outcome.await.unwrap_or(Err(SubmitError::Closed)),
+            Ok(()) => {
+                let (receipt, durable) = outcome.await.map_err(|_| SubmitError::Closed)??;
+                if let Some(durable) = durable {
+                    durable.await.map_err(|_| SubmitError::Closed)??;
+                }
+                Ok(receipt)
+            }
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(SubmitError::Busy),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(SubmitError::Closed),
         }
@@ -141,8 +142,11 @@ impl Intake {
 pub(super) struct Submission {
     pub(super) work: Work,
     pub(super) accepted: Instant,
-    pub(super) done: oneshot::Sender<Result<Receipt, SubmitError>>,
+    pub(super) done: oneshot::Sender<Result<Published, SubmitError>>,
 }
+
+/// That a submission is visible, and what to wait for until it is durable too.
+pub(super) type Published = (Receipt, Option<oneshot::Receiver<Result<(), JournalFailure>>>);
 
 /// What is to be done.
 pub(super) enum Work {

@@ -13,12 +13,16 @@ use tokio::sync::oneshot;
 use crate::{
     catalog::{
         apply::Effects,
-        change::{Change, ChangeError},
-        names::ServiceName,
+        change::{Change, ChangeError, Origin},
+        check::{CheckKey, CheckResult},
+        names::{NodeName, ServiceName},
+        service::InstanceKey,
         state::State,
     },
+    observe::metrics::Metrics,
     publish::{
-        feed::{Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Work},
+        feed::{self, Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Work},
+        journal::{self, Journal, StoredNode, Write},
         names::Names,
         plan::Plan,
         settings::Settings,
@@ -43,6 +47,10 @@ pub struct Start {
     pub serial: u32,
     /// Seconds since 1970; the serial follows it.
     pub clock: fn() -> u32,
+    /// What makes changes last.
+    pub journal: Journal,
+    /// What an operator sees of it.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The writer's thread. It ends when all feeds are dropped or [`Publisher::stop`] is called.
@@ -73,7 +81,10 @@ impl Publisher {
             next: Snapshot::clone(&first),
             retired: Vec::new(),
             clock: start.clock,
+            journal: start.journal,
+            metrics: start.metrics,
         };
+        writer.gauge();
         let thread = std::thread::Builder::new().name("publisher".to_owned()).spawn(move || writer.run())?;
         Ok((Publisher { thread }, feed, published))
     }
@@ -92,6 +103,8 @@ struct Writer {
     /// Snapshots that a reader may still hold; freed here, never by a thread that answers.
     retired: Vec<Arc<Snapshot>>,
     clock: fn() -> u32,
+    journal: Journal,
+    metrics: Arc<Metrics>,
 }
 
 /// What one batch did.
@@ -102,13 +115,26 @@ struct Batch {
     changed: bool,
     /// Whether what DNS answers may have changed.
     zone_changed: bool,
-    done: Vec<(oneshot::Sender<Result<Receipt, SubmitError>>, u64, Instant)>,
+    /// Whether somebody waits until it is durable.
+    urgent: bool,
+    done: Vec<Done>,
+}
+
+/// A submission that took effect.
+struct Done {
+    to: oneshot::Sender<Result<feed::Published, SubmitError>>,
+    index: u64,
+    accepted: Instant,
+    /// Whether its sender waits until it is durable.
+    durable: bool,
 }
 
 #[derive(Default)]
 struct Touched {
     services: HashSet<ServiceName>,
-    nodes: bool,
+    instances: HashSet<InstanceKey>,
+    statuses: HashSet<CheckKey>,
+    nodes: HashSet<NodeName>,
     checks: bool,
     sources: bool,
 }
@@ -129,6 +155,7 @@ impl Writer {
             self.free_retired();
             std::thread::yield_now();
         }
+        // Dropping the journal writes what is left.
     }
 
     fn batch(&mut self, first: Submission) {
@@ -151,14 +178,16 @@ impl Writer {
 
     fn take(&mut self, submission: Submission, batch: &mut Batch) {
         let Submission { work, accepted, done } = submission;
+        let mut durable = false;
         match work {
             Work::Results => return,
-            Work::Changes(changes) => {
-                if let Err(error) = self.changes(changes, batch) {
+            Work::Changes(changes) => match self.changes(changes, batch) {
+                Ok(waits) => durable = waits,
+                Err(error) => {
                     let _ = done.send(Err(error.into()));
                     return;
                 }
-            }
+            },
             Work::Settings(settings) => {
                 self.next.settings = Arc::new(*settings);
                 self.plan();
@@ -178,20 +207,28 @@ impl Writer {
                 (batch.changed, batch.touched.sources) = (true, true);
             }
         }
-        batch.done.push((done, self.next.catalog.index(), accepted));
+        batch.urgent |= durable;
+        batch.done.push(Done { to: done, index: self.next.catalog.index(), accepted, durable });
     }
 
     fn plan(&mut self) {
         self.next.plan = Arc::new(Plan::new(&self.next.settings, &self.next.zones, self.next.catalog.seed()));
     }
 
-    /// Applies all changes, or none.
-    fn changes(&mut self, changes: Vec<Change>, batch: &mut Batch) -> Result<(), ChangeError> {
+    /// Applies all changes, or none. Says whether the sender waits until they are durable: what a source can tell
+    /// again, and what a check found, is written behind.
+    fn changes(&mut self, changes: Vec<Change>, batch: &mut Batch) -> Result<bool, ChangeError> {
         let kept = self.next.catalog.clone();
+        let mut durable = false;
         let mut all = Vec::with_capacity(changes.len());
         for change in changes {
+            let operators = is_operators(&change);
             match self.next.catalog.apply(change) {
-                Ok(effects) => all.push(effects),
+                Ok(effects) => {
+                    // An identical change is durable only if the one before it is.
+                    durable |= operators && (!effects.is_empty() || self.journal.status().waiting > 0);
+                    all.push(effects);
+                }
                 Err(error) => {
                     self.next.catalog = kept;
                     return Err(error);
@@ -201,7 +238,7 @@ impl Writer {
         for effects in &all {
             self.follow(effects, batch);
         }
-        Ok(())
+        Ok(durable)
     }
 
     /// Lets what follows from the catalog follow.
@@ -211,18 +248,34 @@ impl Writer {
         }
         batch.changed = true;
         batch.zone_changed |= self.next.names.follow(effects, &self.next.settings);
-        for touched in &effects.instances {
-            let presences = touched.before.iter().chain(&touched.after);
-            batch.touched.services.extend(presences.map(|presence| presence.entry.instance.service.clone()));
+        let touched = &mut batch.touched;
+        for presence in effects.instances.iter().flat_map(|touched| touched.before.iter().chain(&touched.after)) {
+            touched.services.insert(presence.entry.instance.service.clone());
         }
-        batch.touched.nodes |= !effects.nodes.is_empty();
-        batch.touched.checks |= !effects.checks.is_empty() || !effects.statuses.is_empty();
+        let only_statuses = effects.checks.is_empty() && effects.nodes.is_empty();
+        for instance in &effects.instances {
+            let same = match (&instance.before, &instance.after) {
+                (Some(before), Some(after)) => {
+                    Arc::ptr_eq(&before.entry, &after.entry)
+                        || (only_statuses
+                            && Arc::ptr_eq(&before.entry.instance, &after.entry.instance)
+                            && before.entry.shadowed == after.entry.shadowed)
+                }
+                _ => false,
+            };
+            if let (false, Some(presence)) = (same, instance.after.as_ref().or(instance.before.as_ref())) {
+                touched.instances.insert(presence.entry.instance.key());
+            }
+        }
+        touched.nodes.extend(effects.nodes.iter().map(|node| node.after.node.name.clone()));
+        touched.statuses.extend(effects.statuses.iter().cloned());
+        touched.checks |= !effects.checks.is_empty() || !effects.statuses.is_empty();
         if !effects.checks.is_empty() {
             self.published.touch_checks(effects.checks.iter().cloned());
         }
     }
 
-    fn publish(&mut self, batch: Batch) {
+    fn publish(&mut self, mut batch: Batch) {
         if batch.changed {
             if batch.zone_changed {
                 self.next.serial = later_serial(self.next.serial, (self.clock)());
@@ -230,10 +283,68 @@ impl Writer {
             let old = self.published.swap(Arc::new(self.next.clone()));
             self.retired.push(old);
             self.wake(&batch.touched);
+            self.metrics.publishes.inc();
+            self.gauge();
         }
-        for (done, index, _) in batch.done {
-            let _ = done.send(Ok(Receipt { index }));
+        let mut acknowledge = Vec::new();
+        for done in std::mem::take(&mut batch.done) {
+            let durable = done.durable.then(|| {
+                let (sender, receiver) = oneshot::channel();
+                acknowledge.push(sender);
+                receiver
+            });
+            self.metrics.publish_lag_seconds.observe(done.accepted.elapsed().as_secs_f64());
+            // Who no longer waits needs no answer.
+            let _ = done.to.send(Ok((Receipt { index: done.index }, durable)));
         }
+        if batch.changed || !acknowledge.is_empty() {
+            let writes = self.writes(&batch.touched);
+            self.journal.write(journal::Batch {
+                index: self.next.catalog.index(),
+                serial: self.next.serial,
+                extinction_index: self.next.catalog.indexes().extinction,
+                writes,
+                acknowledge,
+                urgent: batch.urgent,
+            });
+        }
+    }
+
+    /// What now holds for all that a batch touched, as the journal keeps it. What nameplate registers of itself it
+    /// registers anew at each start.
+    fn writes(&self, touched: &Touched) -> Vec<Write> {
+        let catalog = &self.next.catalog;
+        let mut writes = Vec::new();
+        for entry in touched.nodes.iter().filter_map(|name| catalog.node(name)) {
+            writes.push(Write::Node(StoredNode {
+                node: Arc::clone(&entry.node),
+                checks: Arc::clone(&entry.checks),
+                create_index: entry.create_index,
+                modify_index: entry.modify_index,
+            }));
+        }
+        for key in &touched.instances {
+            match catalog.instance(key) {
+                Some(entry) if entry.instance.origin == Origin::Server => {}
+                Some(entry) => writes.push(Write::Instance(Arc::clone(entry))),
+                None => writes.push(Write::ForgetInstance(key.clone())),
+            }
+        }
+        for key in &touched.statuses {
+            let Some(entry) = catalog.check(key).filter(|entry| entry.check.origin != Origin::Server) else { continue };
+            let result = CheckResult { status: entry.check.status, output: Arc::clone(&entry.check.output) };
+            writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });
+        }
+        writes
+    }
+
+    fn gauge(&self) {
+        let catalog = &self.next.catalog;
+        self.metrics.catalog_index.set(i64::try_from(catalog.index()).unwrap_or(i64::MAX));
+        self.metrics.catalog_nodes.set(catalog.node_count() as i64);
+        self.metrics.catalog_services.set(catalog.service_count() as i64);
+        self.metrics.catalog_instances.set(catalog.instance_count() as i64);
+        self.metrics.zones.set(self.next.zones.len() as i64);
     }
 
     fn wake(&self, touched: &Touched) {
@@ -245,7 +356,7 @@ impl Writer {
         }
         let lists = [
             (!touched.services.is_empty(), WatchKey::Services),
-            (touched.nodes, WatchKey::Nodes),
+            (!touched.nodes.is_empty(), WatchKey::Nodes),
             (touched.checks, WatchKey::Checks),
             (touched.sources, WatchKey::Sources),
         ];
@@ -256,6 +367,17 @@ impl Writer {
 
     fn free_retired(&mut self) {
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+}
+
+/// Whether an operator made the change, who is told when it is durable.
+fn is_operators(change: &Change) -> bool {
+    match change {
+        Change::Register(registration) => registration.instance.origin == Origin::Api,
+        Change::Deregister { origin, .. } | Change::DeregisterCheck { origin, .. } => *origin == Origin::Api,
+        Change::RegisterCheck(check) => check.origin == Origin::Api,
+        Change::RegisterNode(_) | Change::InstanceMaintenance { .. } => true,
+        Change::SetStatus { .. } | Change::ReplaceOrigin { .. } => false,
     }
 }
 

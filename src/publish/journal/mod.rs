@@ -45,12 +45,12 @@ use std::{
 use tokio::sync::oneshot;
 
 use self::{store::Store, writer::Shared};
+pub use crate::catalog::restore::StoredNode;
 use crate::catalog::{
     check::{CheckKey, CheckResult},
     names::NodeName,
-    node::Node,
     service::InstanceKey,
-    state::{CheckEntry, InstanceEntry},
+    state::InstanceEntry,
 };
 
 /// The journal. One writer hands batches in; dropping it writes what is left and waits for it.
@@ -110,19 +110,6 @@ pub struct Restored {
     pub nodes: Vec<StoredNode>,
     /// The instances, sorted by node and service ID.
     pub instances: Vec<Arc<InstanceEntry>>,
-}
-
-/// A node with its own checks and indexes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredNode {
-    /// What is known of it.
-    pub node: Arc<Node>,
-    /// Its own checks (not those of its instances), sorted by ID.
-    pub checks: Arc<[CheckEntry]>,
-    /// Index at which it was first registered.
-    pub create_index: u64,
-    /// Index of its last change.
-    pub modify_index: u64,
 }
 
 /// What one publish changed.
