@@ -86,3 +86,17 @@ impl std::fmt::Display for Address {
         }
     }
 }
+
+#[cfg(test)]
+impl Node {
+    /// A node at 192.0.2.101.
+    pub fn example(name: &str) -> Node {
+        Node {
+            name: NodeName::new(name).unwrap(),
+            uuid: Arc::from("00000000-0000-4000-8000-000000000001"),
+            address: Address::Ip("192.0.2.101".parse().unwrap()),
+            tagged_addresses: BTreeMap::new(),
+            meta: Meta::default(),
+        }
+    }
+}

@@ -394,3 +394,7 @@ const BATCH_MAX: usize = 1024;
 
 /// How often snapshots that readers still held are looked at again. Source: DESIGN: idle workers let go within 250 ms.
 const SCAN_INTERVAL: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+#[path = "publisher_tests.rs"]
+pub(crate) mod tests;

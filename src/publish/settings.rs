@@ -125,3 +125,38 @@ pub enum HostNames {
     /// By a CNAME and its chain, Consul's way.
     Cname,
 }
+
+#[cfg(test)]
+impl Settings {
+    /// The defaults, for domain `example.` and node `n1`.
+    pub fn example() -> Settings {
+        let any = |text: &str| IpNetwork::parse(text).unwrap();
+        Settings {
+            domain: Name::parse("example.").unwrap(),
+            alt_domains: Vec::new(),
+            datacenter: Arc::from("dc1"),
+            node: NodeName::new("n1").unwrap(),
+            advertise: vec!["192.0.2.53".parse().unwrap()],
+            services: Vec::new(),
+            default_rule: DefaultRule {
+                ttl_secs: 5,
+                max_answers: 0,
+                none_eligible: NoneEligible::Nodata,
+                only_passing: false,
+            },
+            negative_ttl_secs: 5,
+            service_txt: false,
+            srv_weight_scale: 1,
+            host_names: HostNames::Resolve,
+            near: false,
+            hide_version: false,
+            forward_bare: false,
+            forwarding: false,
+            forward_zones: Vec::new(),
+            fallthrough: Vec::new(),
+            allow_query: vec![any("0.0.0.0/0"), any("::/0")],
+            allow_recursion: vec![any("127.0.0.0/8"), any("::1/128")],
+            udp_payload_max: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+use std::net::IpAddr;
+
+use super::*;
+use crate::{
+    catalog::{
+        change::Registration,
+        check::{Check, CheckDefinition, CheckKind, CheckStatus},
+        names::{CheckId, ServiceId, Tag},
+        node::{Address, Node},
+        service::{Instance, Port, Weights},
+        table::Seed,
+    },
+    publish::{journal::Place, snapshot::FoundService},
+};
+
+/// A running publisher with one node `n1`.
+pub async fn start() -> (Publisher, Feed, Arc<Published>) {
+    let (journal, restored) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
+    let start = Start {
+        catalog: State::new(Seed(3), restored.index),
+        settings: Settings::example(),
+        zones: Zones::default(),
+        sources: Vec::new(),
+        serial: 0,
+        clock: || 1_000,
+        journal,
+        metrics: Arc::new(Metrics::new()),
+    };
+    let (publisher, feed, published) = Publisher::start(start).unwrap();
+    feed.submit(vec![Change::RegisterNode(Node::example("n1"))]).await.unwrap();
+    (publisher, feed, published)
+}
+
+fn register(id: &str, status: CheckStatus) -> Change {
+    let node = NodeName::new("n1").unwrap();
+    let instance = Instance {
+        node: node.clone(),
+        id: ServiceId::new(id).unwrap(),
+        service: ServiceName::new("web").unwrap(),
+        address: Some(Address::Ip("192.0.2.1".parse::<IpAddr>().unwrap())),
+        ports: Box::new([Port { name: None, number: 80, default: false }]),
+        tags: Arc::from([Tag::new("blue").unwrap()]),
+        meta: Arc::default(),
+        weights: Weights::default(),
+        tagged_addresses: Box::default(),
+        network_addresses: Box::default(),
+        enable_tag_override: false,
+        origin: Origin::Api,
+    };
+    let check = Check {
+        node,
+        id: CheckId::derived(&format!("service:{id}")),
+        service_id: Some(instance.id.clone()),
+        name: Arc::from("check"),
+        notes: Arc::from(""),
+        status,
+        output: Arc::from(""),
+        definition: Arc::new(CheckDefinition::unprobed(CheckKind::External)),
+        origin: Origin::Api,
+    };
+    Change::Register(Box::new(Registration { instance, checks: vec![check], replace_existing_checks: false }))
+}
+
+fn passing(published: &Published) -> usize {
+    match published.load().names.service(b"\x03web") {
+        FoundService::Service(service) => service.views(None).eligible.all.len(),
+        _ => 0,
+    }
+}
+
+#[tokio::test]
+async fn who_has_the_receipt_sees_the_change() {
+    let (_publisher, feed, published) = start().await;
+    let receipt = feed.submit(vec![register("web-1", CheckStatus::Passing)]).await.unwrap();
+    assert!(published.load().index() >= receipt.index);
+    assert_eq!(passing(&published), 1);
+}
+
+#[tokio::test]
+async fn an_identical_registration_changes_nothing() {
+    let (_publisher, feed, published) = start().await;
+    let first = feed.submit(vec![register("web-1", CheckStatus::Passing)]).await.unwrap();
+    let serial = published.load().serial;
+    let second = feed.submit(vec![register("web-1", CheckStatus::Critical)]).await.unwrap();
+    assert_eq!(first.index, second.index, "a check keeps its status");
+    assert_eq!(published.load().serial, serial);
+}
+
+#[tokio::test]
+async fn changes_are_applied_all_or_none() {
+    let (_publisher, feed, published) = start().await;
+    let unknown = Change::Deregister {
+        key: InstanceKey { node: NodeName::new("n1").unwrap(), id: ServiceId::new("nobody").unwrap() },
+        origin: Origin::Api,
+    };
+    let index = published.load().index();
+    let refused = feed.submit(vec![register("web-1", CheckStatus::Passing), unknown]).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Refused(ChangeError::UnknownInstance(_))));
+    assert_eq!((published.load().index(), passing(&published)), (index, 0));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_service_is_woken_by_its_checks() {
+    let (_publisher, feed, published) = start().await;
+    feed.submit(vec![register("web-1", CheckStatus::Passing)]).await.unwrap();
+    let web = ServiceName::new("web").unwrap();
+    let mut ticket = published.register(WatchKey::Service(web.clone()));
+    let index = published.load().catalog.service_index(&web);
+    let key = CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::derived("service:web-1") };
+    feed.report(key, CheckResult { status: CheckStatus::Critical, output: Arc::from("refused") });
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while published.load().catalog.service_index(&web) <= index {
+            ticket.changed().await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(passing(&published), 0);
+}
+
+#[test]
+fn a_serial_follows_the_clock_and_never_goes_back() {
+    assert_eq!(later_serial(5, 100), 100);
+    assert_eq!(later_serial(100, 5), 101);
+    assert_eq!(later_serial(u32::MAX, 5), 5, "the numbers go around");
+    assert_eq!(later_serial(u32::MAX, 0), 0);
+}
