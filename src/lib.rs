@@ -6,6 +6,7 @@ pub mod api;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod forward;
 pub mod observe;
 pub mod publish;
 pub mod wire;
