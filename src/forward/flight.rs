@@ -23,9 +23,9 @@ use super::{
     race::{Asked, Race, SILENT},
     settings::Limits,
     slots::Slot,
-    stats::Stats,
     upstream::Upstream,
 };
+use crate::observe::metrics::Metrics;
 
 /// The questions in flight.
 #[derive(Default)]
@@ -46,7 +46,7 @@ pub(super) struct Flight {
 pub(super) struct Crew {
     pub(super) flights: Arc<Flights>,
     pub(super) cache: Arc<Cache>,
-    pub(super) stats: Arc<Stats>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Arc<Limits>,
     pub(super) upstreams: Vec<Arc<Upstream>>,
 }
@@ -73,7 +73,6 @@ impl Flight {
         let flights = Arc::clone(&crew.flights);
         let vacant = match flights.running.entry(key.clone()) {
             Entry::Occupied(running) => {
-                Stats::count(&crew.stats.joined);
                 return (running.get().clone(), Some(slot));
             }
             Entry::Vacant(vacant) => vacant,
@@ -82,7 +81,9 @@ impl Flight {
         let flight = Flight { started: Instant::now(), asked: Arc::default(), outcome };
         vacant.insert(flight.clone());
         flights.count.fetch_add(1, Ordering::Relaxed);
-        let landing = Landing { flights: Arc::clone(&flights), key: key.clone(), _slot: slot };
+        crew.metrics.forward_in_flight.inc();
+        let metrics = Arc::clone(&crew.metrics);
+        let landing = Landing { flights: Arc::clone(&flights), metrics, key: key.clone(), _slot: slot };
         let asked = Arc::clone(&flight.asked);
         tokio::spawn(async move {
             let outcome = fly(&crew, &landing.key, &asked).await;
@@ -112,7 +113,7 @@ impl Flight {
 
 async fn fly(crew: &Crew, key: &Key, asked: &Asked) -> Outcome {
     let flushes = crew.cache.flushes();
-    let race = Race { key, limits: &crew.limits, stats: &crew.stats, asked };
+    let race = Race { key, limits: &crew.limits, metrics: &crew.metrics, asked };
     let outcome = race.run(&crew.upstreams).await;
     if flushes == crew.cache.flushes() {
         crew.cache.keep(key, &outcome, Instant::now());
@@ -123,6 +124,7 @@ async fn fly(crew: &Crew, key: &Key, asked: &Asked) -> Outcome {
 /// Takes a flight off the list when it ends, however it ends.
 struct Landing {
     flights: Arc<Flights>,
+    metrics: Arc<Metrics>,
     key: Key,
     _slot: Slot,
 }
@@ -131,5 +133,6 @@ impl Drop for Landing {
     fn drop(&mut self) {
         self.flights.running.remove(&self.key);
         self.flights.count.fetch_sub(1, Ordering::Relaxed);
+        self.metrics.forward_in_flight.dec();
     }
 }

@@ -37,7 +37,6 @@ mod response;
 mod routes;
 mod settings;
 mod slots;
-mod stats;
 mod system;
 mod upstream;
 mod watch;
@@ -53,18 +52,20 @@ use tokio::sync::{Notify, watch::Receiver};
 
 pub use routes::Description;
 pub use settings::{ForwardSettings, Limits, SystemFiles, Upstreams};
-pub use stats::Stats;
 pub use system::{Found, SystemResolver};
 
 use answer::{Answer, CNAME, Rr};
-use cache::{Cache, ExtendedError, Key, State};
+use cache::{Cache, ExtendedError, Key, Outcome, State};
 use flight::{Crew, Flight, Flights};
 use probe::Probes;
 use response::{Ageing, ClientQuery, Content, REFUSED, Room, SERVFAIL};
 use routes::Routes;
 use slots::Slots;
 
-use crate::wire::name::Name;
+use crate::{
+    observe::metrics::{ForwardOutcome, Metrics},
+    wire::name::Name,
+};
 
 /// Answers what is not ours. One for the whole process, behind an `Arc`.
 pub struct Forwarder {
@@ -76,7 +77,7 @@ pub struct Forwarder {
     flights: Arc<Flights>,
     slots: Arc<Slots>,
     probes: Arc<Probes>,
-    stats: Arc<Stats>,
+    metrics: Arc<Metrics>,
 }
 
 /// A client's query, as the gate let it pass.
@@ -125,8 +126,14 @@ struct Served {
 }
 
 impl Forwarder {
-    /// Makes a forwarder; reads the system's files, sends nothing. Needs a Tokio runtime once it is asked.
+    /// A forwarder whose counts nobody reads; else as [`Forwarder::counting`].
     pub fn new(settings: ForwardSettings) -> Arc<Forwarder> {
+        Forwarder::counting(settings, Arc::new(Metrics::new()))
+    }
+
+    /// Makes a forwarder that counts in `metrics`; reads the system's files, sends nothing. Needs a Tokio runtime
+    /// once it is asked.
+    pub fn counting(settings: ForwardSettings, metrics: Arc<Metrics>) -> Arc<Forwarder> {
         let limits = settings.limits.clone();
         Arc::new(Forwarder {
             routes: ArcSwap::from_pointee(Routes::new(&settings, None)),
@@ -137,7 +144,7 @@ impl Forwarder {
             changed: Notify::new(),
             flights: Arc::default(),
             probes: Arc::default(),
-            stats: Arc::default(),
+            metrics,
         })
     }
 
@@ -216,14 +223,16 @@ impl Forwarder {
 
     /// Forgets a name and everything below it, or everything; tells how many entries that were.
     pub fn flush(&self, name: Option<&Name>) -> usize {
-        self.cache.flush(name)
+        let flushed = self.cache.flush(name);
+        self.count_cache();
+        flushed
     }
 
     /// Whether a query that arrived is a loop test of ours; if so, the upstream that sent it is left out from now on.
     pub fn is_loop_probe(&self, qname: &Name, qtype: u16) -> bool {
         let came_back = self.probes.note(qname, qtype);
         if came_back {
-            Stats::count(&self.stats.loops);
+            self.count_loops();
         }
         came_back
     }
@@ -231,16 +240,6 @@ impl Forwarder {
     /// Who is asked for what; for start-up's output and the API.
     pub fn describe(&self) -> Description {
         self.routes.load().describe()
-    }
-
-    /// What has been counted.
-    pub fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
-    /// Entries in the cache, about.
-    pub fn cache_entries(&self) -> u64 {
-        self.cache.len()
     }
 
     /// Forwards in flight.
@@ -256,20 +255,20 @@ impl Forwarder {
 /// Answering one question.
 impl Forwarder {
     async fn serve(self: &Arc<Self>, key: &Key, client: IpAddr) -> Served {
-        Stats::count(&self.stats.questions);
         let expired = match self.cache.state(key, Instant::now()) {
             State::Fresh(answer, age_secs) => {
-                Stats::count(&self.stats.cache_hits);
+                self.metrics.cache_hits.inc();
                 return Served::fresh(answer, age_secs);
             }
             State::Failed(error) => {
-                Stats::count(&self.stats.cache_hits);
+                self.metrics.cache_hits.inc();
                 return Served::failed(error);
             }
             State::Stale(answer, true) => return self.stale(answer),
             State::Stale(answer, false) => Some(answer),
             State::Gone => None,
         };
+        self.metrics.cache_misses.inc();
         let (mut flight, _slot) = match self.launch(key, client) {
             Ok(launched) => launched,
             Err(refusal) => return expired.map_or(refusal, |answer| self.stale(answer)),
@@ -277,18 +276,28 @@ impl Forwarder {
         let limits = self.limits.load_full();
         let deadline = Instant::now() + limits.answer_within;
         if let Some(answer) = expired {
-            return match flight.outcome(deadline.min(flight.started() + limits.stale_after)).await {
-                Some(Ok(answer)) => Served::fresh(answer, 0),
-                Some(Err(_)) | None => self.stale(answer),
+            let outcome = flight.outcome(deadline.min(flight.started() + limits.stale_after)).await;
+            return match self.counted(outcome) {
+                Ok(answer) => Served::fresh(answer, 0),
+                Err(_) => self.stale(answer),
             };
         }
-        match flight.outcome(deadline).await.unwrap_or(Err(race::SILENT)) {
+        let outcome = flight.outcome(deadline).await;
+        match self.counted(outcome) {
             Ok(answer) => Served::fresh(answer, 0),
-            Err(error) => {
-                Stats::count(&self.stats.failures);
-                Served::failed(error)
-            }
+            Err(error) => Served::failed(error),
         }
+    }
+
+    /// No outcome is silence; counts either.
+    fn counted(&self, outcome: Option<Outcome>) -> Outcome {
+        let outcome = outcome.unwrap_or(Err(race::SILENT));
+        self.metrics.forward(match &outcome {
+            Ok(_) => ForwardOutcome::Answered,
+            Err(error) if *error == race::SILENT => ForwardOutcome::Silent,
+            Err(_) => ForwardOutcome::Failed,
+        });
+        outcome
     }
 
     /// Joins or starts the flight for a question, or says why there is none.
@@ -300,21 +309,21 @@ impl Forwarder {
         };
         let upstreams = group.usable();
         if upstreams.is_empty() {
-            Stats::count(&self.stats.failures);
+            self.metrics.forward(ForwardOutcome::Failed);
             return Err(Served::failed(NOBODY));
         }
         if self.is_loop(key, client, &routes.own) {
-            Stats::count(&self.stats.loops);
+            self.metrics.forward(ForwardOutcome::Failed);
             return Err(Served::failed(LOOP));
         }
         let Some(slot) = self.slots.take(client, limits.in_flight_client_max) else {
-            Stats::count(&self.stats.limited);
+            self.metrics.forward(ForwardOutcome::Limit);
             return Err(Served::failed(BUSY));
         };
         let crew = Crew {
             flights: Arc::clone(&self.flights),
             cache: Arc::clone(&self.cache),
-            stats: Arc::clone(&self.stats),
+            metrics: Arc::clone(&self.metrics),
             limits,
             upstreams,
         };
@@ -331,7 +340,7 @@ impl Forwarder {
     }
 
     fn stale(&self, answer: Arc<Answer>) -> Served {
-        Stats::count(&self.stats.stale_served);
+        self.metrics.cache_stale.inc();
         let error = if answer.rcode == answer::NXDOMAIN { STALE_NXDOMAIN } else { STALE };
         Served {
             rcode: answer.rcode,
@@ -396,6 +405,11 @@ const CLASS_IN: u16 = 1;
 /// Addresses that every program on this host may ask from.
 const LOCALHOSTS: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)];
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+#[path = "keeping_tests.rs"]
+mod keeping_tests;
 #[cfg(test)]
 #[path = "forward_tests.rs"]
 mod tests;

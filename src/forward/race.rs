@@ -29,9 +29,9 @@ use super::{
     cache::{ExtendedError, Key, Outcome},
     latency::{self, Latency},
     settings::Limits,
-    stats::Stats,
     upstream::{Failure, Upstream},
 };
+use crate::observe::metrics::Metrics;
 
 /// The addresses that are being asked for one question.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Asked {
 pub(super) struct Race<'a> {
     pub(super) key: &'a Key,
     pub(super) limits: &'a Limits,
-    pub(super) stats: &'a Stats,
+    pub(super) metrics: &'a Metrics,
     pub(super) asked: &'a Asked,
 }
 
@@ -77,12 +77,13 @@ impl Race<'_> {
         loop {
             match timeout_at(time::Instant::from_std(next_at.min(end)), tries.running.join_next()).await {
                 Ok(Some(Ok((index, Ok(answer))))) => {
+                    let elapsed = tries.started[index].1.elapsed();
+                    self.metrics.forward_upstream_duration_seconds.observe(elapsed.as_secs_f64());
                     tries.note_slow(index);
                     return Ok(Arc::new(answer));
                 }
                 Ok(Some(Ok((index, Err(failure))))) => {
                     tries.done[index] = true;
-                    self.count(failure);
                     tries.failures.push(failure);
                     waiting.by_ref().take(1).for_each(|upstream| self.start(&mut tries, upstream));
                 }
@@ -103,11 +104,10 @@ impl Race<'_> {
                 }
             }
         }
-        Err(self.explain(&tries))
+        Err(tries.explain())
     }
 
     fn start(&self, tries: &mut Tries, upstream: Arc<Upstream>) {
-        Stats::count(&self.stats.tries);
         self.asked.push(upstream.address().ip().to_canonical());
         let index = tries.started.len();
         tries.started.push((Arc::clone(&upstream), Instant::now()));
@@ -115,33 +115,23 @@ impl Race<'_> {
         let key = self.key.clone();
         tries.running.spawn(async move { (index, upstream.ask(&key).await) });
     }
+}
 
-    fn count(&self, failure: Failure) {
-        Stats::count(match failure {
-            Failure::Silent => &self.stats.tries_silent,
-            Failure::Unreachable => &self.stats.tries_unreachable,
-            Failure::Refused => &self.stats.tries_refused,
-        });
-    }
-
+impl Tries {
     /// Says why there is no answer: silence weighs more than a network error, that more than a refusal.
-    fn explain(&self, tries: &Tries) -> ExtendedError {
-        let unfinished = tries.running.len();
-        (0..unfinished).for_each(|_| self.count(Failure::Silent));
-        for ((upstream, _), _) in tries.started.iter().zip(&tries.done).filter(|(_, done)| !**done) {
+    fn explain(&self) -> ExtendedError {
+        for ((upstream, _), _) in self.started.iter().zip(&self.done).filter(|(_, done)| !**done) {
             upstream.latency().failed();
         }
-        if unfinished > 0 || tries.failures.contains(&Failure::Silent) || tries.started.is_empty() {
+        if !self.running.is_empty() || self.failures.contains(&Failure::Silent) || self.started.is_empty() {
             SILENT
-        } else if tries.failures.contains(&Failure::Unreachable) {
+        } else if self.failures.contains(&Failure::Unreachable) {
             UNREACHABLE
         } else {
             REFUSED
         }
     }
-}
 
-impl Tries {
     /// Whoever is being asked still, besides `winner`, is at least as slow as it has been so far.
     fn note_slow(&self, winner: usize) {
         for (index, (upstream, since)) in self.started.iter().enumerate() {

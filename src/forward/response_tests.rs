@@ -149,3 +149,30 @@ fn expired_answers_have_one_ttl() {
     assert_eq!(Ageing::Fixed(30).ttl_secs(86_400), 30);
     assert_eq!(Ageing::Less(90).ttl_secs(60), 0);
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_answer_is_readable_within_the_limit_and_complete_unless_truncated(
+        records in proptest::collection::vec(("[ab](\\.[abB]){0,3}", 0..4usize, "[ab](\\.[abB]){0,3}"), 0..40),
+        limit in 64..2000usize,
+    ) {
+        let rrs: Vec<_> = records.iter().map(|(owner, kind, target)| {
+            let target = Name::parse(target).unwrap();
+            match kind {
+                0 => rr(owner, 1, vec![192, 0, 2, 1]),
+                1 => rr(owner, CNAME, target.as_wire().to_vec()),
+                2 => rr(owner, MX, [&[0, 10], target.as_wire()].concat()),
+                _ => rr(owner, SOA, [target.as_wire(), target.as_wire(), &[0; 20]].concat()),
+            }
+        }).collect();
+        let answer = answer(rrs.clone(), vec![], vec![]);
+        let (_, message) = respond(&query("B.a", true), &answer, None, limit);
+        proptest::prop_assert_eq!(message.truncation, message.answers.len() < rrs.len());
+        let read = Answer::new(&crate::forward::answer::Sections {
+            rcode: ResponseCode::NoError, answers: &message.answers, authorities: &[], additionals: &[],
+        }, 1).unwrap();
+        for (read, sent) in read.answers.iter().zip(&rrs) {
+            proptest::prop_assert_eq!((&read.owner, read.rtype, &read.rdata), (&sent.owner, sent.rtype, &sent.rdata));
+        }
+    }
+}

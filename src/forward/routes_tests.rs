@@ -58,8 +58,12 @@ fn an_upstream_that_stays_keeps_what_is_known_of_it() {
 fn known_upstreams_stay_while_resolv_conf_is_away_or_names_only_us() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let files =
-        SystemFiles { resolv_conf: path("resolv.conf"), systemd_resolved: path("none"), network_manager: path("none") };
+    let files = SystemFiles {
+        resolv_conf: path("resolv.conf"),
+        systemd_resolved: path("none"),
+        network_manager: path("none"),
+        port: 53,
+    };
     std::fs::write(&files.resolv_conf, "search corp.example\nnameserver 192.0.2.1\n").unwrap();
     let mut settings = ForwardSettings::new(Upstreams::System(files.clone()));
     settings.own_addresses = vec![address("127.0.0.1:53")];

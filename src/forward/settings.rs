@@ -43,6 +43,8 @@ pub struct SystemFiles {
     pub systemd_resolved: PathBuf,
     /// Read instead where `resolv_conf` names a stub or ourselves only, and NetworkManager keeps it.
     pub network_manager: PathBuf,
+    /// Where the nameservers in them are asked: port 53, but for tests.
+    pub port: u16,
 }
 
 /// Times and sizes of a forwarder.
@@ -98,6 +100,7 @@ impl Default for SystemFiles {
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             systemd_resolved: PathBuf::from("/run/systemd/resolve/resolv.conf"),
             network_manager: PathBuf::from("/run/NetworkManager/no-stub-resolv.conf"),
+            port: DNS_PORT,
         }
     }
 }
@@ -117,3 +120,6 @@ impl Default for Limits {
         }
     }
 }
+
+/// Port of DNS. Source: RFC 1035 section 4.2.
+pub(super) const DNS_PORT: u16 = 53;

@@ -19,7 +19,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::settings::SystemFiles;
+use super::settings::{DNS_PORT, SystemFiles};
 use crate::wire::name::Name;
 
 /// What a resolv.conf says.
@@ -119,10 +119,15 @@ fn scope_id(scope: &str) -> Option<u32> {
 ///
 /// An error is one of reading resolv.conf; the other files need not be there.
 pub(super) fn choose(files: &SystemFiles, own: &[SocketAddr], last: &[SocketAddr]) -> io::Result<Choice> {
-    let system = SystemResolver::read(&files.resolv_conf)?;
+    let read = |path| {
+        let mut resolver = SystemResolver::read(path)?;
+        resolver.nameservers.iter_mut().for_each(|address| address.set_port(files.port));
+        io::Result::Ok(resolver)
+    };
+    let system = read(&files.resolv_conf)?;
     let others = [
-        (Found::SystemdResolved, SystemResolver::read(&files.systemd_resolved).ok()),
-        (Found::NetworkManager, SystemResolver::read(&files.network_manager).ok()),
+        (Found::SystemdResolved, read(&files.systemd_resolved).ok()),
+        (Found::NetworkManager, read(&files.network_manager).ok()),
     ];
     Ok(choose_from(system, others, own, last))
 }
@@ -176,9 +181,17 @@ pub(super) fn is_own(address: &SocketAddr, own: &[SocketAddr]) -> bool {
     })
 }
 
-/// What tells that one of the files has changed: which are there, and size, inode and time of each.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Fingerprint(Vec<Option<(PathBuf, u64, u64, Option<SystemTime>)>>);
+/// What tells that one of the files has changed; none for a file that is not there.
+pub(super) type Fingerprint = [Option<FileMark>; 3];
+
+/// Name, size, inode and time of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileMark {
+    target: PathBuf,
+    bytes: u64,
+    inode: u64,
+    modified: Option<SystemTime>,
+}
 
 /// Looks at the system's files without reading them.
 pub(super) fn fingerprint(files: &SystemFiles) -> Fingerprint {
@@ -186,9 +199,10 @@ pub(super) fn fingerprint(files: &SystemFiles) -> Fingerprint {
         let metadata = fs::metadata(path).ok()?;
         // A symbolic link that is turned to another file changes the name too.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        Some((target, metadata.len(), metadata.ino(), metadata.modified().ok()))
+        let modified = metadata.modified().ok();
+        Some(FileMark { target, bytes: metadata.len(), inode: metadata.ino(), modified })
     };
-    Fingerprint([&files.resolv_conf, &files.systemd_resolved, &files.network_manager].map(look).into())
+    [&files.resolv_conf, &files.systemd_resolved, &files.network_manager].map(look)
 }
 
 /// Reads the addresses that [`save_last`] wrote; an unreadable file or line counts as not there.
@@ -204,9 +218,6 @@ pub(super) fn save_last(path: &Path, upstreams: &[SocketAddr]) -> io::Result<()>
     fs::write(&new, text)?;
     fs::rename(&new, path)
 }
-
-/// Port of DNS. Source: RFC 1035 section 4.2.
-const DNS_PORT: u16 = 53;
 
 /// Where systemd-resolved listens: the stub, and the one that only forwards. Source: systemd-resolved.service(8).
 const RESOLVED_STUBS: [IpAddr; 2] =

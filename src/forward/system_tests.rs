@@ -89,6 +89,7 @@ fn a_file_that_is_replaced_changes_the_fingerprint() {
         resolv_conf: path("resolv.conf"),
         systemd_resolved: path("resolved"),
         network_manager: path("manager"),
+        port: 53,
     };
     let nothing = fingerprint(&files);
     fs::write(&files.resolv_conf, "nameserver 192.0.2.1\n").unwrap();

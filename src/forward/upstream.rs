@@ -40,6 +40,7 @@ use hickory_resolver::{
         xfer::{DnsExchange, DnsHandle, FirstAnswer},
     },
 };
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use super::{
     answer::{Answer, Sections},
@@ -123,7 +124,9 @@ impl Upstream {
         let asked = request.queries.clone();
         let started = Instant::now();
         self.latency().asked(started);
-        let result = match self.pool.send(request).first_answer().await {
+        // hickory warns of every forged datagram, and what strangers send is to cause no log line.
+        let response = self.pool.send(request).first_answer().with_subscriber(NoSubscriber::new());
+        let result = match response.await {
             Ok(response) if !same_question(&asked, &response.queries) => Err(Failure::Refused),
             Ok(response) => from_response(&response, key.rtype),
             Err(NetError::Dns(DnsError::NoRecordsFound(records))) => {
@@ -137,7 +140,10 @@ impl Upstream {
                 Answer::new(&sections, key.rtype).filter(|_| same).ok_or(Failure::Refused)
             }
             Err(NetError::Timeout) => Err(Failure::Silent),
-            Err(NetError::Io(_) | NetError::NoConnections | NetError::Busy) => Err(Failure::Unreachable),
+            // Truncated: its answer is to be had over TCP only, and TCP failed.
+            Err(NetError::Io(_) | NetError::NoConnections | NetError::Busy | NetError::Truncated) => {
+                Err(Failure::Unreachable)
+            }
             Err(_) => Err(Failure::Refused),
         };
         match &result {

@@ -42,11 +42,24 @@ impl Forwarder {
                 self.reread();
             }
             self.save_working(&mut saved).await;
+            self.count_cache();
+            self.count_loops();
             if Instant::now() >= retest_at {
                 retest_at = Instant::now() + RETEST_LOOPING_AFTER;
                 self.probe(Upstream::is_looping);
             }
         }
+    }
+
+    /// Shows how full the cache is.
+    pub(super) fn count_cache(&self) {
+        self.metrics.cache_entries.set(i64::try_from(self.cache.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Shows how many upstreams are left out.
+    pub(super) fn count_loops(&self) {
+        let looping = self.routes.load().describe().looping.len();
+        self.metrics.forward_loops.set(looping as i64);
     }
 
     /// Tests upstreams for loops, besides everything else.
