@@ -111,6 +111,7 @@ struct Writer {
 #[derive(Default)]
 struct Batch {
     touched: Touched,
+    /// Checks that came, went, or got another definition.
     /// Whether anything that a reader sees has changed.
     changed: bool,
     /// Whether what DNS answers may have changed.
@@ -134,6 +135,8 @@ struct Touched {
     services: HashSet<ServiceName>,
     instances: HashSet<InstanceKey>,
     statuses: HashSet<CheckKey>,
+    /// Checks that came, went, or got another definition.
+    definitions: HashSet<CheckKey>,
     nodes: HashSet<NodeName>,
     checks: bool,
     sources: bool,
@@ -270,9 +273,7 @@ impl Writer {
         touched.nodes.extend(effects.nodes.iter().map(|node| node.after.node.name.clone()));
         touched.statuses.extend(effects.statuses.iter().cloned());
         touched.checks |= !effects.checks.is_empty() || !effects.statuses.is_empty();
-        if !effects.checks.is_empty() {
-            self.published.touch_checks(effects.checks.iter().cloned());
-        }
+        touched.definitions.extend(effects.checks.iter().cloned());
     }
 
     fn publish(&mut self, mut batch: Batch) {
@@ -282,6 +283,10 @@ impl Writer {
             }
             let old = self.published.swap(Arc::new(self.next.clone()));
             self.retired.push(old);
+            // Only now: who is woken looks at the snapshot and must find there what it was woken for.
+            if !batch.touched.definitions.is_empty() {
+                self.published.touch_checks(std::mem::take(&mut batch.touched.definitions));
+            }
             self.wake(&batch.touched);
             self.metrics.publishes.inc();
             self.gauge();
