@@ -9,5 +9,6 @@ pub mod config;
 pub mod forward;
 pub mod observe;
 pub mod publish;
+pub mod transport;
 pub mod wire;
 pub mod zones;

@@ -1,0 +1,180 @@
+//! The addresses that are listened on now, and keeping up with those that a wildcard stands for.
+//!
+//! **Limits:** a local address is opened or closed within 3 s of its coming or going. One that somebody else has taken is
+//! left out, with one warning, and tried again each time.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt, io, mem,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::{
+    engine::Engine,
+    listen::{self, Listening},
+    tcp::TcpServer,
+    worker::{Orders, WorkerSocket},
+};
+
+/// The open addresses.
+pub struct Listeners<E: Engine> {
+    server: Arc<TcpServer<E>>,
+    orders: Vec<Arc<Orders>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: Vec<Listener>,
+    /// What the wildcards with port 0 were given: the port by the wildcard.
+    ports: HashMap<SocketAddr, u16>,
+    /// Addresses behind a wildcard that can't be had, which was told.
+    told: HashSet<SocketAddr>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Listener {
+    address: SocketAddr,
+    /// The wildcard that it belongs to, if to any.
+    wildcard: Option<SocketAddr>,
+    accept: JoinHandle<()>,
+    sockets: Vec<WorkerSocket>,
+}
+
+impl<E: Engine> Listeners<E> {
+    /// None open. Sockets go to the workers behind `orders`.
+    pub fn new(server: Arc<TcpServer<E>>, orders: Vec<Arc<Orders>>) -> Listeners<E> {
+        Listeners { server, orders, state: Mutex::default() }
+    }
+
+    /// Answers on this address.
+    pub fn open(&self, listening: Listening) -> Result<(), (SocketAddr, io::Error)> {
+        let mut state = self.state();
+        self.add(&mut state, listening)?;
+        self.hand_out(&state);
+        Ok(())
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.state().open.iter().map(|listener| listener.address).collect()
+    }
+
+    /// Opens local addresses that appeared behind the wildcards, and closes those that are gone.
+    pub fn follow(&self, wildcards: &[SocketAddr]) {
+        let mut state = self.state();
+        if state.stopped {
+            return;
+        }
+        let mut changed = false;
+        for wildcard in wildcards {
+            let mut numbered = *wildcard;
+            if wildcard.port() == 0 {
+                let Some(port) = state.ports.get(wildcard) else { continue };
+                numbered.set_port(*port);
+            }
+            match listen::expand(numbered) {
+                Ok(local) => changed |= self.follow_one(&mut state, *wildcard, &local),
+                Err(error) => tracing::warn!(listen = %wildcard, %error, "cannot list the addresses of this host"),
+            }
+        }
+        if changed {
+            self.hand_out(&state);
+        }
+    }
+
+    /// Stops accepting and answering.
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.stopped = true;
+        self.orders.iter().for_each(|orders| orders.stop());
+        state.open.iter().for_each(|listener| listener.accept.abort());
+    }
+
+    /// Returns when every socket for new queries is closed, but for those that slow queries still answer by. Call it
+    /// after the workers have ended.
+    pub async fn closed(&self) {
+        self.orders.iter().for_each(|orders| orders.set_sockets(Vec::new()));
+        let open = mem::take(&mut self.state().open);
+        for listener in open {
+            // It was aborted, and ends so.
+            let _ = listener.accept.await;
+        }
+    }
+
+    fn follow_one(&self, state: &mut State, wildcard: SocketAddr, local: &[SocketAddr]) -> bool {
+        let before = state.open.len();
+        state.open.retain(|listener| {
+            let stays = listener.wildcard != Some(wildcard) || local.contains(&listener.address);
+            if !stays {
+                listener.accept.abort();
+                tracing::info!(address = %listener.address, "stopped listening: the host lost this address");
+            }
+            stays
+        });
+        state.told.retain(|address| !same_family(*address, wildcard) || local.contains(address));
+        let mut changed = state.open.len() != before;
+        for &address in local {
+            if state.open.iter().any(|listener| listener.address == address) {
+                continue;
+            }
+            match listen::open_one(address, self.orders.len()) {
+                Ok(mut listening) => {
+                    listening.wildcard = Some(wildcard);
+                    if let Err((address, error)) = self.add(state, listening) {
+                        tracing::warn!(%address, %error, "cannot listen on an address of this host");
+                        continue;
+                    }
+                    state.told.remove(&address);
+                    tracing::info!(%address, "listening: the host got this address");
+                    changed = true;
+                }
+                // Still being checked for a duplicate, or gone again.
+                Err(listen::BindError::NotLocal { .. }) => {}
+                Err(error) => {
+                    if state.told.insert(address) {
+                        tracing::warn!(%address, %error, "cannot listen on an address of this host");
+                    }
+                }
+            }
+        }
+        changed
+    }
+
+    fn add(&self, state: &mut State, listening: Listening) -> Result<(), (SocketAddr, io::Error)> {
+        let Listening { address, wildcard, tcp, udp } = listening;
+        let tcp = TcpListener::from_std(tcp).map_err(|error| (address, error))?;
+        if let Some(wildcard) = wildcard {
+            state.ports.insert(wildcard, address.port());
+        }
+        let accept = tokio::spawn(Arc::clone(&self.server).accept(tcp));
+        let sockets = udp.into_iter().map(|socket| WorkerSocket { local: address, socket: Arc::new(socket) }).collect();
+        state.open.push(Listener { address, wildcard, accept, sockets });
+        Ok(())
+    }
+
+    /// Gives each worker its socket of each address.
+    fn hand_out(&self, state: &State) {
+        for (index, orders) in self.orders.iter().enumerate() {
+            orders.set_sockets(state.open.iter().map(|listener| listener.sockets[index].clone()).collect());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E: Engine> fmt::Debug for Listeners<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+fn same_family(one: SocketAddr, other: SocketAddr) -> bool {
+    one.is_ipv4() == other.is_ipv4()
+}

@@ -1,0 +1,63 @@
+use std::net::UdpSocket;
+
+use super::{
+    stub::{loopback, query, response, start},
+    *,
+};
+use crate::observe::metrics::Metrics;
+
+fn try_start(settings: TransportSettings) -> Result<Transport<stub::Stub>, BindError> {
+    let stub = stub::Stub { release: tokio::sync::Semaphore::new(0), refreshes: Default::default() };
+    Transport::start(settings, Arc::new(stub), Observer { metrics: Arc::new(Metrics::new()), query_log: None })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_the_address_fails_and_names_the_first() {
+    let first = start(loopback());
+    let error = try_start(TransportSettings::new(vec![first.address()], 1)).unwrap_err().to_string();
+    assert!(error.contains(&first.address().to_string()), "{error}");
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_only_wished_for_is_left_out() {
+    let first = start(loopback());
+    let mut settings = loopback();
+    settings.listen_if_possible = vec![first.address(), "[::1]:0".parse().unwrap()];
+    let second = try_start(settings).unwrap();
+    assert_eq!(second.local_addresses().len(), 2);
+    assert!(matches!(second.left_out(), [BindError::Taken { .. }]), "{:?}", second.left_out());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_appears_behind_a_wildcard_is_listened_on() {
+    let started = start(loopback());
+    let address = started.address();
+    let wildcard: SocketAddr = format!("0.0.0.0:{}", address.port()).parse().unwrap();
+    // A wildcard of which one address is open already; all others have just appeared.
+    started.transport.listeners.follow(&[wildcard]);
+    let expected = listen::expand(wildcard).unwrap();
+    assert_eq!(started.transport.local_addresses().len(), expected.len());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    socket.send_to(&query(1, "web"), address).unwrap();
+    let mut bytes = [0; 512];
+    let length = socket.recv(&mut bytes).unwrap();
+    assert_eq!(bytes[..length], response(1, "web"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wildcard_beside_one_of_its_addresses_opens_each_once() {
+    let port = start(loopback()).address().port();
+    let wildcard: SocketAddr = format!("0.0.0.0:{port}").parse().unwrap();
+    let listen = vec![wildcard, SocketAddr::new([127, 0, 0, 1].into(), port)];
+    // The first server is gone, but its port may be a moment in closing.
+    let transport = loop {
+        match try_start(TransportSettings::new(listen.clone(), 1)) {
+            Ok(transport) => break transport,
+            Err(BindError::Taken { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(transport.local_addresses().len(), listen::expand(wildcard).unwrap().len());
+}
