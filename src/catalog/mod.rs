@@ -10,6 +10,7 @@
 pub mod apply;
 pub mod change;
 pub mod check;
+pub mod definition;
 pub mod duration;
 pub mod names;
 pub mod nearest;

@@ -1,0 +1,307 @@
+//! Definitions of checks.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    DefinitionError, Owner, Problem,
+    fields::{Field, Fields},
+};
+use crate::catalog::{
+    check::{Check, CheckDefinition, CheckKind, CheckStatus, HttpCheck, TcpCheck},
+    duration::format_duration,
+    names::{CheckId, ServiceId},
+    node::Address,
+};
+
+/// What a check is called, and whom it is about, where its own definition does not say.
+pub(super) struct CheckDefaults<'a> {
+    pub(super) id: CheckId,
+    pub(super) name: String,
+    pub(super) service_id: &'a ServiceId,
+}
+
+/// Reads a check that stands by itself: its name is required, and its ID if not given is its name.
+pub(super) fn read_alone(
+    object: &Field<'_>,
+    owner: &Owner,
+    notices: &mut Vec<String>,
+) -> Result<Check, DefinitionError> {
+    let fields = Fields::read(object, FIELDS)?;
+    let named = fields.filled("Name").ok_or_else(|| fields.wrong("Name", Problem::Missing))?;
+    let id = fields.filled("ID").unwrap_or(named).identifier(CheckId::new)?;
+    let name = named.text()?;
+    let service_id = match fields.filled("ServiceID") {
+        Some(field) => Some(field.identifier(ServiceId::new)?),
+        None => None,
+    };
+    finish(&fields, (id, name, service_id), owner, notices)
+}
+
+/// Reads a check in the definition of a service. None if nothing is said in it, as Go's clients send it.
+pub(super) fn read_of_service(
+    object: &Field<'_>,
+    defaults: &CheckDefaults<'_>,
+    owner: &Owner,
+    notices: &mut Vec<String>,
+) -> Result<Option<Check>, DefinitionError> {
+    let fields = Fields::read(object, FIELDS)?;
+    if object.tree.is_empty() {
+        return Ok(None);
+    }
+    let name = fields.text("Name")?.unwrap_or(&defaults.name);
+    finish(&fields, (defaults.id.clone(), name, Some(defaults.service_id.clone())), owner, notices).map(Some)
+}
+
+/// The check of (ID if not given, name, service ID).
+fn finish(
+    fields: &Fields<'_>,
+    (id, name, service_id): (CheckId, &str, Option<ServiceId>),
+    owner: &Owner,
+    notices: &mut Vec<String>,
+) -> Result<Check, DefinitionError> {
+    only_default(fields)?;
+    let id = match fields.filled("CheckID").or_else(|| fields.filled("ID")) {
+        Some(field) => field.identifier(CheckId::new)?,
+        None => id,
+    };
+    let status = match fields.text("Status")? {
+        None => CheckStatus::Critical,
+        Some(text) => CheckStatus::parse(text)
+            .ok_or_else(|| expected(fields, "Status", "\"passing\", \"warning\" or \"critical\""))?,
+    };
+    Ok(Check {
+        node: owner.node.clone(),
+        id,
+        service_id,
+        name: Arc::from(name),
+        notes: Arc::from(fields.text("Notes")?.unwrap_or_default()),
+        status,
+        output: Arc::from(""),
+        definition: Arc::new(definition(fields, notices)?),
+        origin: owner.origin,
+    })
+}
+
+fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<CheckDefinition, DefinitionError> {
+    let kind = kind(fields)?;
+    let success_before_passing = count(fields, "SuccessBeforePassing")?;
+    let failures_before_critical = count(fields, "FailuresBeforeCritical")?;
+    // Not given, it is the same as the other, so that nothing warns before it is critical (Consul).
+    let failures_before_warning = match count(fields, "FailuresBeforeWarning")? {
+        0 => failures_before_critical,
+        given => given,
+    };
+    if failures_before_warning > failures_before_critical {
+        let rule = format!("must not be above FailuresBeforeCritical, which is {failures_before_critical}");
+        return Err(fields.wrong("FailuresBeforeWarning", Problem::Rule(rule)));
+    }
+    let after = "DeregisterCriticalServiceAfter";
+    Ok(CheckDefinition {
+        interval: interval(fields, &kind, notices)?,
+        kind,
+        timeout: fields.duration("Timeout")?.unwrap_or(TIMEOUT_DEFAULT),
+        success_before_passing,
+        failures_before_warning,
+        failures_before_critical,
+        deregister_critical_service_after: fields
+            .duration(after)?
+            .map(|span| raised(fields, (after, span, DEREGISTER_AFTER_MIN), notices)),
+    })
+}
+
+fn kind(fields: &Fields<'_>) -> Result<CheckKind, DefinitionError> {
+    if let Some(field) = NOT_OFFERED.iter().find_map(|name| fields.filled(name)) {
+        let rule = "this kind of check is not offered; there are HTTP, TCP and TTL checks";
+        return Err(field.wrong(Problem::Rule(rule.to_owned())));
+    }
+    let deadline = fields.duration("TTL")?;
+    match (fields.filled("HTTP"), fields.filled("TCP"), deadline) {
+        (Some(url), None, None) => Ok(CheckKind::Http(Box::new(http(fields, url)?))),
+        (None, Some(target), None) => Ok(CheckKind::Tcp(tcp(fields, target)?)),
+        (None, None, Some(_)) if fields.duration("Interval")?.is_some() => {
+            Err(fields.wrong("Interval", Problem::Rule("Interval and TTL cannot both be given".to_owned())))
+        }
+        (None, None, Some(span)) => Ok(CheckKind::Deadline(span)),
+        (None, None, None) => Err(fields.wrong("HTTP", Problem::Rule("one of HTTP, TCP and TTL must be given".into()))),
+        (Some(other), _, Some(_)) | (_, Some(other), Some(_)) => {
+            Err(other.wrong(Problem::Rule("cannot be given together with TTL".to_owned())))
+        }
+        (Some(_), Some(tcp), None) => Err(tcp.wrong(Problem::Rule("cannot be given together with HTTP".to_owned()))),
+    }
+}
+
+fn http(fields: &Fields<'_>, url: &Field<'_>) -> Result<HttpCheck, DefinitionError> {
+    let text = url.text()?;
+    let rest = ["http://", "https://"].iter().find_map(|scheme| {
+        let (head, rest) = text.split_at_checked(scheme.len())?;
+        head.eq_ignore_ascii_case(scheme).then_some(rest)
+    });
+    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let blank = |character: char| character.is_whitespace() || character.is_control();
+    if host.is_none_or(|host| host.is_empty() || host.starts_with(':')) || text.contains(blank) {
+        return Err(url.expected("a URL that begins with http:// or https:// and a host"));
+    }
+    let method = fields.text("Method")?.unwrap_or("GET");
+    if !method.bytes().all(is_token_byte) {
+        return Err(expected(fields, "Method", "a request method such as \"GET\""));
+    }
+    Ok(HttpCheck {
+        url: Arc::from(text),
+        method: Arc::from(method.to_ascii_uppercase()),
+        headers: headers(fields)?,
+        body: Arc::from(fields.text("Body")?.unwrap_or_default()),
+        disable_redirects: fields.flag("DisableRedirects")?,
+        tls_skip_verify: fields.flag("TLSSkipVerify")?,
+        tls_server_name: fields.text("TLSServerName")?.map(Arc::from),
+    })
+}
+
+fn headers(fields: &Fields<'_>) -> Result<Vec<(Arc<str>, Arc<str>)>, DefinitionError> {
+    let mut headers = Vec::new();
+    let Some(field) = fields.field("Header") else { return Ok(headers) };
+    for (name, values) in field.members()? {
+        if name.is_empty() || !name.bytes().all(is_token_byte) {
+            return Err(values.wrong(Problem::Rule("is not the name of an HTTP header".to_owned())));
+        }
+        for value in values.items()? {
+            let text = value.text()?;
+            if text.chars().any(|character| character.is_control() && character != '\t') {
+                return Err(value.wrong(Problem::Rule("must not contain control characters".to_owned())));
+            }
+            headers.push((Arc::from(name), Arc::from(text)));
+        }
+    }
+    Ok(headers)
+}
+
+fn tcp(fields: &Fields<'_>, field: &Field<'_>) -> Result<TcpCheck, DefinitionError> {
+    let target = field.text()?;
+    let legal = target.rsplit_once(':').is_some_and(|(host, port)| {
+        let bare_v6 = host.contains(':') && !host.starts_with('[');
+        port.parse::<u16>().is_ok_and(|port| port > 0) && !bare_v6 && Address::parse(host).is_ok()
+    });
+    if !legal {
+        return Err(field.expected("host:port (an IPv6 address in brackets)"));
+    }
+    Ok(TcpCheck {
+        target: Arc::from(target),
+        use_tls: fields.flag("TCPUseTLS")?,
+        tls_skip_verify: fields.flag("TLSSkipVerify")?,
+        tls_server_name: fields.text("TLSServerName")?.map(Arc::from),
+    })
+}
+
+fn interval(fields: &Fields<'_>, kind: &CheckKind, notices: &mut Vec<String>) -> Result<Duration, DefinitionError> {
+    if matches!(kind, CheckKind::Deadline(_)) {
+        return Ok(Duration::ZERO);
+    }
+    let span = fields.duration("Interval")?.ok_or_else(|| {
+        fields.wrong("Interval", Problem::Rule("must be given for an HTTP or TCP check, such as \"10s\"".to_owned()))
+    })?;
+    Ok(raised(fields, ("Interval", span, INTERVAL_MIN), notices))
+}
+
+/// The span of (field, span, least span), raised to the least one with a notice.
+fn raised(fields: &Fields<'_>, (name, span, least): (&str, Duration, Duration), notices: &mut Vec<String>) -> Duration {
+    if span < least {
+        let path = fields.wrong(name, Problem::Missing).path;
+        notices.push(format!("{path}: raised from {} to {}", format_duration(span), format_duration(least)));
+    }
+    span.max(least)
+}
+
+fn count(fields: &Fields<'_>, name: &str) -> Result<u32, DefinitionError> {
+    Ok(fields.field(name).map(|field| field.number(0..=u16::MAX)).transpose()?.map_or(0, u32::from))
+}
+
+fn expected(fields: &Fields<'_>, name: &str, expected: &str) -> DefinitionError {
+    match fields.field(name) {
+        Some(field) => field.expected(expected),
+        None => fields.wrong(name, Problem::Missing),
+    }
+}
+
+/// Refuses a namespace or partition other than the one there is.
+pub(super) fn only_default(fields: &Fields<'_>) -> Result<(), DefinitionError> {
+    for name in ["Namespace", "Partition"] {
+        if fields.text(name)?.is_some_and(|text| !text.eq_ignore_ascii_case("default")) {
+            return Err(expected(fields, name, "\"default\", the only one there is"));
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Least interval. Source: Consul's; a shorter one is raised.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// Least time after which a critical instance is deregistered. Source: Consul's; a shorter one is raised.
+const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
+
+/// Timeout if none is given. Source: Consul's, for HTTP and TCP.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Fields by which Consul knows kinds of checks that are not offered here.
+const NOT_OFFERED: &[&str] = &[
+    "UDP",
+    "GRPC",
+    "H2PING",
+    "ScriptArgs",
+    "Args",
+    "Script",
+    "DockerContainerID",
+    "AliasNode",
+    "AliasService",
+    "OSService",
+];
+
+/// All known fields; those below the empty comment are accepted without effect.
+const FIELDS: &[&str] = &[
+    "CheckID",
+    "ID",
+    "Name",
+    "Notes",
+    "Status",
+    "ServiceID",
+    "HTTP",
+    "Method",
+    "Header",
+    "Body",
+    "DisableRedirects",
+    "TCP",
+    "TCPUseTLS",
+    "TLSSkipVerify",
+    "TLSServerName",
+    "TTL",
+    "Interval",
+    "Timeout",
+    "SuccessBeforePassing",
+    "FailuresBeforeWarning",
+    "FailuresBeforeCritical",
+    "DeregisterCriticalServiceAfter",
+    "Namespace",
+    "Partition",
+    "UDP",
+    "GRPC",
+    "H2PING",
+    "ScriptArgs",
+    "Args",
+    "Script",
+    "DockerContainerID",
+    "AliasNode",
+    "AliasService",
+    "OSService",
+    //
+    "GRPCUseTLS",
+    "H2PingUseTLS",
+    "Shell",
+    "OutputMaxSize",
+    "ProxyHTTP",
+    "ProxyGRPC",
+    "Token",
+    "Type",
+];

@@ -1,0 +1,185 @@
+//! Reading the fields of a written object: names in any letter case and with or without underscores, as Consul
+//! takes them; what is wrong is said with the path of the field.
+
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
+
+use super::{
+    DefinitionError, Problem,
+    tree::{Tree, TreeValue},
+};
+use crate::catalog::{duration::parse_duration, names::IdentifierError, nearest::nearest};
+
+/// The fields of one object.
+pub(super) struct Fields<'t> {
+    path: String,
+    line: u32,
+    given: Vec<(&'static str, Field<'t>)>,
+}
+
+/// A field that was given and is not null.
+#[derive(Clone)]
+pub(super) struct Field<'t> {
+    pub(super) path: String,
+    pub(super) tree: &'t Tree,
+}
+
+impl<'t> Fields<'t> {
+    /// Reads an object of which these fields are known; another one is an error.
+    pub(super) fn read(object: &Field<'t>, known: &[&'static str]) -> Result<Fields<'t>, DefinitionError> {
+        let TreeValue::Map(members) = &object.tree.value else {
+            return Err(object.expected("an object"));
+        };
+        let mut given: Vec<(&'static str, Field<'t>)> = Vec::with_capacity(members.len());
+        for (word, tree) in members {
+            let folded = fold(word);
+            let Some(name) = known.iter().copied().find(|name| fold(name) == folded) else {
+                let nearest = nearest(word, known.iter().copied());
+                let field = Field { path: join(&object.path, word), tree };
+                return Err(field.wrong(Problem::UnknownField { nearest }));
+            };
+            if tree.value == TreeValue::Null {
+                continue;
+            }
+            let field = Field { path: join(&object.path, name), tree };
+            if given.iter().any(|(other, _)| *other == name) {
+                return Err(field.wrong(Problem::Twice));
+            }
+            given.push((name, field));
+        }
+        Ok(Fields { path: object.path.clone(), line: object.tree.line, given })
+    }
+
+    /// The field of this name, if it was given.
+    pub(super) fn field(&self, name: &str) -> Option<&Field<'t>> {
+        self.given.iter().find(|(given, _)| *given == name).map(|(_, field)| field)
+    }
+
+    /// The field of this name, if it was given and says something.
+    pub(super) fn filled(&self, name: &str) -> Option<&Field<'t>> {
+        self.field(name).filter(|field| !field.tree.is_empty())
+    }
+
+    /// The text of a field; none if it was not given or is empty.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&'t str>, DefinitionError> {
+        Ok(self.field(name).map(Field::text).transpose()?.filter(|text| !text.is_empty()))
+    }
+
+    /// Whether a field is given and true.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, DefinitionError> {
+        Ok(self.field(name).map(Field::flag).transpose()?.unwrap_or(false))
+    }
+
+    /// The span of a field; none if it was not given, is empty or is zero.
+    pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, DefinitionError> {
+        Ok(self.filled(name).map(Field::duration).transpose()?.filter(|span| !span.is_zero()))
+    }
+
+    /// The items of a list; none if it was not given.
+    pub(super) fn items(&self, name: &str) -> Result<Vec<Field<'t>>, DefinitionError> {
+        self.field(name).map_or(Ok(Vec::new()), Field::items)
+    }
+
+    /// An error about the object or, by name, about a field of it that was not given.
+    pub(super) fn wrong(&self, name: &str, problem: Problem) -> DefinitionError {
+        match self.field(name) {
+            Some(field) => field.wrong(problem),
+            None => DefinitionError { path: join(&self.path, name), line: self.line, problem },
+        }
+    }
+}
+
+impl<'t> Field<'t> {
+    pub(super) fn wrong(&self, problem: Problem) -> DefinitionError {
+        DefinitionError { path: self.path.clone(), line: self.tree.line, problem }
+    }
+
+    pub(super) fn expected(&self, expected: impl Into<String>) -> DefinitionError {
+        self.wrong(Problem::Expected { expected: expected.into(), found: self.tree.describe() })
+    }
+
+    pub(super) fn text(&self) -> Result<&'t str, DefinitionError> {
+        match &self.tree.value {
+            TreeValue::Text(text) => Ok(text),
+            _ => Err(self.expected("a text")),
+        }
+    }
+
+    pub(super) fn flag(&self) -> Result<bool, DefinitionError> {
+        match &self.tree.value {
+            TreeValue::Flag(flag) => Ok(*flag),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
+    pub(super) fn number(&self, range: RangeInclusive<u16>) -> Result<u16, DefinitionError> {
+        let number = match self.tree.value {
+            TreeValue::Integer(number) => u16::try_from(number).ok(),
+            _ => None,
+        };
+        number
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| self.expected(format!("a number from {} to {}", range.start(), range.end())))
+    }
+
+    /// A Go duration, or a number of nanoseconds.
+    pub(super) fn duration(&self) -> Result<Duration, DefinitionError> {
+        let span = match &self.tree.value {
+            TreeValue::Text(text) => parse_duration(text).ok(),
+            TreeValue::Integer(nanoseconds) => u64::try_from(*nanoseconds).ok().map(Duration::from_nanos),
+            TreeValue::Fraction(nanoseconds) => Duration::try_from_secs_f64(nanoseconds / 1e9).ok(),
+            _ => None,
+        };
+        span.filter(|span| *span <= SPAN_MAX).ok_or_else(|| self.expected("a duration such as \"10s\""))
+    }
+
+    pub(super) fn items(&self) -> Result<Vec<Field<'t>>, DefinitionError> {
+        let TreeValue::List(items) = &self.tree.value else {
+            return Err(self.expected("a list"));
+        };
+        let item = |(at, tree)| Field { path: format!("{}[{at}]", self.path), tree };
+        Ok(items.iter().enumerate().map(item).collect())
+    }
+
+    /// The members of an object whose names are free, in the order written.
+    pub(super) fn members(&self) -> Result<Vec<(&'t str, Field<'t>)>, DefinitionError> {
+        let TreeValue::Map(members) = &self.tree.value else {
+            return Err(self.expected("an object"));
+        };
+        Ok(members.iter().map(|(name, tree)| (name.as_str(), Field { path: join(&self.path, name), tree })).collect())
+    }
+
+    /// An object of texts by name.
+    pub(super) fn texts(&self) -> Result<BTreeMap<Arc<str>, Arc<str>>, DefinitionError> {
+        self.members()?.into_iter().map(|(name, field)| Ok((Arc::from(name), Arc::from(field.text()?)))).collect()
+    }
+
+    /// A text that is an identifier of the catalog.
+    pub(super) fn identifier<T>(
+        &self,
+        new: impl FnOnce(&'t str) -> Result<T, IdentifierError>,
+    ) -> Result<T, DefinitionError> {
+        new(self.text()?).map_err(|error| self.wrong(error.into()))
+    }
+}
+
+/// A whole definition; its fields are named below this path.
+pub(super) fn root<'t>(tree: &'t Tree, path: &str) -> Field<'t> {
+    Field { path: path.to_owned(), tree }
+}
+
+fn join(path: &str, name: &str) -> String {
+    let name: String = name.chars().take(NAME_SHOWN_MAX_CHARS).collect();
+    if path.is_empty() { name } else { format!("{path}.{name}") }
+}
+
+/// Consul takes `EnableTagOverride`, `enabletagoverride` and `enable_tag_override` for the same.
+fn fold(name: &str) -> String {
+    name.chars().filter(|character| *character != '_').map(|character| character.to_ascii_lowercase()).collect()
+}
+
+/// Longest span that a definition may give. Source: none, chosen: 100 years, so that adding it to a clock's
+/// reading never overflows.
+const SPAN_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// Most characters of a field's name that a message repeats. Source: none, chosen.
+const NAME_SHOWN_MAX_CHARS: usize = 60;
