@@ -1,3 +1,251 @@
-//! The HTTP API, and the client by which the command line uses it.
+//! The HTTP API, in Consul's words: registration, health, the catalog, and what is ours alone.
+//!
+//! [`router`] makes an axum router of the [`routes`] table; every handler gets a [`call::Call`] and returns a
+//! response or an [`respond::ApiError`], which is answered as plain text, as Consul does it.
+//!
+//! | bound | value |
+//! |---|---|
+//! | body of a request | 1 MiB, else 413; it must have come within 30 s, else 408 |
+//! | of a longer body, read and thrown away so that the client sees the 413 | 128 MiB |
+//! | a change waiting for its place in the feed | 5 s, then 503 |
+//! | reads that wait for a change | 16,384 at a time, else 503; each 10 minutes and 1/16 at most |
+//!
+//! A write is answered when it is durable and in the published snapshot: who got the 200 sees it in DNS.
+//! A response is made as bytes from one snapshot, which is let go before the first byte is sent.
+//!
+//! **Limits:** tokens are accepted and not looked at; `filter` is refused; `near` and `cached` have no effect.
+//!
+//! **Source:** Consul's HTTP API, version 1.22; docs/api.md tells what differs.
 
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{RawPathParams, Request},
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use tokio::sync::{Semaphore, watch};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    catalog::{
+        change::{Change, Origin},
+        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
+        definition::Owner,
+        names::{CheckId, NodeName},
+        node::{Address, Node},
+        service::Meta,
+    },
+    publish::{feed::Feed, watch::Published},
+};
+
+pub mod routes;
+
+pub mod blocking;
+pub mod body;
+pub mod call;
 pub mod client;
+pub mod respond;
+
+mod agent;
+mod catalog;
+mod checks;
+mod dns;
+mod health;
+mod status;
+
+#[cfg(test)]
+mod harness;
+
+use call::Call;
+use respond::{ApiError, text};
+use routes::{ROUTES, Route};
+
+/// What the API stands on.
+pub struct ApiParts {
+    /// Where changes are proposed.
+    pub feed: Feed,
+    /// What is read.
+    pub published: Arc<Published>,
+    /// The node that `/v1/agent` speaks of.
+    pub local: LocalNode,
+    /// Renews a check deadline.
+    pub heartbeat: Heartbeat,
+    /// Empties the forwarder's cache, of one name or of all; returns how many entries went, or why not.
+    pub flush: Flush,
+    /// All metrics in the OpenMetrics text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What DNS answers to a name and a type, and why, as JSON; or what is wrong with the question.
+    pub explain: Explain,
+    /// True as soon as the server stops: reads that wait are answered at once.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Renews a check deadline with a status and an output.
+pub type Heartbeat = Arc<dyn Fn(&CheckKey, CheckStatus, &str) -> HeartbeatOutcome + Send + Sync>;
+
+/// Empties a cache.
+pub type Flush = Arc<dyn Fn(Option<&str>) -> Result<u64, String> + Send + Sync>;
+
+/// Explains an answer to (name, type).
+pub type Explain = Arc<dyn Fn(&str, &str) -> Result<serde_json::Value, String> + Send + Sync>;
+
+/// What a heartbeat did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeartbeatOutcome {
+    /// No such check deadline is known, or not yet.
+    Unknown,
+    /// The deadline moved; the status is the same, so there is nothing to publish.
+    Renewed,
+    /// The deadline moved and the status changes: to be published.
+    Changed(CheckResult),
+}
+
+/// The node that this server is.
+#[derive(Debug, Clone)]
+pub struct LocalNode {
+    /// Its name.
+    pub node: NodeName,
+    /// Its UUID, the same for the life of the node.
+    pub uuid: Arc<str>,
+    /// The datacenter, in lower case.
+    pub datacenter: Arc<str>,
+    /// The address under which others reach it.
+    pub advertise: IpAddr,
+    /// Free pairs.
+    pub meta: Meta,
+    /// Where DNS is answered.
+    pub dns: Vec<SocketAddr>,
+}
+
+impl LocalNode {
+    /// What makes the node known to the catalog: itself, and the node check `serfHealth`, which Consul's clients look
+    /// for and which passes while the node is alive.
+    pub fn registration(&self) -> Vec<Change> {
+        let address = Address::Ip(self.advertise);
+        let family = if self.advertise.is_ipv4() { "ipv4" } else { "ipv6" };
+        let roles = ["lan".to_owned(), "wan".to_owned(), format!("lan_{family}"), format!("wan_{family}")];
+        let node = Node {
+            name: self.node.clone(),
+            uuid: Arc::clone(&self.uuid),
+            tagged_addresses: roles.into_iter().map(|role| (Arc::from(role), address.clone())).collect(),
+            address,
+            meta: Arc::clone(&self.meta),
+        };
+        let alive = Check {
+            node: self.node.clone(),
+            id: CheckId::derived(ALIVE_CHECK_ID),
+            service_id: None,
+            name: Arc::from("Serf Health Status"),
+            notes: Arc::from(""),
+            status: CheckStatus::Passing,
+            output: Arc::from("Agent alive and reachable"),
+            definition: Arc::new(CheckDefinition::unprobed(CheckKind::External)),
+            origin: Origin::Server,
+        };
+        vec![Change::RegisterNode(node), Change::RegisterCheck(Box::new(alive))]
+    }
+}
+
+/// What all handlers share.
+pub struct Api {
+    parts: ApiParts,
+    /// One permit for each read that may wait.
+    waiting: Semaphore,
+}
+
+impl Api {
+    /// Whose definitions come by HTTP.
+    fn owner(&self) -> Owner {
+        Owner { node: self.parts.local.node.clone(), origin: Origin::Api }
+    }
+
+    /// Proposes changes; returns when they are durable and published.
+    async fn submit(&self, changes: Vec<Change>) -> Result<(), ApiError> {
+        self.parts.feed.submit(changes).await.map(|_| ()).map_err(ApiError::from)
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("local", &self.parts.local).finish_non_exhaustive()
+    }
+}
+
+/// The API as a service.
+pub fn router(parts: ApiParts) -> Router {
+    let api = Arc::new(Api { parts, waiting: Semaphore::new(blocking::WAITING_MAX) });
+    let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let mut router = Router::new();
+    for path in paths {
+        let api = Arc::clone(&api);
+        let answer = move |params: RawPathParams, request: Request| answer(Arc::clone(&api), path, params, request);
+        router = router.route(path, any(answer));
+    }
+    router.fallback(unknown_path).layer(CatchPanicLayer::custom(panicked))
+}
+
+/// Answers a request for this path of the table, whatever its method.
+async fn answer(api: Arc<Api>, path: &'static str, params: RawPathParams, request: Request) -> Response {
+    let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    let Some(route) = ROUTES.iter().find(|route| route.path == path && route.method == method) else {
+        return other_method(path, &method);
+    };
+    let last = params.iter().last().map(|(_, value)| value.to_owned());
+    match handle(api, route, last, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn handle(
+    api: Arc<Api>,
+    route: &'static Route,
+    last: Option<String>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let call = Call::receive(route, last, request).await?;
+    (route.handler)(api, call).await
+}
+
+fn other_method(path: &str, method: &Method) -> Response {
+    let mut allowed: Vec<&str> =
+        ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
+    allowed.push("OPTIONS");
+    let mut response = match *method {
+        Method::OPTIONS => StatusCode::OK.into_response(),
+        _ => text(StatusCode::METHOD_NOT_ALLOWED, format!("method {method} not allowed; use {}", allowed.join(" or "))),
+    };
+    if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    response
+}
+
+async fn unknown_path(request: Request) -> Response {
+    let path: String = request.uri().path().chars().take(PATH_SHOWN_MAX_CHARS).collect();
+    text(StatusCode::NOT_FOUND, format!("no such path: {path}"))
+}
+
+fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::http::Response<Body> {
+    text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; the server goes on".to_owned())
+}
+
+/// The node check by which Consul's clients know that a node is alive. Source: Consul.
+const ALIVE_CHECK_ID: &str = "serfHealth";
+
+/// Most characters of an unknown path that the answer repeats. Source: none, chosen.
+const PATH_SHOWN_MAX_CHARS: usize = 200;
+
+#[cfg(test)]
+#[path = "api_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use super::{
     fields::{Field, Fields},
 };
 use crate::catalog::{
-    check::{Check, CheckDefinition, CheckKind, CheckStatus, HttpCheck, TcpCheck},
+    check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
     duration::format_duration,
     names::{CheckId, ServiceId},
     node::Address,
@@ -52,6 +52,13 @@ pub(super) fn read_of_service(
     finish(&fields, (defaults.id.clone(), name, Some(defaults.service_id.clone())), owner, notices).map(Some)
 }
 
+/// Reads a status with its output.
+pub(super) fn read_status_update(object: &Field<'_>) -> Result<CheckResult, DefinitionError> {
+    let fields = Fields::read(object, &["Status", "Output"])?;
+    let status = status(&fields)?.ok_or_else(|| fields.wrong("Status", Problem::Missing))?;
+    Ok(CheckResult { status, output: Arc::from(fields.text("Output")?.unwrap_or_default()) })
+}
+
 /// The check of (ID if not given, name, service ID).
 fn finish(
     fields: &Fields<'_>,
@@ -64,22 +71,25 @@ fn finish(
         Some(field) => field.identifier(CheckId::new)?,
         None => id,
     };
-    let status = match fields.text("Status")? {
-        None => CheckStatus::Critical,
-        Some(text) => CheckStatus::parse(text)
-            .ok_or_else(|| expected(fields, "Status", "\"passing\", \"warning\" or \"critical\""))?,
-    };
     Ok(Check {
         node: owner.node.clone(),
         id,
         service_id,
         name: Arc::from(name),
         notes: Arc::from(fields.text("Notes")?.unwrap_or_default()),
-        status,
+        status: status(fields)?.unwrap_or(CheckStatus::Critical),
         output: Arc::from(""),
         definition: Arc::new(definition(fields, notices)?),
         origin: owner.origin,
     })
+}
+
+fn status(fields: &Fields<'_>) -> Result<Option<CheckStatus>, DefinitionError> {
+    let Some(text) = fields.text("Status")? else { return Ok(None) };
+    match CheckStatus::parse(text) {
+        Some(status) => Ok(Some(status)),
+        None => Err(expected(fields, "Status", "\"passing\", \"warning\" or \"critical\"")),
+    }
 }
 
 fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<CheckDefinition, DefinitionError> {

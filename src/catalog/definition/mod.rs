@@ -20,7 +20,7 @@
 
 use super::{
     change::{Origin, Registration},
-    check::Check,
+    check::{Check, CheckResult},
     names::{IdentifierError, NodeName},
     node::AddressError,
 };
@@ -97,6 +97,11 @@ pub enum Problem {
     /// A rule is broken; the text says which.
     #[error("{0}")]
     Rule(String),
+}
+
+/// Reads the body of `agent/check/update`: `Status` and `Output`.
+pub fn status_update(tree: &Tree) -> Result<CheckResult, DefinitionError> {
+    check::read_status_update(&root(tree, ""))
 }
 
 /// Reads the definition of a service with its checks. `path` is what its fields are named below, if anything.

@@ -1,0 +1,151 @@
+//! `/v1/agent/service*`: the instances of this node.
+
+use std::{collections::BTreeMap, hash::Hasher, sync::Arc};
+
+use axum::{
+    http::{HeaderValue, StatusCode},
+    response::Response,
+};
+use siphasher::sip::SipHasher13;
+
+use super::{
+    Api,
+    body::ServiceBody,
+    call::{Call, parse_bool},
+    respond::{ApiError, done, json},
+};
+use crate::{
+    catalog::{
+        change::{Change, Origin, Registration},
+        definition,
+        names::ServiceId,
+        service::InstanceKey,
+        state::State,
+    },
+    publish::watch::WatchKey,
+};
+
+/// `PUT /v1/agent/service/register`
+pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let replace_existing_checks = call.flag("replace-existing-checks")?;
+    let decoded = definition::service(&call.json()?, "", &api.owner())?;
+    let registration = Registration { replace_existing_checks, ..decoded.value };
+    let mut warnings = decoded.notices;
+    warnings.extend(label_warning(&registration));
+    let key = registration.instance.key();
+    api.submit(vec![Change::Register(Box::new(registration))]).await?;
+    warnings.extend(shadow_warning(&api.parts.published.load().catalog, &key));
+    Ok(done(&warnings))
+}
+
+/// `PUT /v1/agent/service/deregister/:id`
+pub(super) async fn deregister(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let key = local_key(&api, &call)?;
+    api.submit(vec![Change::Deregister { key, origin: Origin::Api }]).await.map_err(|error| match error {
+        ApiError::NotFound(_) => unknown_service(call.last()),
+        other => other,
+    })?;
+    Ok(done(&[]))
+}
+
+/// `PUT /v1/agent/service/maintenance/:id?enable=&reason=`
+pub(super) async fn maintenance(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let enable = call
+        .parameter("enable")
+        .ok_or_else(|| ApiError::BadRequest("enable: must be given, as true or false".to_owned()))?;
+    let enable = parse_bool(enable)
+        .ok_or_else(|| ApiError::BadRequest(format!("enable: expected true or false, not {enable:?}")))?;
+    let reason = call.parameter("reason").filter(|reason| !reason.is_empty()).unwrap_or(MAINTENANCE_REASON);
+    let reason = enable.then(|| Arc::from(cut(reason, REASON_MAX_BYTES)));
+    let key = local_key(&api, &call)?;
+    api.submit(vec![Change::InstanceMaintenance { key, reason }]).await.map_err(|error| match error {
+        ApiError::NotFound(_) => unknown_service(call.last()),
+        other => other,
+    })?;
+    Ok(done(&[]))
+}
+
+/// `GET /v1/agent/services`
+pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let snapshot = api.parts.published.load();
+    let local = &api.parts.local;
+    let node = snapshot.catalog.node(&local.node);
+    let keys = node.into_iter().flat_map(|node| node.instances().map(|instance| instance.key()));
+    let entries: Vec<_> = keys.filter_map(|key| snapshot.catalog.instance(&key)).collect();
+    let bodies: BTreeMap<&str, ServiceBody<'_>> =
+        entries.iter().map(|entry| (entry.instance.id.as_str(), ServiceBody::new(entry, &local.datacenter))).collect();
+    json(&bodies, read.pretty)
+}
+
+/// `GET /v1/agent/service/:id`, and with `hash` a wait until it is another one.
+pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let key = local_key(&api, &call)?;
+    let known = call.parameter("hash").unwrap_or_default();
+    let name = api.parts.published.load().catalog.instance(&key).map(|entry| entry.instance.service.clone());
+    let snapshot = match name.filter(|_| !known.is_empty()) {
+        Some(name) => {
+            let other = |catalog: &State| content_hash(&api, catalog, &key).as_deref() != Some(known);
+            api.until(read.wait, WatchKey::Service(name), |snapshot| other(&snapshot.catalog)).await?
+        }
+        None => api.parts.published.load(),
+    };
+    let entry = snapshot.catalog.instance(&key).ok_or_else(|| unknown_service(call.last()))?;
+    let mut response = json(&ServiceBody::new(entry, &api.parts.local.datacenter), read.pretty)?;
+    let hash = content_hash(&api, &snapshot.catalog, &key).unwrap_or_default();
+    if let Ok(value) = HeaderValue::from_str(&hash) {
+        response.headers_mut().insert("x-consul-contenthash", value);
+    }
+    *response.status_mut() = StatusCode::OK;
+    Ok(response)
+}
+
+/// Which instance of this node the path names.
+fn local_key(api: &Api, call: &Call) -> Result<InstanceKey, ApiError> {
+    let id = ServiceId::new(call.last()).map_err(|_| unknown_service(call.last()))?;
+    Ok(InstanceKey { node: api.parts.local.node.clone(), id })
+}
+
+fn unknown_service(id: &str) -> ApiError {
+    let id = cut(id, ID_SHOWN_MAX_BYTES);
+    ApiError::NotFound(format!(
+        "Unknown service ID {id:?}. Ensure that the service ID is passed, not the service name."
+    ))
+}
+
+/// A number for all that a client sees of an instance; equal for equal ones, whatever their indexes.
+fn content_hash(api: &Api, catalog: &State, key: &InstanceKey) -> Option<String> {
+    let entry = catalog.instance(key)?;
+    let body = ServiceBody { create_index: 0, modify_index: 0, ..ServiceBody::new(entry, &api.parts.local.datacenter) };
+    let mut hasher = SipHasher13::new();
+    hasher.write(&serde_json::to_vec(&body).ok()?);
+    Some(format!("{:016x}", hasher.finish()))
+}
+
+/// What is said of a service name or ID that DNS cannot carry unchanged.
+fn label_warning(registration: &Registration) -> Option<String> {
+    let _ = registration;
+    None
+}
+
+/// What is said of a registration that is kept aside, because another source's beats it.
+fn shadow_warning(catalog: &State, key: &InstanceKey) -> Option<String> {
+    let owner = catalog.instance(key)?.instance.origin;
+    (owner != Origin::Api)
+        .then(|| format!("service ID {} is registered by the {owner} source too, which goes first", key.id))
+}
+
+/// The text's beginning, of at most so many bytes.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+/// The reason if none is given.
+const MAINTENANCE_REASON: &str = "Maintenance mode is on; no reason was given.";
+
+/// Longest reason that is kept. Source: none, chosen.
+const REASON_MAX_BYTES: usize = 1024;
+
+/// Most bytes of an unknown ID that the answer repeats. Source: none, chosen.
+pub(super) const ID_SHOWN_MAX_BYTES: usize = 253;

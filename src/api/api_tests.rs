@@ -1,0 +1,417 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::{body::Body, http::Request};
+use serde_json::json;
+
+use super::{
+    HeartbeatOutcome,
+    harness::{Answer, Harness, start},
+};
+use crate::{
+    catalog::{
+        change::{Change, Origin},
+        check::{CheckResult, CheckStatus},
+        definition::{self, Owner},
+        names::NodeName,
+    },
+    publish::feed::SourceStatus,
+};
+
+/// Waits for what another task does; a test that waits longer has failed.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), future).await.expect("it comes soon")
+}
+
+async fn register_as(server: &Harness, origin: Origin, text: &str) {
+    let owner = Owner { node: NodeName::new("n1").unwrap(), origin };
+    let tree = definition::json::parse(text.as_bytes()).unwrap();
+    let registration = definition::service(&tree, "", &owner).unwrap().value;
+    server.submit(Change::Register(Box::new(registration))).await;
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, text: &str) {
+    assert_eq!((answer.status, answer.body.as_str()), (status, text));
+    assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+}
+
+#[tokio::test]
+async fn what_is_registered_is_listed_everywhere_at_once() {
+    let server = start().await;
+    server
+        .register(r#"{"name": "web", "id": "web-1", "port": 80, "address": "192.0.2.7", "tags": ["blue"], "meta": {"v": "1"}}"#)
+        .await;
+
+    let services = server.get("/v1/agent/services").await.json();
+    let web = &services["web-1"];
+    assert_eq!((&web["Service"], &web["Port"], &web["Address"]), (&json!("web"), &json!(80), &json!("192.0.2.7")));
+    assert_eq!(web["TaggedAddresses"]["lan_ipv4"], json!({"Address": "192.0.2.7", "Port": 80}));
+    assert_eq!(web["Weights"], json!({"Passing": 1, "Warning": 1}));
+    assert_eq!((&web["Meta"], &web["Datacenter"]), (&json!({"v": "1"}), &json!("dc1")));
+    assert_eq!(server.get("/v1/agent/service/web-1").await.json()["ID"], "web-1");
+    assert_eq!(server.get("/v1/catalog/services").await.json(), json!({"web": ["blue"]}));
+
+    let flat = server.get("/v1/catalog/service/web").await.json();
+    assert_eq!((&flat[0]["ServiceID"], &flat[0]["Node"]), (&json!("web-1"), &json!("n1")));
+    assert_eq!((&flat[0]["ServiceMeta"]["v"], &flat[0]["Address"]), (&json!("1"), &json!("192.0.2.1")));
+
+    let health = server.get("/v1/health/service/web").await.json();
+    assert_eq!(health[0]["Node"]["ID"], "6e9c1a4e-0000-4000-8000-000000000001");
+    assert_eq!(health[0]["Checks"][0]["CheckID"], "serfHealth");
+    assert_eq!(health[0]["Checks"][0]["Status"], "passing");
+}
+
+#[tokio::test]
+async fn lists_are_never_null() {
+    let server = start().await;
+    assert_eq!(server.get("/v1/agent/services").await.body, "{}");
+    assert_eq!(server.get("/v1/catalog/services").await.body, "{}");
+    assert_eq!(server.get("/v1/catalog/service/web").await.body, "[]");
+    assert_eq!(server.get("/v1/health/service/web").await.body, "[]");
+    server.register(r#"{"Name": "web"}"#).await;
+    let web = server.get("/v1/agent/service/web").await.json();
+    assert_eq!((&web["Tags"], &web["Meta"], &web["TaggedAddresses"]), (&json!([]), &json!({}), &json!({})));
+    assert_eq!(server.get("/v1/health/service/web").await.json()[0]["Checks"][0]["ServiceTags"], json!([]));
+}
+
+#[tokio::test]
+async fn reads_carry_consuls_headers() {
+    let server = start().await;
+    for path in ["/v1/catalog/services", "/v1/catalog/nodes", "/v1/catalog/service/x", "/v1/health/service/x?stale"] {
+        let answer = server.get(path).await;
+        assert!(answer.index() >= 1);
+        assert_eq!(answer.headers["x-consul-knownleader"], "true");
+        assert_eq!(answer.headers["x-consul-lastcontact"], "0");
+        let consistency = if path.ends_with("stale") { "stale" } else { "leader" };
+        assert_eq!(answer.headers["x-consul-effective-consistency"], consistency);
+    }
+}
+
+#[tokio::test]
+async fn nodes_are_listed_with_their_addresses() {
+    let server = start().await;
+    let nodes = server.get("/v1/catalog/nodes").await.json();
+    assert_eq!((&nodes[0]["Node"], &nodes[0]["Address"]), (&json!("n1"), &json!("192.0.2.1")));
+    assert_eq!(nodes[0]["TaggedAddresses"]["lan_ipv4"], "192.0.2.1");
+    assert_eq!(server.get("/v1/catalog/nodes?node-meta=rack:7").await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn deregistering_takes_away_what_http_registered_and_nothing_else() {
+    let server = start().await;
+    server.register(r#"{"Name": "web", "ID": "a/b"}"#).await;
+    register_as(&server, Origin::Docker, r#"{"Name": "db"}"#).await;
+    assert_eq!(server.put("/v1/agent/service/deregister/a%2Fb", "").await.status, 200);
+    refused(
+        &server.put("/v1/agent/service/deregister/a/b", "").await,
+        404,
+        "Unknown service ID \"a/b\". Ensure that the service ID is passed, not the service name.",
+    );
+    refused(
+        &server.put("/v1/agent/service/deregister/db", "").await,
+        400,
+        "service ID \"db\" was registered by the docker source; change it there",
+    );
+    assert_eq!(server.get("/v1/agent/services").await.json()["db"]["Origin"], "docker");
+}
+
+#[tokio::test]
+async fn a_registration_that_another_source_beats_says_so() {
+    let server = start().await;
+    register_as(&server, Origin::Server, r#"{"Name": "web"}"#).await;
+    let answer = server.put("/v1/agent/service/register", r#"{"Name": "web"}"#).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.headers["x-nameplate-warning"],
+        "service ID web is registered by the server source too, which goes first"
+    );
+    assert_eq!(server.get("/v1/agent/service/web").await.json()["Shadowed"], json!(["api"]));
+}
+
+#[tokio::test]
+async fn what_was_accepted_otherwise_than_written_is_told_in_a_header() {
+    let server = start().await;
+    let body = r#"{"Name": "web", "Check": {"TCP": "192.0.2.7:80", "Interval": "10ms"}}"#;
+    let answer = server.put("/v1/agent/service/register", body).await;
+    assert_eq!(answer.headers["x-nameplate-warning"], "Check.Interval: raised from 10ms to 1s");
+}
+
+#[tokio::test]
+async fn a_wrong_body_is_named_in_plain_text() {
+    let server = start().await;
+    let put = |body: &'static str| server.put("/v1/agent/service/register", body);
+    refused(&put(r#"{"Prot": 80}"#).await, 400, "Prot: unknown field; did you mean Port?");
+    refused(&put("{}").await, 400, "Name: must be given");
+    let answer = put("{").await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.starts_with("not JSON: EOF"), "{}", answer.body);
+    assert_eq!(put("").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_body_above_its_limit_is_413() {
+    let server = start().await;
+    let answer = server.call("PUT", "/v1/agent/service/register", vec![b' '; 1024 * 1024 + 1]).await;
+    refused(&answer, 413, "the body must be at most 1 MiB");
+    let most = format!("{}{}", " ".repeat(1024 * 1024 - 15), r#"{"Name": "web"}"#);
+    assert_eq!(server.put("/v1/agent/service/register", &most).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_identical_registration_moves_no_index() {
+    let server = start().await;
+    let body = r#"{"Name": "web", "Check": {"TTL": "10s", "Status": "passing"}}"#;
+    server.register(body).await;
+    let before = server.get("/v1/health/service/web").await.index();
+    server.register(body).await;
+    assert_eq!(server.get("/v1/health/service/web").await.index(), before);
+}
+
+#[tokio::test]
+async fn a_ttl_check_is_renewed_and_keeps_its_status_over_a_registration() {
+    let server = start().await;
+    let body = r#"{"Name": "web", "Check": {"TTL": "10s"}}"#;
+    server.register(body).await;
+    let status = async || server.get("/v1/agent/checks").await.json()["service:web"]["Status"].clone();
+    assert_eq!(status().await, "critical");
+    assert_eq!(server.put("/v1/agent/check/pass/service:web?note=fine", "").await.status, 200);
+    assert_eq!(status().await, "passing");
+    server.register(body).await;
+    let check = server.get("/v1/agent/checks").await.json()["service:web"].clone();
+    assert_eq!((&check["Status"], &check["Output"]), (&json!("passing"), &json!("fine")));
+    assert_eq!((&check["Type"], &check["ServiceName"]), (&json!("ttl"), &json!("web")));
+    assert_eq!(server.put("/v1/agent/check/warn/service:web", "").await.status, 200);
+    assert_eq!(status().await, "warning");
+    assert_eq!(server.put("/v1/agent/check/fail/service:web", "").await.status, 200);
+    assert_eq!(status().await, "critical");
+    let update = server.put("/v1/agent/check/update/service:web", r#"{"status": "passing", "output": "ok"}"#).await;
+    assert_eq!((update.status, status().await), (200, json!("passing")));
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_changes_no_status_publishes_nothing() {
+    let server = start().await;
+    server.register(r#"{"Name": "web", "Check": {"TTL": "10s"}}"#).await;
+    let before = server.published.load().index();
+    *server.heartbeat.lock().unwrap() = HeartbeatOutcome::Renewed;
+    assert_eq!(server.put("/v1/agent/check/pass/service:web", "").await.status, 200);
+    assert_eq!(server.published.load().index(), before);
+    let result = CheckResult { status: CheckStatus::Warning, output: Arc::from("counted") };
+    *server.heartbeat.lock().unwrap() = HeartbeatOutcome::Changed(result);
+    assert_eq!(server.put("/v1/agent/check/pass/service:web", "").await.status, 200);
+    assert_eq!(server.get("/v1/agent/checks").await.json()["service:web"]["Output"], "counted");
+}
+
+#[tokio::test]
+async fn only_known_ttl_checks_are_renewed() {
+    let server = start().await;
+    refused(
+        &server.put("/v1/agent/check/pass/x", "").await,
+        404,
+        "Unknown check ID \"x\". Ensure that the check ID is passed, not the check name.",
+    );
+    refused(
+        &server.put("/v1/agent/check/fail/serfHealth", "").await,
+        400,
+        "check ID \"serfHealth\" is not a TTL check; its status comes from elsewhere",
+    );
+    server.register(r#"{"Name": "web", "Check": {"TTL": "10s"}}"#).await;
+    let answer = server.put("/v1/agent/check/update/service:web", r#"{"Status": "up"}"#).await;
+    refused(&answer, 400, "Status: expected \"passing\", \"warning\" or \"critical\", not \"up\"");
+}
+
+#[tokio::test]
+async fn checks_are_registered_and_deregistered_by_themselves() {
+    let server = start().await;
+    server.register(r#"{"Name": "web", "Tags": ["blue"]}"#).await;
+    let put = |body: &'static str| server.put("/v1/agent/check/register", body);
+    assert_eq!(put(r#"{"Name": "alive", "ServiceID": "web", "TTL": "1m"}"#).await.status, 200);
+    assert_eq!(put(r#"{"Name": "disk", "TTL": "1m", "Status": "passing"}"#).await.status, 200);
+    let checks = server.get("/v1/agent/checks").await.json();
+    assert_eq!((&checks["alive"]["ServiceID"], &checks["alive"]["ServiceTags"]), (&json!("web"), &json!(["blue"])));
+    assert_eq!(checks["disk"]["ServiceID"], "");
+    refused(
+        &put(r#"{"Name": "x", "ServiceID": "none", "TTL": "1m"}"#).await,
+        404,
+        "ServiceID: no service has the ID \"none\"",
+    );
+    refused(
+        &put(r#"{"Name": "serfHealth", "TTL": "1m"}"#).await,
+        400,
+        "check ID \"serfHealth\" was registered by the server source; change it there",
+    );
+    assert_eq!(server.put("/v1/agent/check/deregister/alive", "").await.status, 200);
+    assert_eq!(server.put("/v1/agent/check/deregister/alive", "").await.status, 404);
+    assert_eq!(server.put("/v1/agent/check/deregister/serfHealth", "").await.status, 400);
+}
+
+#[tokio::test]
+async fn passing_leaves_out_whoever_has_a_check_that_does_not() {
+    let server = start().await;
+    server
+        .register(r#"{"Name": "web", "ID": "w1", "Tags": ["A", "b"], "Check": {"TTL": "1m", "Status": "passing"}}"#)
+        .await;
+    server.register(r#"{"Name": "web", "ID": "w2", "Tags": ["a"], "Check": {"TTL": "1m", "Status": "warning"}}"#).await;
+    let count = async |query: &str| {
+        server.get(&format!("/v1/health/service/web?{query}")).await.json().as_array().map(Vec::len)
+    };
+    assert_eq!(count("").await, Some(2));
+    for query in ["passing", "passing=1", "passing=true", "passing=True"] {
+        assert_eq!(count(query).await, Some(1), "{query}");
+    }
+    assert_eq!(count("passing=false").await, Some(2));
+    assert_eq!(count("tag=a").await, Some(2));
+    assert_eq!(count("tag=a&tag=b").await, Some(1));
+    assert_eq!(server.get("/v1/health/service/web?passing=maybe").await.status, 400);
+}
+
+#[tokio::test]
+async fn maintenance_is_a_critical_check_until_it_ends() {
+    let server = start().await;
+    server.register(r#"{"Name": "web"}"#).await;
+    let path = "/v1/agent/service/maintenance/web";
+    refused(&server.put(path, "").await, 400, "enable: must be given, as true or false");
+    assert_eq!(server.put(&format!("{path}?enable=maybe"), "").await.status, 400);
+    assert_eq!(server.put("/v1/agent/service/maintenance/none?enable=true", "").await.status, 404);
+    assert_eq!(server.put(&format!("{path}?enable=True&reason=disk"), "").await.status, 200);
+    let check = server.get("/v1/agent/checks").await.json()["_service_maintenance:web"].clone();
+    assert_eq!(
+        (&check["Status"], &check["Type"], &check["Notes"]),
+        (&json!("critical"), &json!("maintenance"), &json!("disk"))
+    );
+    assert_eq!(server.get("/v1/health/service/web?passing").await.body, "[]");
+    assert_eq!(server.put(&format!("{path}?enable=false"), "").await.status, 200);
+    assert_eq!(server.get("/v1/health/service/web?passing").await.json().as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_blocking_read_is_answered_when_its_service_changes() {
+    let server = start().await;
+    server.register(r#"{"Name": "web"}"#).await;
+    let index = server.get("/v1/health/service/web").await.index();
+    let router = server.router.clone();
+    let path = format!("/v1/health/service/web?index={index}&wait=60s");
+    let waiting = tokio::spawn(async move {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(router, request).await.unwrap()
+    });
+    server.register(r#"{"Name": "other"}"#).await;
+    assert!(!waiting.is_finished());
+    server.register(r#"{"Name": "web", "ID": "web-2"}"#).await;
+    let response = soon(waiting).await.unwrap();
+    let answered: u64 = response.headers()["x-consul-index"].to_str().unwrap().parse().unwrap();
+    assert!(answered > index);
+}
+
+#[tokio::test]
+async fn a_blocking_read_ends_with_its_time_and_tells_what_holds() {
+    let server = start().await;
+    let index = server.get("/v1/catalog/services").await.index();
+    let answer = soon(server.get(&format!("/v1/catalog/services?index={index}&wait=20ms"))).await;
+    assert_eq!((answer.status, answer.index()), (200, index));
+}
+
+#[tokio::test]
+async fn an_index_from_another_life_is_answered_at_once() {
+    let server = start().await;
+    let index = server.get("/v1/catalog/nodes").await.index();
+    for other in [format!("{}", index + 1_000), format!("{}", index - 1), "-1".to_owned(), "0".to_owned()] {
+        let answer = soon(server.get(&format!("/v1/catalog/nodes?index={other}&wait=10m"))).await;
+        assert_eq!((answer.status, answer.index()), (200, index));
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_read_is_answered_when_the_server_stops() {
+    let server = start().await;
+    let index = server.get("/v1/catalog/nodes").await.index();
+    server.stop.send(true).unwrap();
+    assert_eq!(soon(server.get(&format!("/v1/catalog/nodes?index={index}"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_read_with_a_hash_waits_until_it_is_another_one() {
+    let server = start().await;
+    server.register(r#"{"Name": "web", "Port": 80}"#).await;
+    let hash = |answer: &Answer| answer.headers["x-consul-contenthash"].to_str().unwrap().to_owned();
+    let first = hash(&server.get("/v1/agent/service/web").await);
+    let same = soon(server.get(&format!("/v1/agent/service/web?hash={first}&wait=10ms"))).await;
+    assert_eq!(hash(&same), first);
+    server.register(r#"{"Name": "web", "Port": 81}"#).await;
+    let other = soon(server.get(&format!("/v1/agent/service/web?hash={first}"))).await;
+    assert_ne!(hash(&other), first);
+}
+
+#[tokio::test]
+async fn wrong_parameters_are_named() {
+    let server = start().await;
+    let get = async |query: &str| server.get(&format!("/v1/catalog/services?{query}")).await;
+    refused(&get("index=x").await, 400, "index: expected a number, not \"x\"");
+    assert_eq!(get("wait=x").await.status, 400);
+    assert_eq!(get("stale&consistent").await.status, 400);
+    refused(&get("dc=dc2").await, 500, "No path to datacenter \"dc2\"");
+    assert_eq!(get("dc=DC1").await.status, 200);
+    refused(&get("ns=other").await, 400, "ns: expected \"default\", the only one there is, not \"other\"");
+    assert_eq!(get("ns=default&partition=default&cached&near=_agent&token=x").await.status, 200);
+    assert_eq!(get("filter=x").await.status, 400);
+}
+
+#[tokio::test]
+async fn pretty_indents_by_four() {
+    let server = start().await;
+    server.register(r#"{"Name": "web"}"#).await;
+    assert_eq!(server.get("/v1/catalog/services?pretty").await.body, "{\n    \"web\": []\n}\n");
+}
+
+#[tokio::test]
+async fn another_method_is_405_and_another_path_404() {
+    let server = start().await;
+    let answer = server.call("POST", "/v1/agent/service/register", "{}").await;
+    refused(&answer, 405, "method POST not allowed; use PUT or OPTIONS");
+    assert_eq!(answer.headers["allow"], "PUT, OPTIONS");
+    assert_eq!(server.call("OPTIONS", "/v1/catalog/nodes", "").await.headers["allow"], "GET, OPTIONS");
+    assert_eq!(server.call("HEAD", "/v1/catalog/nodes", "").await.status, 200);
+    refused(&server.get("/v1/nothing").await, 404, "no such path: /v1/nothing");
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_and_the_server_goes_on() {
+    let server = start().await;
+    let answer = server.get("/v1/dns/query?name=panic.example").await;
+    refused(&answer, 500, "internal error; the server goes on");
+    assert_eq!(server.get("/v1/status/leader").await.body, "\"192.0.2.1:8300\"");
+}
+
+#[tokio::test]
+async fn self_has_what_prometheus_and_nomad_read() {
+    let server = start().await;
+    let body = server.get("/v1/agent/self").await.json();
+    assert_eq!((&body["Config"]["Datacenter"], &body["Config"]["NodeName"]), (&json!("dc1"), &json!("n1")));
+    assert_eq!(body["DebugConfig"]["DNSPort"], 8600);
+    assert!(body["Member"]["Tags"]["build"].as_str().is_some_and(|build| build.starts_with("1.22.0:")));
+}
+
+#[tokio::test]
+async fn ready_waits_for_every_source() {
+    let server = start().await;
+    assert_eq!(server.get("/v1/status/ready").await.status, 200);
+    let status = SourceStatus { name: Arc::from("docker"), origin: Origin::Docker, synced: false, stale: false };
+    server.feed.set_source(status.clone()).await.unwrap();
+    let answer = server.get("/v1/status/ready").await;
+    assert_eq!((answer.status, &answer.json()["Sources"][0]["Name"]), (503, &json!("docker")));
+    server.feed.set_source(SourceStatus { synced: true, ..status }).await.unwrap();
+    assert_eq!(server.get("/v1/status/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn dns_is_explained_and_its_cache_emptied() {
+    let server = start().await;
+    let explained = server.get("/v1/dns/query?name=web.internal&type=SRV").await.json();
+    assert_eq!(explained, json!({"Name": "web.internal", "Type": "SRV"}));
+    refused(&server.get("/v1/dns/query").await, 400, "name: must be given");
+    assert_eq!(server.put("/v1/dns/cache/flush?name=www.example", "").await.json(), json!({"Flushed": 0}));
+    assert_eq!(server.put("/v1/dns/cache/flush", "").await.json(), json!({"Flushed": 1}));
+    refused(&server.put("/v1/dns/cache/flush?name=bad..name", "").await, 400, "name: two dots");
+    let metrics = server.get("/metrics").await;
+    assert!(metrics.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+}

@@ -1,0 +1,89 @@
+//! Reads that wait for a change: blocking queries, as Consul has them.
+//!
+//! The client names the index that it has seen and how long it will wait. It is answered at once when the result's
+//! index is another one (above: there is news; below: the client's came from another machine or another life), else
+//! when the result changes, when the time is over, or when the server stops: always with what then holds.
+//!
+//! **Limits:** [`WAITING_MAX`] reads wait at a time; more are refused.
+//!
+//! **Source:** Consul's `api-docs/features/blocking`.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Api, call::Read, respond::ApiError};
+use crate::publish::{snapshot::Snapshot, watch::WatchKey};
+
+impl Api {
+    /// The snapshot that the read is answered from. No snapshot is held while it waits.
+    pub(super) async fn newer(
+        &self,
+        read: &Read,
+        key: WatchKey,
+        index_of: impl Fn(&Snapshot) -> u64 + Send + Sync,
+    ) -> Result<Arc<Snapshot>, ApiError> {
+        if read.index == 0 {
+            return Ok(self.parts.published.load());
+        }
+        self.until(read.wait, key, |snapshot| index_shown(index_of(snapshot)) != read.index).await
+    }
+
+    /// The first snapshot for which this holds, or the current one when the time is over.
+    pub(super) async fn until(
+        &self,
+        wait: Duration,
+        key: WatchKey,
+        holds: impl Fn(&Snapshot) -> bool + Send,
+    ) -> Result<Arc<Snapshot>, ApiError> {
+        let now = self.parts.published.load();
+        if holds(&now) {
+            return Ok(now);
+        }
+        drop(now);
+        let Ok(_permit) = self.waiting.try_acquire() else {
+            return Err(ApiError::Busy(format!("{WAITING_MAX} reads are waiting already; try again")));
+        };
+        let mut stopping = self.parts.stopping.clone();
+        let mut ticket = self.parts.published.register(key);
+        let deadline = tokio::time::Instant::now() + wait + random_part(wait / JITTER_DIVISOR);
+        loop {
+            // Registered before it looks, so that no change falls in between.
+            let now = self.parts.published.load();
+            if holds(&now) {
+                return Ok(now);
+            }
+            drop(now);
+            let over = tokio::select! {
+                () = ticket.changed() => false,
+                () = tokio::time::sleep_until(deadline) => true,
+                _ = stopping.wait_for(|stopping| *stopping) => true,
+            };
+            if over {
+                return Ok(self.parts.published.load());
+            }
+        }
+    }
+}
+
+/// The index as clients see it: never 0, which would mean "do not wait".
+pub(super) fn index_shown(index: u64) -> u64 {
+    index.max(1)
+}
+
+/// A random span below this one, so that many waits that began together do not end together.
+fn random_part(below: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    let nanoseconds = u64::try_from(below.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(random % nanoseconds.max(1))
+}
+
+/// Most reads that wait at a time.
+///
+/// Source: none, chosen: a watcher for each of 10,000 services and as many again, at some KiB each.
+pub const WAITING_MAX: usize = 16_384;
+
+/// The random part of a wait is below this fraction of it. Source: Consul.
+const JITTER_DIVISOR: u32 = 16;

@@ -1,0 +1,411 @@
+//! The JSON bodies of responses, in Consul's shapes. They borrow from a snapshot and are written at once.
+//!
+//! Lists are never null. Where Consul has fields for what is not here (Proxy, Connect, Kind), they are empty or left
+//! out, as Consul does it for a plain service.
+//!
+//! **Source:** Consul's `agent/structs`, version 1.22.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+use crate::catalog::{
+    change::Origin,
+    names::{PortName, Tag},
+    node::Address,
+    service::{Instance, Meta, Port, Weights},
+    state::{CheckEntry, InstanceEntry, NodeEntry},
+};
+
+/// A node.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct NodeBody<'a> {
+    /// UUID.
+    #[serde(rename = "ID")]
+    pub id: &'a str,
+    /// Name.
+    pub node: &'a str,
+    /// Address, or host name.
+    pub address: Shown<'a>,
+    /// Ours.
+    pub datacenter: &'a str,
+    /// Addresses by role.
+    pub tagged_addresses: BTreeMap<&'a str, Shown<'a>>,
+    /// Free pairs.
+    pub meta: &'a Meta,
+    /// Index of its registration.
+    pub create_index: u64,
+    /// Index of its last change.
+    pub modify_index: u64,
+}
+
+impl<'a> NodeBody<'a> {
+    /// The body of a node.
+    pub fn new(entry: &'a NodeEntry, datacenter: &'a str) -> NodeBody<'a> {
+        let node = &entry.node;
+        NodeBody {
+            id: &node.uuid,
+            node: node.name.as_str(),
+            address: Shown(Some(&node.address)),
+            datacenter,
+            tagged_addresses: node.tagged_addresses.iter().map(|(role, at)| (&**role, Shown(Some(at)))).collect(),
+            meta: &node.meta,
+            create_index: entry.create_index,
+            modify_index: entry.modify_index,
+        }
+    }
+}
+
+/// An instance, as `/v1/agent` and `/v1/health` show it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ServiceBody<'a> {
+    /// Service ID.
+    #[serde(rename = "ID")]
+    pub id: &'a str,
+    /// Service name.
+    pub service: &'a str,
+    /// Tags.
+    pub tags: Tags<'a>,
+    /// Free pairs.
+    pub meta: &'a Meta,
+    /// The default port; 0 for none.
+    pub port: u16,
+    /// The named ports; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortBody<'a>>,
+    /// Empty for the node's address.
+    pub address: Shown<'a>,
+    /// Addresses by role.
+    pub tagged_addresses: TaggedAddresses<'a>,
+    /// How often it is chosen.
+    pub weights: WeightsBody,
+    /// As it was registered.
+    pub enable_tag_override: bool,
+    /// Ours.
+    pub datacenter: &'a str,
+    /// Index of its registration.
+    pub create_index: u64,
+    /// Index of its last change.
+    pub modify_index: u64,
+    /// Which source registered it.
+    pub origin: &'static str,
+    /// Sources whose registration of it is kept aside; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadowed: Vec<&'static str>,
+}
+
+impl<'a> ServiceBody<'a> {
+    /// The body of an instance.
+    pub fn new(entry: &'a InstanceEntry, datacenter: &'a str) -> ServiceBody<'a> {
+        let instance = &entry.instance;
+        ServiceBody {
+            id: instance.id.as_str(),
+            service: instance.service.as_str(),
+            tags: Tags(&instance.tags),
+            meta: &instance.meta,
+            port: port_number(instance),
+            ports: ports(instance),
+            address: Shown(instance.address.as_ref()),
+            tagged_addresses: TaggedAddresses(instance),
+            weights: instance.weights.into(),
+            enable_tag_override: instance.enable_tag_override,
+            datacenter,
+            create_index: entry.create_index,
+            modify_index: entry.modify_index,
+            origin: instance.origin.as_str(),
+            shadowed: entry.shadowed.iter().map(|loser| loser.instance.origin).map(Origin::as_str).collect(),
+        }
+    }
+}
+
+/// An instance with its node, flat, as `/v1/catalog/service` shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CatalogServiceBody<'a> {
+    /// The node, but for its meta.
+    #[serde(flatten)]
+    node: FlatNode<'a>,
+    #[serde(rename = "ServiceKind")]
+    kind: &'static str,
+    #[serde(rename = "ServiceID")]
+    id: &'a str,
+    #[serde(rename = "ServiceName")]
+    service: &'a str,
+    #[serde(rename = "ServiceTags")]
+    tags: Tags<'a>,
+    #[serde(rename = "ServiceAddress")]
+    address: Shown<'a>,
+    #[serde(rename = "ServiceTaggedAddresses")]
+    tagged_addresses: TaggedAddresses<'a>,
+    #[serde(rename = "ServiceWeights")]
+    weights: WeightsBody,
+    #[serde(rename = "ServiceMeta")]
+    meta: &'a Meta,
+    #[serde(rename = "ServicePort")]
+    port: u16,
+    #[serde(rename = "ServicePorts", skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<PortBody<'a>>,
+    #[serde(rename = "ServiceSocketPath")]
+    socket_path: &'static str,
+    #[serde(rename = "ServiceEnableTagOverride")]
+    enable_tag_override: bool,
+    #[serde(rename = "ServiceProxy")]
+    proxy: Nothing,
+    #[serde(rename = "ServiceConnect")]
+    connect: Nothing,
+    create_index: u64,
+    modify_index: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FlatNode<'a> {
+    #[serde(rename = "ID")]
+    id: &'a str,
+    node: &'a str,
+    address: Shown<'a>,
+    datacenter: &'a str,
+    tagged_addresses: BTreeMap<&'a str, Shown<'a>>,
+    #[serde(rename = "NodeMeta")]
+    meta: &'a Meta,
+}
+
+impl<'a> CatalogServiceBody<'a> {
+    /// The body of an instance on its node.
+    pub fn new(entry: &'a InstanceEntry, node: &'a NodeEntry, datacenter: &'a str) -> CatalogServiceBody<'a> {
+        let instance = &entry.instance;
+        let NodeBody { id, node, address, datacenter, tagged_addresses, meta, .. } = NodeBody::new(node, datacenter);
+        CatalogServiceBody {
+            node: FlatNode { id, node, address, datacenter, tagged_addresses, meta },
+            kind: "",
+            id: instance.id.as_str(),
+            service: instance.service.as_str(),
+            tags: Tags(&instance.tags),
+            address: Shown(instance.address.as_ref()),
+            tagged_addresses: TaggedAddresses(instance),
+            weights: instance.weights.into(),
+            meta: &instance.meta,
+            port: port_number(instance),
+            ports: ports(instance),
+            socket_path: "",
+            enable_tag_override: instance.enable_tag_override,
+            proxy: Nothing {},
+            connect: Nothing {},
+            create_index: entry.create_index,
+            modify_index: entry.modify_index,
+        }
+    }
+}
+
+/// An instance with its node and the checks of both, as `/v1/health/service` shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct HealthBody<'a> {
+    /// The node.
+    pub node: NodeBody<'a>,
+    /// The instance.
+    pub service: ServiceBody<'a>,
+    /// The checks of the node, then those of the instance.
+    pub checks: Vec<CheckBody<'a>>,
+}
+
+/// A check.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CheckBody<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// Check ID.
+    #[serde(rename = "CheckID")]
+    pub id: &'a str,
+    /// Name.
+    pub name: &'a str,
+    /// `passing`, `warning` or `critical`.
+    pub status: &'static str,
+    /// For people.
+    pub notes: &'a str,
+    /// What the last result said.
+    pub output: &'a str,
+    /// The instance's ID; empty for a node check.
+    #[serde(rename = "ServiceID")]
+    pub service_id: &'a str,
+    /// The instance's service; empty for a node check.
+    pub service_name: &'a str,
+    /// The instance's tags.
+    pub service_tags: Tags<'a>,
+    /// `http`, `tcp`, `ttl`, `maintenance` or empty.
+    #[serde(rename = "Type")]
+    pub kind: &'static str,
+    /// Go duration.
+    pub interval: String,
+    /// Go duration.
+    pub timeout: String,
+    /// Always 0.
+    pub exposed_port: u16,
+    /// Empty, as for the checks of Consul's agents.
+    pub definition: Nothing,
+    /// Index of its registration.
+    pub create_index: u64,
+    /// Index of its last change.
+    pub modify_index: u64,
+}
+
+impl<'a> CheckBody<'a> {
+    /// The body of a check of this instance, or of a node.
+    pub fn new(entry: &'a CheckEntry, instance: Option<&'a Instance>) -> CheckBody<'a> {
+        let check = &entry.check;
+        CheckBody {
+            node: check.node.as_str(),
+            id: check.id.as_str(),
+            name: &check.name,
+            status: check.status.as_str(),
+            notes: &check.notes,
+            output: &check.output,
+            service_id: instance.map(|instance| instance.id.as_str()).unwrap_or_default(),
+            service_name: instance.map(|instance| instance.service.as_str()).unwrap_or_default(),
+            service_tags: Tags(instance.map_or(&[], |instance| &instance.tags)),
+            kind: check.definition.kind.as_str(),
+            interval: go_duration(check.definition.interval),
+            timeout: go_duration(check.definition.timeout),
+            exposed_port: 0,
+            definition: Nothing {},
+            create_index: entry.create_index,
+            modify_index: entry.modify_index,
+        }
+    }
+}
+
+/// A named port.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PortBody<'a> {
+    /// Name; empty for the one port that has none.
+    pub name: &'a str,
+    /// Number.
+    pub port: u16,
+    /// Whether it is the default one.
+    pub default: bool,
+}
+
+/// The named ports, and beside them the one without a name; nothing if no port has a name.
+fn ports<'a>(instance: &'a Instance) -> Vec<PortBody<'a>> {
+    if instance.ports.iter().all(|port| port.name.is_none()) {
+        return Vec::new();
+    }
+    let body = |port: &'a Port| PortBody {
+        name: port.name.as_ref().map(PortName::as_str).unwrap_or_default(),
+        port: port.number,
+        default: port.default,
+    };
+    instance.ports.iter().map(body).collect()
+}
+
+fn port_number(instance: &Instance) -> u16 {
+    instance.default_port().map_or(0, |port| port.number)
+}
+
+/// Weights.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct WeightsBody {
+    /// While passing.
+    pub passing: u16,
+    /// While warning.
+    pub warning: u16,
+}
+
+impl From<Weights> for WeightsBody {
+    fn from(weights: Weights) -> WeightsBody {
+        WeightsBody { passing: weights.passing, warning: weights.warning }
+    }
+}
+
+/// An address as text; empty for none.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a>(pub Option<&'a Address>);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(address) => serializer.collect_str(address),
+            None => serializer.serialize_str(""),
+        }
+    }
+}
+
+/// Tags; a list, also if there are none.
+#[derive(Debug, Clone, Copy)]
+pub struct Tags<'a>(pub &'a [Tag]);
+
+impl Serialize for Tags<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Tag::as_str))
+    }
+}
+
+/// The tagged addresses of an instance, and those that Consul's agent adds: `lan_ipv4` and `wan_ipv4`, or the same
+/// with `ipv6`, for an instance whose own address is of that family.
+#[derive(Debug, Clone, Copy)]
+pub struct TaggedAddresses<'a>(pub &'a Instance);
+
+impl Serialize for TaggedAddresses<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let instance = self.0;
+        let mut by_role: BTreeMap<&str, TaggedAddressBody<'_>> = BTreeMap::new();
+        if let Some((own, ip)) = instance.address.as_ref().and_then(|own| Some((own, own.ip()?))) {
+            let roles = if ip.is_ipv4() { ["lan_ipv4", "wan_ipv4"] } else { ["lan_ipv6", "wan_ipv6"] };
+            let port = port_number(instance);
+            by_role.extend(roles.map(|role| (role, TaggedAddressBody { address: Shown(Some(own)), port })));
+        }
+        for tagged in &instance.tagged_addresses {
+            by_role
+                .insert(&tagged.role, TaggedAddressBody { address: Shown(Some(&tagged.address)), port: tagged.port });
+        }
+        serializer.collect_map(by_role)
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TaggedAddressBody<'a> {
+    address: Shown<'a>,
+    port: u16,
+}
+
+/// `{}`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Nothing {}
+
+/// Go's own text of a span, which keeps the smaller units: `1h0m0s`, `1.5s`, `250ms`, `0s`.
+///
+/// Source: `time.Duration.String` of Go, which Consul's answers carry.
+fn go_duration(span: Duration) -> String {
+    let fraction = |whole: u64, rest: u32, digits: usize, unit: &str| {
+        let rest = format!("{rest:0digits$}");
+        match rest.trim_end_matches('0') {
+            "" => format!("{whole}{unit}"),
+            rest => format!("{whole}.{rest}{unit}"),
+        }
+    };
+    let (seconds, nanoseconds) = (span.as_secs(), span.subsec_nanos());
+    if seconds == 0 {
+        return match nanoseconds {
+            0 => "0s".to_owned(),
+            1..1_000 => format!("{nanoseconds}ns"),
+            1_000..1_000_000 => fraction(u64::from(nanoseconds / 1_000), nanoseconds % 1_000, 3, "µs"),
+            _ => fraction(u64::from(nanoseconds / 1_000_000), nanoseconds % 1_000_000, 6, "ms"),
+        };
+    }
+    let last = fraction(seconds % 60, nanoseconds, 9, "s");
+    match (seconds / 3_600, seconds / 60 % 60) {
+        (0, 0) => last,
+        (0, minutes) => format!("{minutes}m{last}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{last}"),
+    }
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

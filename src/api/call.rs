@@ -1,0 +1,225 @@
+//! A request as the handlers see it: path, query, and a body of bounded size.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, HttpBody},
+    extract::{Query, Request},
+    http::{HeaderMap, header},
+};
+
+use super::{Api, respond::ApiError, routes::Route};
+use crate::catalog::{
+    definition::{json, tree::Tree},
+    duration::parse_duration,
+};
+
+/// One request.
+#[derive(Debug)]
+pub struct Call {
+    /// The part of the path that the route leaves open, decoded.
+    last: Option<String>,
+    query: Vec<(String, String)>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Call {
+    /// Reads a request, its body included if the route takes one.
+    pub(super) async fn receive(route: &Route, last: Option<String>, request: Request) -> Result<Call, ApiError> {
+        let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
+            .map_err(|error| ApiError::BadRequest(format!("the query is malformed: {error}")))?;
+        let (head, body) = request.into_parts();
+        let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = if route.takes_body {
+            tokio::time::timeout(BODY_WAIT_MAX, read_body(body, declared)).await.map_err(|_| ApiError::TooSlow)??
+        } else {
+            Vec::new()
+        };
+        let call = Call { last, query, headers: head.headers, body };
+        call.only_default_namespace()?;
+        Ok(call)
+    }
+
+    /// The open part of the path: an ID or a name.
+    pub fn last(&self) -> &str {
+        self.last.as_deref().unwrap_or_default()
+    }
+
+    /// The first value of a query parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a query parameter.
+    pub fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a parameter is given, and not as false; without a value it is true.
+    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.parameter(name) {
+            None => Ok(false),
+            Some("") => Ok(true),
+            Some(value) => parse_bool(value)
+                .ok_or_else(|| ApiError::BadRequest(format!("{name}: expected true or false, not {value:?}"))),
+        }
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Result<Tree, ApiError> {
+        json::parse(&self.body).map_err(|error| ApiError::BadRequest(error.to_string()))
+    }
+
+    /// The parameters of a read of the catalog.
+    pub(super) fn read(&self, api: &Arc<Api>) -> Result<Read, ApiError> {
+        let ours = &api.parts.local.datacenter;
+        let other = ["dc", "datacenter"].into_iter().filter_map(|name| self.parameter(name));
+        if let Some(other) = other.filter(|given| !given.is_empty()).find(|given| !given.eq_ignore_ascii_case(ours)) {
+            return Err(ApiError::NoPath(other.to_owned()));
+        }
+        if self.parameter("filter").is_some_and(|filter| !filter.trim().is_empty()) {
+            return Err(ApiError::BadRequest("filter is not supported; filter what is answered".to_owned()));
+        }
+        let (stale, consistent) = (self.flag("stale")?, self.flag("consistent")?);
+        if stale && consistent {
+            return Err(ApiError::BadRequest("stale and consistent cannot both be given".to_owned()));
+        }
+        let node_meta = self
+            .parameters("node-meta")
+            .map(|pair| pair.split_once(':').unwrap_or((pair, "")))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        Ok(Read {
+            index: self.index()?,
+            wait: self.wait()?,
+            pretty: self.pretty(),
+            consistency: if stale {
+                "stale"
+            } else if consistent {
+                "consistent"
+            } else {
+                "leader"
+            },
+            tags: self.parameters("tag").filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
+            node_meta,
+            passing: self.flag("passing")?,
+        })
+    }
+
+    /// Whether JSON is to be indented.
+    pub fn pretty(&self) -> bool {
+        self.parameter("pretty").is_some_and(|value| parse_bool(value) != Some(false))
+    }
+
+    /// The index that the client has seen; 0 if none. A negative one counts as none, because Spring sends -1.
+    fn index(&self) -> Result<u64, ApiError> {
+        match self.parameter("index").unwrap_or_default() {
+            "" => Ok(0),
+            text => match text.strip_prefix('-') {
+                Some(digits) if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(0),
+                _ => text.parse().map_err(|_| ApiError::BadRequest(format!("index: expected a number, not {text:?}"))),
+            },
+        }
+    }
+
+    /// How long the client wants to wait.
+    pub(super) fn wait(&self) -> Result<Duration, ApiError> {
+        let text = self.parameter("wait").unwrap_or_default();
+        if text.is_empty() {
+            return Ok(WAIT_DEFAULT);
+        }
+        let wait = parse_duration(text).map_err(|error| ApiError::BadRequest(format!("wait: {error}")))?;
+        Ok(if wait.is_zero() { WAIT_DEFAULT } else { wait.min(WAIT_MAX) })
+    }
+
+    fn only_default_namespace(&self) -> Result<(), ApiError> {
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let given = [
+            ("ns", self.parameter("ns")),
+            ("partition", self.parameter("partition")),
+            ("X-Consul-Namespace", header("x-consul-namespace")),
+            ("X-Consul-Partition", header("x-consul-partition")),
+        ];
+        for (name, value) in given {
+            if let Some(other) = value.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("default")) {
+                let problem = format!("{name}: expected \"default\", the only one there is, not {other:?}");
+                return Err(ApiError::BadRequest(problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parameters of a read of the catalog.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// The index that the client has seen; 0 answers at once.
+    pub(super) index: u64,
+    /// The longest wait for a higher one.
+    pub(super) wait: Duration,
+    /// Whether JSON is to be indented.
+    pub(super) pretty: bool,
+    /// Consul's word for it; all are the same here.
+    pub(super) consistency: &'static str,
+    /// Tags that an instance must have, all of them, in any letter case.
+    pub(super) tags: Vec<String>,
+    /// Pairs that a node's meta must have, all of them.
+    pub(super) node_meta: Vec<(String, String)>,
+    /// Whether only instances are wanted of which all checks pass.
+    pub(super) passing: bool,
+}
+
+/// Reads the words that Go takes for a boolean.
+///
+/// Source: Go's `strconv.ParseBool`.
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Reads a body of at most [`BODY_MAX_BYTES`]. Of a longer one the rest is read and thrown away, because a client that
+/// is still sending when the connection closes sees a reset and not the 413.
+async fn read_body(mut body: Body, declared: Option<u64>) -> Result<Vec<u8>, ApiError> {
+    if declared.is_some_and(|bytes| bytes > BODY_DRAIN_MAX_BYTES) {
+        return Err(ApiError::TooLarge);
+    }
+    let mut kept = Vec::with_capacity(declared.map_or(0, |bytes| bytes.min(BODY_MAX_BYTES)) as usize);
+    let mut received: u64 = 0;
+    while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| ApiError::BadRequest("the body broke off".to_owned()))?;
+        let Some(data) = frame.data_ref() else { continue };
+        received = received.saturating_add(data.len() as u64);
+        if received > BODY_DRAIN_MAX_BYTES {
+            break;
+        }
+        if received <= BODY_MAX_BYTES {
+            kept.extend_from_slice(data);
+        } else {
+            kept = Vec::new();
+        }
+    }
+    if received > BODY_MAX_BYTES { Err(ApiError::TooLarge) } else { Ok(kept) }
+}
+
+/// Largest body. Source: DESIGN, rule 6: registrations 1 MiB.
+const BODY_MAX_BYTES: u64 = 1024 * 1024;
+
+/// Most bytes of a longer body that are read and thrown away. Source: none, chosen.
+const BODY_DRAIN_MAX_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Longest time for a body to come in. Source: none, chosen: 1 MiB at 280 kbit/s.
+const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How long a read waits if the client does not say. Source: Consul.
+const WAIT_DEFAULT: Duration = Duration::from_secs(5 * 60);
+
+/// Longest wait, before the random part. Source: Consul.
+const WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;

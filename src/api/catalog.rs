@@ -1,0 +1,104 @@
+//! `/v1/catalog/*`: what is registered, on all nodes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use axum::response::Response;
+
+use super::{
+    Api,
+    body::{CatalogServiceBody, NodeBody},
+    call::{Call, Read},
+    respond::{ApiError, indexed},
+};
+use crate::{
+    catalog::{
+        names::ServiceName,
+        state::{InstanceEntry, NodeEntry, ServiceEntry, State},
+    },
+    publish::watch::WatchKey,
+};
+
+/// `GET /v1/catalog/services`
+pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let snapshot = api.newer(&read, WatchKey::Services, |snapshot| snapshot.catalog.services_index()).await?;
+    let catalog = &snapshot.catalog;
+    let services: BTreeMap<&str, BTreeSet<&str>> =
+        catalog.services().filter_map(|service| tags_of(catalog, service, &read)).collect();
+    indexed(&services, catalog.services_index(), &read)
+}
+
+/// `GET /v1/catalog/service/:name`
+pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let name = service_name(&call)?;
+    let key = WatchKey::Service(name.clone());
+    let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
+    let members = members(&snapshot.catalog, &name, &read);
+    let bodies: Vec<CatalogServiceBody<'_>> =
+        members.iter().map(|(node, entry)| CatalogServiceBody::new(entry, node, &api.parts.local.datacenter)).collect();
+    indexed(&bodies, snapshot.catalog.service_index(&name), &read)
+}
+
+/// `GET /v1/catalog/nodes`
+pub(super) async fn nodes(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let snapshot = api.newer(&read, WatchKey::Nodes, |snapshot| snapshot.catalog.nodes_index()).await?;
+    let mut bodies: Vec<NodeBody<'_>> = snapshot
+        .catalog
+        .nodes()
+        .filter(|node| node_wanted(node, &read))
+        .map(|node| NodeBody::new(node, &api.parts.local.datacenter))
+        .collect();
+    bodies.sort_unstable_by(|left, right| left.node.cmp(right.node));
+    indexed(&bodies, snapshot.catalog.nodes_index(), &read)
+}
+
+/// The service that the path names.
+pub(super) fn service_name(call: &Call) -> Result<ServiceName, ApiError> {
+    ServiceName::new(call.last()).map_err(|error| ApiError::BadRequest(format!("service name: {error}")))
+}
+
+/// The instances of a service with their nodes, as far as they are wanted, sorted by node and ID.
+pub(super) fn members<'a>(
+    catalog: &'a State,
+    name: &ServiceName,
+    read: &Read,
+) -> Vec<(&'a NodeEntry, &'a InstanceEntry)> {
+    let instances = catalog.service(name).into_iter().flat_map(|service| service.instances());
+    let mut members: Vec<(&NodeEntry, &InstanceEntry)> = instances
+        .filter(|entry| tags_wanted(entry, read))
+        .filter_map(|entry| Some((&**catalog.node(&entry.instance.node)?, &**entry)))
+        .filter(|(node, _)| node_wanted(node, read))
+        .collect();
+    let order = |(node, entry): &(&'a NodeEntry, &'a InstanceEntry)| (&node.node.name, &entry.instance.id);
+    members.sort_unstable_by(|left, right| order(left).cmp(&order(right)));
+    members
+}
+
+/// A service's name and the tags of its instances on the nodes that are wanted; none if it has none there.
+fn tags_of<'a>(catalog: &'a State, service: &'a ServiceEntry, read: &Read) -> Option<(&'a str, BTreeSet<&'a str>)> {
+    let mut wanted = service
+        .instances()
+        .filter(|entry| {
+            read.node_meta.is_empty() || catalog.node(&entry.instance.node).is_some_and(|node| node_wanted(node, read))
+        })
+        .peekable();
+    wanted.peek()?;
+    let tags = wanted.flat_map(|entry| entry.instance.tags.iter().map(|tag| tag.as_str())).collect();
+    Some((service.name.as_str(), tags))
+}
+
+fn tags_wanted(entry: &InstanceEntry, read: &Read) -> bool {
+    let has = |wanted: &String| entry.instance.tags.iter().any(|tag| tag.as_str().eq_ignore_ascii_case(wanted));
+    read.tags.iter().all(has)
+}
+
+fn node_wanted(node: &NodeEntry, read: &Read) -> bool {
+    let has =
+        |(key, value): &(String, String)| node.node.meta.get(key.as_str()).is_some_and(|given| **given == **value);
+    read.node_meta.iter().all(has)
+}

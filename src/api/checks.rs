@@ -1,0 +1,130 @@
+//! `/v1/agent/check*`: the checks of this node and its instances.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::response::Response;
+
+use super::{
+    Api, HeartbeatOutcome,
+    agent::{ID_SHOWN_MAX_BYTES, cut},
+    body::CheckBody,
+    call::Call,
+    respond::{ApiError, done, json},
+};
+use crate::catalog::{
+    change::{Change, ChangeError, Origin},
+    check::{CheckKey, CheckKind, CheckResult, CheckStatus, OUTPUT_MAX_BYTES},
+    definition,
+    names::CheckId,
+    service::InstanceKey,
+};
+
+/// `PUT /v1/agent/check/register`
+pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let decoded = definition::check(&call.json()?, "", &api.owner())?;
+    let check = decoded.value;
+    let snapshot = api.parts.published.load();
+    if let Some(before) = snapshot.catalog.check(&check.key()).filter(|before| before.check.origin != Origin::Api) {
+        let what = format!("check ID {:?}", check.id.as_str());
+        return Err(ApiError::BadRequest(ChangeError::OwnedBy { what, owner: before.check.origin }.to_string()));
+    }
+    drop(snapshot);
+    let service_id = check.service_id.clone();
+    api.submit(vec![Change::RegisterCheck(Box::new(check))]).await.map_err(|error| match (error, service_id) {
+        (ApiError::NotFound(_), Some(id)) => ApiError::NotFound(format!("ServiceID: no service has the ID {id:?}")),
+        (error, _) => error,
+    })?;
+    Ok(done(&decoded.notices))
+}
+
+/// `PUT /v1/agent/check/deregister/:id`
+pub(super) async fn deregister(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let key = local_key(&api, &call)?;
+    api.submit(vec![Change::DeregisterCheck { key, origin: Origin::Api }]).await.map_err(|error| match error {
+        ApiError::NotFound(_) => unknown_check(call.last()),
+        other => other,
+    })?;
+    Ok(done(&[]))
+}
+
+/// `PUT /v1/agent/check/pass/:id?note=`
+pub(super) async fn pass(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    renew_with_note(&api, &call, CheckStatus::Passing).await
+}
+
+/// `PUT /v1/agent/check/warn/:id?note=`
+pub(super) async fn warn(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    renew_with_note(&api, &call, CheckStatus::Warning).await
+}
+
+/// `PUT /v1/agent/check/fail/:id?note=`
+pub(super) async fn fail(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    renew_with_note(&api, &call, CheckStatus::Critical).await
+}
+
+/// `PUT /v1/agent/check/update/:id`
+pub(super) async fn update(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let update = definition::status_update(&call.json()?)?;
+    renew(&api, &call, update.status, &update.output).await
+}
+
+/// `GET /v1/agent/checks`
+pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let snapshot = api.parts.published.load();
+    let Some(node) = snapshot.catalog.node(&api.parts.local.node) else {
+        return json(&BTreeMap::<&str, CheckBody<'_>>::new(), read.pretty);
+    };
+    let keys = node.instance_ids().map(|id| InstanceKey { node: node.node.name.clone(), id: id.clone() });
+    let entries: Vec<_> = keys.filter_map(|key| snapshot.catalog.instance(&key)).collect();
+    let of_instances =
+        entries.iter().flat_map(|entry| entry.checks.iter().map(|check| CheckBody::new(check, Some(&entry.instance))));
+    let of_node = node.checks.iter().map(|check| CheckBody::new(check, None));
+    let bodies: BTreeMap<&str, CheckBody<'_>> = of_node.chain(of_instances).map(|body| (body.id, body)).collect();
+    json(&bodies, read.pretty)
+}
+
+async fn renew_with_note(api: &Api, call: &Call, status: CheckStatus) -> Result<Response, ApiError> {
+    renew(api, call, status, call.parameter("note").unwrap_or_default()).await
+}
+
+/// Renews a check deadline. One that changes no status moves the deadline only: nothing is published or written.
+async fn renew(api: &Api, call: &Call, status: CheckStatus, output: &str) -> Result<Response, ApiError> {
+    let key = local_key(api, call)?;
+    let output = cut(output, OUTPUT_MAX_BYTES);
+    let snapshot = api.parts.published.load();
+    let before = snapshot.catalog.check(&key).ok_or_else(|| unknown_check(call.last()))?;
+    if !matches!(before.check.definition.kind, CheckKind::Deadline(_)) {
+        let problem = format!("check ID {:?} is not a TTL check; its status comes from elsewhere", key.id.as_str());
+        return Err(ApiError::BadRequest(problem));
+    }
+    drop(snapshot);
+    let result = match (api.parts.heartbeat)(&key, status, output) {
+        HeartbeatOutcome::Renewed => return Ok(done(&[])),
+        HeartbeatOutcome::Changed(result) => result,
+        // Registered a moment ago: its deadline begins with the status that is set here.
+        HeartbeatOutcome::Unknown => CheckResult { status, output: Arc::from(output) },
+    };
+    api.submit(vec![Change::SetStatus { key, result }]).await.map_err(|error| match error {
+        ApiError::NotFound(_) => unknown_check(call.last()),
+        other => other,
+    })?;
+    Ok(done(&[]))
+}
+
+fn local_key(api: &Api, call: &Call) -> Result<CheckKey, ApiError> {
+    // Longer than a given ID may be: what is made of one (service:<ID>) is longer.
+    let id = call.last();
+    if id.is_empty() || id.len() > CHECK_ID_MAX_BYTES {
+        return Err(unknown_check(id));
+    }
+    Ok(CheckKey { node: api.parts.local.node.clone(), id: CheckId::derived(id) })
+}
+
+fn unknown_check(id: &str) -> ApiError {
+    let id = cut(id, ID_SHOWN_MAX_BYTES);
+    ApiError::NotFound(format!("Unknown check ID {id:?}. Ensure that the check ID is passed, not the check name."))
+}
+
+/// Longest check ID that is looked up. Source: none, chosen: above the longest identifier with any prefix of ours.
+const CHECK_ID_MAX_BYTES: usize = 512;

@@ -1,0 +1,159 @@
+//! The API on a real feed and publisher, for tests.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
+
+use axum::{Router, body::Body, http::Request};
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::{ApiParts, HeartbeatOutcome, LocalNode, router};
+use crate::{
+    catalog::{change::Change, names::NodeName, service::Meta, state::State, table::Seed},
+    publish::{
+        feed::Feed,
+        publisher::{Publisher, Start},
+        settings::{DefaultRule, HostNames, NoneEligible, Settings},
+        watch::Published,
+    },
+    wire::name::Name,
+    zones::Zones,
+};
+
+/// A server without sockets: node `n1`, datacenter `dc1`.
+pub(super) struct Harness {
+    pub(super) feed: Feed,
+    pub(super) published: Arc<Published>,
+    pub(super) router: Router,
+    pub(super) heartbeat: Arc<Mutex<HeartbeatOutcome>>,
+    pub(super) stop: watch::Sender<bool>,
+}
+
+/// A response, read to its end.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: axum::http::HeaderMap,
+    pub(super) body: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        assert_eq!(self.headers["content-type"], "application/json", "{}", self.body);
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn index(&self) -> u64 {
+        self.headers["x-consul-index"].to_str().unwrap().parse().unwrap()
+    }
+}
+
+pub(super) fn local() -> LocalNode {
+    LocalNode {
+        node: NodeName::new("n1").unwrap(),
+        uuid: Arc::from("6e9c1a4e-0000-4000-8000-000000000001"),
+        datacenter: Arc::from("dc1"),
+        advertise: "192.0.2.1".parse().unwrap(),
+        meta: Meta::default(),
+        dns: vec!["127.0.0.1:8600".parse().unwrap()],
+    }
+}
+
+pub(super) async fn start() -> Harness {
+    let (_, feed, published) = Publisher::start(Start {
+        catalog: State::new(Seed(1), 100),
+        settings: settings(),
+        zones: Zones::default(),
+        sources: Vec::new(),
+        serial: 1,
+        clock: || 1,
+    })
+    .unwrap();
+    feed.submit(local().registration()).await.unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let heartbeat = Arc::new(Mutex::new(HeartbeatOutcome::Unknown));
+    let outcome = Arc::clone(&heartbeat);
+    let flushed = AtomicU32::new(0);
+    let router = router(ApiParts {
+        feed: feed.clone(),
+        published: Arc::clone(&published),
+        local: local(),
+        heartbeat: Arc::new(move |_, _, _| outcome.lock().unwrap().clone()),
+        flush: Arc::new(move |name| match name {
+            Some("bad..name") => Err("name: two dots".to_owned()),
+            _ => Ok(u64::from(flushed.fetch_add(1, Ordering::Relaxed))),
+        }),
+        metrics: Arc::new(|| "# EOF\n".to_owned()),
+        explain: Arc::new(|name, kind| match name {
+            "panic.example" => panic!("a test of what a panic does"),
+            _ => Ok(serde_json::json!({ "Name": name, "Type": kind })),
+        }),
+        stopping,
+    });
+    Harness { feed, published, router, heartbeat, stop }
+}
+
+impl Harness {
+    pub(super) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer { status: head.status.as_u16(), headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    pub(super) async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(Request::builder().method(method).uri(path).body(body.into()).unwrap()).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, "").await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: &str) -> Answer {
+        self.call("PUT", path, body.to_owned()).await
+    }
+
+    /// Registers an instance; the definition must be accepted.
+    pub(super) async fn register(&self, body: &str) {
+        let answer = self.put("/v1/agent/service/register", body).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    }
+
+    pub(super) async fn submit(&self, change: Change) {
+        self.feed.submit(vec![change]).await.unwrap();
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        domain: Name::parse("internal.").unwrap(),
+        alt_domains: Vec::new(),
+        datacenter: Arc::from("dc1"),
+        node: NodeName::new("n1").unwrap(),
+        advertise: Vec::new(),
+        services: Vec::new(),
+        default_rule: DefaultRule {
+            ttl_secs: 5,
+            max_answers: 0,
+            none_eligible: NoneEligible::Nodata,
+            only_passing: false,
+        },
+        negative_ttl_secs: 5,
+        service_txt: false,
+        srv_weight_scale: 1,
+        host_names: HostNames::Resolve,
+        near: false,
+        hide_version: false,
+        forward_bare: false,
+        forwarding: false,
+        forward_zones: Vec::new(),
+        fallthrough: Vec::new(),
+        allow_query: Vec::new(),
+        allow_recursion: Vec::new(),
+        udp_payload_max: Vec::new(),
+    }
+}

@@ -1,0 +1,45 @@
+//! `/v1/health/*`: what is registered, with how it is.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+
+use super::{
+    Api,
+    body::{CheckBody, HealthBody, NodeBody, ServiceBody},
+    call::Call,
+    catalog::{members, service_name},
+    respond::{ApiError, indexed},
+};
+use crate::{
+    catalog::{
+        check::CheckStatus,
+        state::{InstanceEntry, NodeEntry},
+    },
+    publish::watch::WatchKey,
+};
+
+/// `GET /v1/health/service/:name`
+pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let name = service_name(&call)?;
+    let key = WatchKey::Service(name.clone());
+    let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
+    let members = members(&snapshot.catalog, &name, &read);
+    let bodies: Vec<HealthBody<'_>> = members
+        .iter()
+        .filter(|(node, entry)| !read.passing || node.status().max(entry.status()) == CheckStatus::Passing)
+        .map(|(node, entry)| body(node, entry, &api.parts.local.datacenter))
+        .collect();
+    indexed(&bodies, snapshot.catalog.service_index(&name), &read)
+}
+
+fn body<'a>(node: &'a NodeEntry, entry: &'a InstanceEntry, datacenter: &'a str) -> HealthBody<'a> {
+    let of_node = node.checks.iter().map(|check| CheckBody::new(check, None));
+    let of_instance = entry.checks.iter().map(|check| CheckBody::new(check, Some(&entry.instance)));
+    HealthBody {
+        node: NodeBody::new(node, datacenter),
+        service: ServiceBody::new(entry, datacenter),
+        checks: of_node.chain(of_instance).collect(),
+    }
+}

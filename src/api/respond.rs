@@ -1,0 +1,138 @@
+//! Responses: JSON with Consul's headers, errors as plain text.
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{blocking::index_shown, call::Read};
+use crate::{
+    catalog::{change::ChangeError, definition::DefinitionError},
+    publish::feed::SubmitError,
+};
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// The request is wrong; the text names the field and what was expected.
+    #[error("{0}")]
+    BadRequest(String),
+    /// No such ID or name.
+    #[error("{0}")]
+    NotFound(String),
+    /// The body is too long.
+    #[error("the body must be at most 1 MiB")]
+    TooLarge,
+    /// The body did not come in time.
+    #[error("the body did not arrive within 30 s")]
+    TooSlow,
+    /// A bound is reached; nothing was done.
+    #[error("{0}")]
+    Busy(String),
+    /// Another datacenter was asked for.
+    #[error("No path to datacenter {0:?}")]
+    NoPath(String),
+    /// Something of the server's failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            ApiError::BadRequest(_) => StatusCode::BAD_REQUEST,
+            ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+            ApiError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            ApiError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::NoPath(_) | ApiError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = text(self.status(), self.to_string());
+        if matches!(self, ApiError::Busy(_)) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if matches!(self, ApiError::TooLarge | ApiError::TooSlow) {
+            // What is left of the body is not read, so the connection cannot be used again.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<DefinitionError> for ApiError {
+    fn from(error: DefinitionError) -> ApiError {
+        ApiError::BadRequest(error.to_string())
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> ApiError {
+        let problem = error.to_string();
+        match error {
+            SubmitError::Refused(ChangeError::UnknownInstance(_) | ChangeError::UnknownCheck(_)) => {
+                ApiError::NotFound(problem)
+            }
+            SubmitError::Refused(_) => ApiError::BadRequest(problem),
+            SubmitError::Busy | SubmitError::Closed => ApiError::Busy(problem),
+            SubmitError::Journal { .. } => ApiError::Failed(problem),
+        }
+    }
+}
+
+/// Plain text.
+pub(super) fn text(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+}
+
+/// 200 with an empty body, as Consul answers writes, and a header for each thing that the client should know.
+pub(super) fn done(warnings: &[String]) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    for warning in warnings {
+        let ascii: String = warning.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
+        if let Ok(value) = HeaderValue::from_str(&ascii) {
+            response.headers_mut().append(WARNING_HEADER, value);
+        }
+    }
+    response
+}
+
+/// JSON, indented by four blanks if asked for.
+pub(super) fn json(value: &impl Serialize, pretty: bool) -> Result<Response, ApiError> {
+    let mut bytes = Vec::new();
+    let written = if pretty {
+        let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+        value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
+    } else {
+        serde_json::to_writer(&mut bytes, value)
+    };
+    written.map_err(|error| ApiError::Failed(format!("the response could not be written as JSON: {error}")))?;
+    if pretty {
+        bytes.push(b'\n');
+    }
+    Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
+}
+
+/// JSON read from the catalog at this index, with the headers that Consul's clients want.
+pub(super) fn indexed(value: &impl Serialize, index: u64, read: &Read) -> Result<Response, ApiError> {
+    let mut response = json(value, read.pretty)?;
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-consul-index"), HeaderValue::from(index_shown(index)));
+    for (name, value) in [
+        ("x-consul-knownleader", "true"),
+        ("x-consul-lastcontact", "0"),
+        ("x-consul-effective-consistency", read.consistency),
+        ("x-consul-query-backend", "blocking-query"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+/// What the client should know though all went well; one header for each.
+const WARNING_HEADER: HeaderName = HeaderName::from_static("x-nameplate-warning");
