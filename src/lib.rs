@@ -9,6 +9,7 @@ pub mod config;
 pub mod forward;
 pub mod observe;
 pub mod publish;
+pub mod sources;
 pub mod transport;
 pub mod wire;
 pub mod zones;

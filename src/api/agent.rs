@@ -138,7 +138,8 @@ fn shadow_warning(catalog: &State, key: &InstanceKey) -> Option<String> {
 
 /// The text's beginning, of at most so many bytes.
 pub(super) fn cut(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
 }
 
 /// The reason if none is given.

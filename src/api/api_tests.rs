@@ -1,20 +1,21 @@
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Body, http::Request};
+use axum::{body::Body, http::Request, response::IntoResponse};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
-    HeartbeatOutcome,
+    ApiError, HeartbeatOutcome,
     harness::{Answer, Harness, start},
 };
 use crate::{
     catalog::{
-        change::{Change, Origin},
+        change::{Change, ChangeError, Origin},
         check::{CheckResult, CheckStatus},
         definition::{self, Owner},
         names::NodeName,
     },
-    publish::feed::SourceStatus,
+    publish::feed::{SourceStatus, SubmitError},
 };
 
 /// Waits for what another task does; a test that waits longer has failed.
@@ -155,6 +156,36 @@ async fn a_body_above_its_limit_is_413() {
     refused(&answer, 413, "the body must be at most 1 MiB");
     let most = format!("{}{}", " ".repeat(1024 * 1024 - 15), r#"{"Name": "web"}"#);
     assert_eq!(server.put("/v1/agent/service/register", &most).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_far_too_much_still_sees_the_413() {
+    let server = start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(axum::serve(listener, server.router.clone()).into_future());
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = "PUT /v1/agent/service/register HTTP/1.1\r\nHost: example\r\nContent-Length: 16777216\r\n\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    soon(client.write_all(&vec![b' '; 16 * 1024 * 1024])).await.unwrap();
+    let mut answer = Vec::new();
+    soon(client.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
+    serving.abort();
+}
+
+#[test]
+fn each_failure_of_a_submission_has_its_status() {
+    let check = |error: SubmitError, status: u16| {
+        let text = error.to_string();
+        let response = ApiError::from(error).into_response();
+        assert_eq!(response.status().as_u16(), status, "{text}");
+    };
+    check(SubmitError::Busy, 503);
+    check(SubmitError::Closed, 503);
+    let problem = "No space left on device".to_owned();
+    check(SubmitError::Journal { path: "/var/lib/nameplate/catalog.redb".to_owned(), problem }, 500);
+    check(ChangeError::UnknownNode(NodeName::new("n9").unwrap()).into(), 500);
 }
 
 #[tokio::test]

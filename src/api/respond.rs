@@ -78,6 +78,8 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(ChangeError::UnknownInstance(_) | ChangeError::UnknownCheck(_)) => {
                 ApiError::NotFound(problem)
             }
+            // Our own node is always registered, so this is not the client's doing.
+            SubmitError::Refused(ChangeError::UnknownNode(_)) => ApiError::Failed(problem),
             SubmitError::Refused(_) => ApiError::BadRequest(problem),
             SubmitError::Busy | SubmitError::Closed => ApiError::Busy(problem),
             SubmitError::Journal { .. } => ApiError::Failed(problem),

@@ -166,8 +166,8 @@ fn http(fields: &Fields<'_>, url: &Field<'_>) -> Result<HttpCheck, DefinitionErr
     })
 }
 
-fn headers(fields: &Fields<'_>) -> Result<Vec<(Arc<str>, Arc<str>)>, DefinitionError> {
-    let mut headers = Vec::new();
+fn headers(fields: &Fields<'_>) -> Result<Headers, DefinitionError> {
+    let mut headers = Headers::new();
     let Some(field) = fields.field("Header") else { return Ok(headers) };
     for (name, values) in field.members()? {
         if name.is_empty() || !name.bytes().all(is_token_byte) {
@@ -240,6 +240,9 @@ pub(super) fn only_default(fields: &Fields<'_>) -> Result<(), DefinitionError> {
     }
     Ok(())
 }
+
+/// Names and values of HTTP headers, in the order given.
+type Headers = Vec<(Arc<str>, Arc<str>)>;
 
 /// RFC 9110 section 5.6.2.
 fn is_token_byte(byte: u8) -> bool {

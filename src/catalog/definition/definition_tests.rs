@@ -87,7 +87,7 @@ fn a_wrong_type_names_the_field_and_what_was_expected() {
     refused("{}", "Name: must be given");
     refused(r#"{"Name": ""}"#, "Name: must be given");
     refused(r#"{"Name": 7}"#, "Name: expected a text, not 7");
-    refused(r#"{"Name": "a", "name": "b"}"#, "Name: is given twice");
+    refused(r#"{"Name": "a", "name": "b"}"#, "name: is given twice");
     refused_with(r#""Port": "80""#, "Port: expected a number from 0 to 65535, not \"80\"");
     refused_with(r#""Port": 65536"#, "Port: expected a number from 0 to 65535, not 65536");
     refused_with(r#""Port": -1"#, "Port: expected a number from 0 to 65535, not -1");

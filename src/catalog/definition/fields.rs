@@ -40,7 +40,7 @@ impl<'t> Fields<'t> {
             if tree.value == TreeValue::Null {
                 continue;
             }
-            let field = Field { path: join(&object.path, name), tree };
+            let field = Field { path: join(&object.path, word), tree };
             if given.iter().any(|(other, _)| *other == name) {
                 return Err(field.wrong(Problem::Twice));
             }

@@ -30,7 +30,10 @@ pub mod tree;
 
 mod check;
 mod fields;
+mod file;
 mod service;
+
+pub use file::{FileDefinitions, Placed, file};
 
 use fields::root;
 use tree::Tree;
