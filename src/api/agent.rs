@@ -22,7 +22,7 @@ use crate::{
         service::InstanceKey,
         state::State,
     },
-    publish::watch::WatchKey,
+    publish::{label, watch::WatchKey},
 };
 
 /// `PUT /v1/agent/service/register`
@@ -31,8 +31,8 @@ pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiE
     let decoded = definition::service(&call.json()?, "", &api.owner())?;
     let registration = Registration { replace_existing_checks, ..decoded.value };
     let mut warnings = decoded.notices;
-    warnings.extend(label_warning(&registration));
     let key = registration.instance.key();
+    warnings.extend(label::warning(&registration.instance.service, key.id.as_str()));
     api.submit(vec![Change::Register(Box::new(registration))]).await?;
     warnings.extend(shadow_warning(&api.parts.published.load().catalog, &key));
     Ok(done(&warnings))
@@ -73,8 +73,8 @@ pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiE
     let node = snapshot.catalog.node(&local.node);
     let keys = node.into_iter().flat_map(|node| node.instances().map(|instance| instance.key()));
     let entries: Vec<_> = keys.filter_map(|key| snapshot.catalog.instance(&key)).collect();
-    let bodies: BTreeMap<&str, ServiceBody<'_>> =
-        entries.iter().map(|entry| (entry.instance.id.as_str(), ServiceBody::new(entry, &local.datacenter))).collect();
+    let bodies = read.select(entries.iter().map(|entry| ServiceBody::new(entry, &local.datacenter)))?;
+    let bodies: BTreeMap<&str, ServiceBody<'_>> = bodies.into_iter().map(|body| (body.id, body)).collect();
     json(&bodies, read.pretty)
 }
 
@@ -121,12 +121,6 @@ fn content_hash(api: &Api, catalog: &State, key: &InstanceKey) -> Option<String>
     let mut hasher = SipHasher13::new();
     hasher.write(&serde_json::to_vec(&body).ok()?);
     Some(format!("{:016x}", hasher.finish()))
-}
-
-/// What is said of a service name or ID that DNS cannot carry unchanged.
-fn label_warning(registration: &Registration) -> Option<String> {
-    let _ = registration;
-    None
 }
 
 /// What is said of a registration that is kept aside, because another source's beats it.

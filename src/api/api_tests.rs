@@ -138,6 +138,14 @@ async fn what_was_accepted_otherwise_than_written_is_told_in_a_header() {
 }
 
 #[tokio::test]
+async fn a_name_that_dns_cannot_carry_is_told_in_a_header() {
+    let server = start().await;
+    let answer = server.put("/v1/agent/service/register", r#"{"Name": "my service"}"#).await;
+    let warning = answer.headers["x-nameplate-warning"].to_str().unwrap();
+    assert!(warning.starts_with("service name \"my service\" is answered as my-service-"), "{warning}");
+}
+
+#[tokio::test]
 async fn a_wrong_body_is_named_in_plain_text() {
     let server = start().await;
     let put = |body: &'static str| server.put("/v1/agent/service/register", body);
@@ -384,7 +392,28 @@ async fn wrong_parameters_are_named() {
     assert_eq!(get("dc=DC1").await.status, 200);
     refused(&get("ns=other").await, 400, "ns: expected \"default\", the only one there is, not \"other\"");
     assert_eq!(get("ns=default&partition=default&cached&near=_agent&token=x").await.status, 200);
-    assert_eq!(get("filter=x").await.status, 400);
+    assert!(get("filter=x").await.body.starts_with("filter: expected ==, !=, in, is"));
+}
+
+#[tokio::test]
+async fn a_filter_looks_at_the_elements_of_every_list() {
+    let server = start().await;
+    server.register(r#"{"Name": "web", "ID": "w1", "Tags": ["blue"], "Meta": {"external-source": "nomad"}}"#).await;
+    server.register(r#"{"Name": "web", "ID": "w2", "Tags": ["red"], "Check": {"TTL": "1m"}}"#).await;
+    server.register(r#"{"Name": "db"}"#).await;
+    let get = async |path: &str, filter: &str| {
+        let query: String = filter.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        server.get(&format!("{path}?filter={query}")).await.json()
+    };
+    assert_eq!(get("/v1/catalog/services", "ServiceName matches \"^w\"").await, json!({"web": ["blue", "red"]}));
+    assert_eq!(get("/v1/catalog/services", "\"blue\" in ServiceTags").await, json!({"web": ["blue"]}));
+    assert_eq!(get("/v1/catalog/service/web", "ServiceID == w2").await[0]["ServiceID"], "w2");
+    assert_eq!(get("/v1/catalog/nodes", "Node != n1").await, json!([]));
+    assert_eq!(get("/v1/health/service/web", "Checks.CheckID == \"service:w2\"").await[0]["Service"]["ID"], "w2");
+    let nomad = get("/v1/agent/services", "Meta[\"external-source\"] == \"nomad\"").await;
+    assert_eq!(nomad.as_object().map(|services| services.keys().cloned().collect()), Some(vec!["w1".to_owned()]));
+    let ours = get("/v1/agent/checks", "ServiceName is not empty").await;
+    assert_eq!(ours.as_object().map(serde_json::Map::len), Some(1));
 }
 
 #[tokio::test]
@@ -445,4 +474,5 @@ async fn dns_is_explained_and_its_cache_emptied() {
     refused(&server.put("/v1/dns/cache/flush?name=bad..name", "").await, 400, "name: two dots");
     let metrics = server.get("/metrics").await;
     assert!(metrics.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    assert!(metrics.body.contains("path=\"/v1/dns/cache/flush\""), "{}", metrics.body);
 }

@@ -7,8 +7,9 @@ use axum::{
     extract::{Query, Request},
     http::{HeaderMap, header},
 };
+use serde::Serialize;
 
-use super::{Api, respond::ApiError, routes::Route};
+use super::{Api, filter::Filter, respond::ApiError, routes::Route};
 use crate::catalog::{
     definition::{json, tree::Tree},
     duration::parse_duration,
@@ -78,9 +79,6 @@ impl Call {
         if let Some(other) = other.filter(|given| !given.is_empty()).find(|given| !given.eq_ignore_ascii_case(ours)) {
             return Err(ApiError::NoPath(other.to_owned()));
         }
-        if self.parameter("filter").is_some_and(|filter| !filter.trim().is_empty()) {
-            return Err(ApiError::BadRequest("filter is not supported; filter what is answered".to_owned()));
-        }
         let (stale, consistent) = (self.flag("stale")?, self.flag("consistent")?);
         if stale && consistent {
             return Err(ApiError::BadRequest("stale and consistent cannot both be given".to_owned()));
@@ -104,6 +102,7 @@ impl Call {
             tags: self.parameters("tag").filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
             node_meta,
             passing: self.flag("passing")?,
+            filter: self.filter()?,
         })
     }
 
@@ -131,6 +130,11 @@ impl Call {
         }
         let wait = parse_duration(text).map_err(|error| ApiError::BadRequest(format!("wait: {error}")))?;
         Ok(if wait.is_zero() { WAIT_DEFAULT } else { wait.min(WAIT_MAX) })
+    }
+
+    fn filter(&self) -> Result<Option<Filter>, ApiError> {
+        let given = self.parameter("filter").filter(|text| !text.trim().is_empty());
+        given.map(Filter::parse).transpose().map_err(|problem| ApiError::BadRequest(format!("filter: {problem}")))
     }
 
     fn only_default_namespace(&self) -> Result<(), ApiError> {
@@ -168,6 +172,23 @@ pub(super) struct Read {
     pub(super) node_meta: Vec<(String, String)>,
     /// Whether only instances are wanted of which all checks pass.
     pub(super) passing: bool,
+    /// Which elements are wanted.
+    pub(super) filter: Option<Filter>,
+}
+
+impl Read {
+    /// Whether the filter keeps an element; without a filter it is not even looked at.
+    pub(super) fn keeps(&self, element: &impl Serialize) -> Result<bool, ApiError> {
+        let Some(filter) = &self.filter else { return Ok(true) };
+        let value = serde_json::to_value(element).map_err(|error| ApiError::Failed(error.to_string()))?;
+        filter.keeps(&value).map_err(|problem| ApiError::BadRequest(format!("filter: {problem}")))
+    }
+
+    /// The elements that the filter keeps.
+    pub(super) fn select<T: Serialize>(&self, elements: impl Iterator<Item = T>) -> Result<Vec<T>, ApiError> {
+        let kept = elements.map(|element| Ok(self.keeps(&element)?.then_some(element)));
+        kept.filter_map(Result::transpose).collect()
+    }
 }
 
 /// Reads the words that Go takes for a boolean.

@@ -26,8 +26,12 @@ pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiE
     let read = call.read(&api)?;
     let snapshot = api.newer(&read, WatchKey::Services, |snapshot| snapshot.catalog.services_index()).await?;
     let catalog = &snapshot.catalog;
-    let services: BTreeMap<&str, BTreeSet<&str>> =
-        catalog.services().filter_map(|service| tags_of(catalog, service, &read)).collect();
+    let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for service in catalog.services() {
+        if let Some(tags) = tags_of(&api, catalog, service, &read)? {
+            services.insert(service.name.as_str(), tags);
+        }
+    }
     indexed(&services, catalog.services_index(), &read)
 }
 
@@ -38,8 +42,8 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let key = WatchKey::Service(name.clone());
     let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
     let members = members(&snapshot.catalog, &name, &read);
-    let bodies: Vec<CatalogServiceBody<'_>> =
-        members.iter().map(|(node, entry)| CatalogServiceBody::new(entry, node, &api.parts.local.datacenter)).collect();
+    let datacenter = &api.parts.local.datacenter;
+    let bodies = read.select(members.iter().map(|(node, entry)| CatalogServiceBody::new(entry, node, datacenter)))?;
     indexed(&bodies, snapshot.catalog.service_index(&name), &read)
 }
 
@@ -47,12 +51,8 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
 pub(super) async fn nodes(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.newer(&read, WatchKey::Nodes, |snapshot| snapshot.catalog.nodes_index()).await?;
-    let mut bodies: Vec<NodeBody<'_>> = snapshot
-        .catalog
-        .nodes()
-        .filter(|node| node_wanted(node, &read))
-        .map(|node| NodeBody::new(node, &api.parts.local.datacenter))
-        .collect();
+    let nodes = snapshot.catalog.nodes().filter(|node| node_wanted(node, &read));
+    let mut bodies = read.select(nodes.map(|node| NodeBody::new(node, &api.parts.local.datacenter)))?;
     bodies.sort_unstable_by(|left, right| left.node.cmp(right.node));
     indexed(&bodies, snapshot.catalog.nodes_index(), &read)
 }
@@ -79,17 +79,29 @@ pub(super) fn members<'a>(
     members
 }
 
-/// A service's name and the tags of its instances on the nodes that are wanted; none if it has none there.
-fn tags_of<'a>(catalog: &'a State, service: &'a ServiceEntry, read: &Read) -> Option<(&'a str, BTreeSet<&'a str>)> {
-    let mut wanted = service
-        .instances()
-        .filter(|entry| {
-            read.node_meta.is_empty() || catalog.node(&entry.instance.node).is_some_and(|node| node_wanted(node, read))
-        })
-        .peekable();
-    wanted.peek()?;
-    let tags = wanted.flat_map(|entry| entry.instance.tags.iter().map(|tag| tag.as_str())).collect();
-    Some((service.name.as_str(), tags))
+/// The tags of a service's instances, as far as they are wanted; none if it has none such.
+fn tags_of<'a>(
+    api: &Api,
+    catalog: &State,
+    service: &'a ServiceEntry,
+    read: &Read,
+) -> Result<Option<BTreeSet<&'a str>>, ApiError> {
+    let everyone = read.node_meta.is_empty() && read.filter.is_none();
+    let mut tags = BTreeSet::new();
+    let mut none = true;
+    for entry in service.instances() {
+        if !everyone {
+            let Some(node) = catalog.node(&entry.instance.node).filter(|node| node_wanted(node, read)) else {
+                continue;
+            };
+            if !read.keeps(&CatalogServiceBody::new(entry, node, &api.parts.local.datacenter))? {
+                continue;
+            }
+        }
+        none = false;
+        tags.extend(entry.instance.tags.iter().map(|tag| tag.as_str()));
+    }
+    Ok((!none).then_some(tags))
 }
 
 fn tags_wanted(entry: &InstanceEntry, read: &Read) -> bool {

@@ -80,7 +80,8 @@ pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError
     let of_instances =
         entries.iter().flat_map(|entry| entry.checks.iter().map(|check| CheckBody::new(check, Some(&entry.instance))));
     let of_node = node.checks.iter().map(|check| CheckBody::new(check, None));
-    let bodies: BTreeMap<&str, CheckBody<'_>> = of_node.chain(of_instances).map(|body| (body.id, body)).collect();
+    let bodies = read.select(of_node.chain(of_instances))?;
+    let bodies: BTreeMap<&str, CheckBody<'_>> = bodies.into_iter().map(|body| (body.id, body)).collect();
     json(&bodies, read.pretty)
 }
 
@@ -93,11 +94,12 @@ async fn renew(api: &Api, call: &Call, status: CheckStatus, output: &str) -> Res
     let key = local_key(api, call)?;
     let output = cut(output, OUTPUT_MAX_BYTES);
     let snapshot = api.parts.published.load();
-    let before = snapshot.catalog.check(&key).ok_or_else(|| unknown_check(call.last()))?;
-    if !matches!(before.check.definition.kind, CheckKind::Deadline(_)) {
+    let known = snapshot.catalog.check(&key).ok_or_else(|| unknown_check(call.last()))?;
+    if !matches!(known.check.definition.kind, CheckKind::Deadline(_)) {
         let problem = format!("check ID {:?} is not a TTL check; its status comes from elsewhere", key.id.as_str());
         return Err(ApiError::BadRequest(problem));
     }
+    api.parts.metrics.check_result(known.check.definition.kind.as_str(), status.as_str());
     drop(snapshot);
     let result = match (api.parts.heartbeat)(&key, status, output) {
         HeartbeatOutcome::Renewed => return Ok(done(&[])),

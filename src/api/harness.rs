@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use super::{ApiParts, HeartbeatOutcome, LocalNode, router};
 use crate::{
     catalog::{change::Change, names::NodeName, service::Meta, state::State, table::Seed},
+    observe::metrics::Metrics,
     publish::{
         feed::Feed,
         publisher::{Publisher, Start},
@@ -87,7 +88,7 @@ pub(super) async fn start() -> Harness {
             Some("bad..name") => Err("name: two dots".to_owned()),
             _ => Ok(u64::from(flushed.fetch_add(1, Ordering::Relaxed))),
         }),
-        metrics: Arc::new(|| "# EOF\n".to_owned()),
+        metrics: Arc::new(Metrics::new()),
         explain: Arc::new(|name, kind| match name {
             "panic.example" => panic!("a test of what a panic does"),
             _ => Ok(serde_json::json!({ "Name": name, "Type": kind })),

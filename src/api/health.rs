@@ -26,11 +26,11 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let key = WatchKey::Service(name.clone());
     let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
     let members = members(&snapshot.catalog, &name, &read);
-    let bodies: Vec<HealthBody<'_>> = members
+    let wanted = members
         .iter()
         .filter(|(node, entry)| !read.passing || node.status().max(entry.status()) == CheckStatus::Passing)
-        .map(|(node, entry)| body(node, entry, &api.parts.local.datacenter))
-        .collect();
+        .map(|(node, entry)| body(node, entry, &api.parts.local.datacenter));
+    let bodies = read.select(wanted)?;
     indexed(&bodies, snapshot.catalog.service_index(&name), &read)
 }
 

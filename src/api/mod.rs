@@ -13,7 +13,7 @@
 //! A write is answered when it is durable and in the published snapshot: who got the 200 sees it in DNS.
 //! A response is made as bytes from one snapshot, which is let go before the first byte is sent.
 //!
-//! **Limits:** tokens are accepted and not looked at; `filter` is refused; `near` and `cached` have no effect.
+//! **Limits:** tokens are accepted and not looked at; `near` and `cached` have no effect.
 //!
 //! **Source:** Consul's HTTP API, version 1.22; docs/api.md tells what differs.
 
@@ -21,6 +21,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Instant,
 };
 
 use axum::{
@@ -43,6 +44,7 @@ use crate::{
         node::{Address, Node},
         service::Meta,
     },
+    observe::metrics::Metrics,
     publish::{feed::Feed, watch::Published},
 };
 
@@ -58,6 +60,7 @@ mod agent;
 mod catalog;
 mod checks;
 mod dns;
+mod filter;
 mod health;
 mod status;
 
@@ -80,8 +83,8 @@ pub struct ApiParts {
     pub heartbeat: Heartbeat,
     /// Empties the forwarder's cache, of one name or of all; returns how many entries went, or why not.
     pub flush: Flush,
-    /// All metrics in the OpenMetrics text format.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Where requests are counted, and what `/metrics` shows.
+    pub metrics: Arc<Metrics>,
     /// What DNS answers to a name and a type, and why, as JSON; or what is wrong with the question.
     pub explain: Explain,
     /// True as soon as the server stops: reads that wait are answered at once.
@@ -196,15 +199,18 @@ pub fn router(parts: ApiParts) -> Router {
 
 /// Answers a request for this path of the table, whatever its method.
 async fn answer(api: Arc<Api>, path: &'static str, params: RawPathParams, request: Request) -> Response {
+    let began = Instant::now();
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
-    let Some(route) = ROUTES.iter().find(|route| route.path == path && route.method == method) else {
-        return other_method(path, &method);
+    let response = match ROUTES.iter().find(|route| route.path == path && route.method == method) {
+        Some(route) => {
+            let last = params.iter().last().map(|(_, value)| value.to_owned());
+            let handled = handle(Arc::clone(&api), route, last, request).await;
+            handled.unwrap_or_else(ApiError::into_response)
+        }
+        None => other_method(path, &method),
     };
-    let last = params.iter().last().map(|(_, value)| value.to_owned());
-    match handle(api, route, last, request).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
-    }
+    api.parts.metrics.http_request(method.as_str(), path, response.status().as_u16(), began.elapsed());
+    response
 }
 
 async fn handle(
@@ -249,3 +255,7 @@ const PATH_SHOWN_MAX_CHARS: usize = 200;
 #[cfg(test)]
 #[path = "api_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "docs_tests.rs"]
+mod docs_tests;

@@ -106,7 +106,7 @@ pub(super) async fn ready(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
 
 /// `GET /metrics`
 pub(super) async fn metrics(api: Arc<Api>, _: Call) -> Result<Response, ApiError> {
-    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], (api.parts.metrics)()).into_response())
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], api.parts.metrics.encode()).into_response())
 }
 
 const NAMEPLATE_VERSION: &str = env!("CARGO_PKG_VERSION");

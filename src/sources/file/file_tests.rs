@@ -319,3 +319,12 @@ fn settings() -> Settings {
         udp_payload_max: Vec::new(),
     }
 }
+
+#[test]
+fn the_example_of_the_page_is_accepted() {
+    let page = include_str!("../../../docs/api.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let owner = Owner { node: node(), origin: Origin::File };
+    let found = definition::file(&toml_tree::parse(example).unwrap(), &owner).unwrap();
+    assert_eq!((found.value.services.len(), found.notices), (1, Vec::new()));
+}

@@ -1,0 +1,58 @@
+//! docs/api.md tells of every route, in the table's order, and of no other.
+
+use super::{LocalNode, harness, routes::ROUTES};
+use crate::catalog::{
+    change::Origin,
+    definition::{self, Owner, json},
+};
+
+const PAGE: &str = include_str!("../../docs/api.md");
+
+/// The blocks of the page in this language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    PAGE.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+fn owner() -> Owner {
+    let LocalNode { node, .. } = harness::local();
+    Owner { node, origin: Origin::Api }
+}
+
+#[test]
+fn the_page_has_every_route_and_no_other() {
+    let told: Vec<&str> =
+        PAGE.lines().filter_map(|line| line.strip_prefix("### `")).filter_map(|rest| rest.strip_suffix('`')).collect();
+    let routes: Vec<String> =
+        ROUTES.iter().map(|route| format!("{route:?}").replace("{*", ":").replace('}', "")).collect();
+    assert_eq!(told, routes);
+}
+
+#[test]
+fn every_route_has_an_example_that_calls_it() {
+    let examples = blocks("sh");
+    for route in ROUTES {
+        let path = route.path.split("{*").next().unwrap_or_default();
+        let calls = |example: &&str| {
+            let put = example.contains("-X PUT");
+            example.contains(&format!("$N{path}")) && put == (route.method == axum::http::Method::PUT)
+        };
+        assert!(examples.iter().any(|example| calls(example)), "{route:?}");
+    }
+}
+
+#[test]
+fn the_bodies_of_the_examples_are_accepted() {
+    for example in blocks("sh").iter().filter(|example| example.contains("-d '")) {
+        let body = example.split('\'').nth(1).unwrap();
+        let tree = json::parse(body.as_bytes()).unwrap();
+        let read = if example.contains("service/register") {
+            definition::service(&tree, "", &owner()).map(|_| ())
+        } else if example.contains("check/register") {
+            definition::check(&tree, "", &owner()).map(|_| ())
+        } else {
+            definition::status_update(&tree).map(|_| ())
+        };
+        assert_eq!(read, Ok(()), "{example}");
+    }
+}
