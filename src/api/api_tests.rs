@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     ApiError, HeartbeatOutcome,
-    harness::{Answer, Harness, start},
+    harness::{Answer, Harness, start, start_with},
 };
 use crate::{
     catalog::{
@@ -358,6 +358,15 @@ async fn an_index_from_another_life_is_answered_at_once() {
         let answer = soon(server.get(&format!("/v1/catalog/nodes?index={other}&wait=10m"))).await;
         assert_eq!((answer.status, answer.index()), (200, index));
     }
+}
+
+#[tokio::test]
+async fn more_reads_than_may_wait_are_refused() {
+    let server = start_with(0).await;
+    let index = server.get("/v1/catalog/nodes").await.index();
+    let answer = server.get(&format!("/v1/catalog/nodes?index={index}")).await;
+    assert_eq!((answer.status, &answer.headers["retry-after"]), (503, &"1".parse().unwrap()));
+    assert_eq!(server.get(&format!("/v1/catalog/nodes?index={}", index + 1)).await.status, 200);
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@ use std::sync::{
 
 use axum::{Router, body::Body, http::Request};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
-use super::{ApiParts, HeartbeatOutcome, LocalNode, router};
+use super::{Api, ApiParts, HeartbeatOutcome, LocalNode, blocking};
 use crate::{
     catalog::{change::Change, names::NodeName, service::Meta, state::State, table::Seed},
     observe::metrics::Metrics,
@@ -65,6 +65,11 @@ pub(super) fn local() -> LocalNode {
 }
 
 pub(super) async fn start() -> Harness {
+    start_with(blocking::WAITING_MAX).await
+}
+
+/// A server on which so many reads may wait.
+pub(super) async fn start_with(waiting: usize) -> Harness {
     let (_, feed, published) = Publisher::start(Start {
         catalog: State::new(Seed(1), 100),
         settings: settings(),
@@ -79,7 +84,7 @@ pub(super) async fn start() -> Harness {
     let heartbeat = Arc::new(Mutex::new(HeartbeatOutcome::Unknown));
     let outcome = Arc::clone(&heartbeat);
     let flushed = AtomicU32::new(0);
-    let router = router(ApiParts {
+    let parts = ApiParts {
         feed: feed.clone(),
         published: Arc::clone(&published),
         local: local(),
@@ -94,7 +99,8 @@ pub(super) async fn start() -> Harness {
             _ => Ok(serde_json::json!({ "Name": name, "Type": kind })),
         }),
         stopping,
-    });
+    };
+    let router = Api { parts, waiting: Semaphore::new(waiting) }.router();
     Harness { feed, published, router, heartbeat, stop }
 }
 

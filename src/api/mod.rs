@@ -165,6 +165,20 @@ pub struct Api {
 }
 
 impl Api {
+    fn router(self) -> Router {
+        let api = Arc::new(self);
+        let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        let mut router = Router::new();
+        for path in paths {
+            let api = Arc::clone(&api);
+            let answer = move |params: RawPathParams, request: Request| answer(Arc::clone(&api), path, params, request);
+            router = router.route(path, any(answer));
+        }
+        router.fallback(unknown_path).layer(CatchPanicLayer::custom(panicked))
+    }
+
     /// Whose definitions come by HTTP.
     fn owner(&self) -> Owner {
         Owner { node: self.parts.local.node.clone(), origin: Origin::Api }
@@ -184,17 +198,7 @@ impl fmt::Debug for Api {
 
 /// The API as a service.
 pub fn router(parts: ApiParts) -> Router {
-    let api = Arc::new(Api { parts, waiting: Semaphore::new(blocking::WAITING_MAX) });
-    let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
-    paths.sort_unstable();
-    paths.dedup();
-    let mut router = Router::new();
-    for path in paths {
-        let api = Arc::clone(&api);
-        let answer = move |params: RawPathParams, request: Request| answer(Arc::clone(&api), path, params, request);
-        router = router.route(path, any(answer));
-    }
-    router.fallback(unknown_path).layer(CatchPanicLayer::custom(panicked))
+    Api { parts, waiting: Semaphore::new(blocking::WAITING_MAX) }.router()
 }
 
 /// Answers a request for this path of the table, whatever its method.

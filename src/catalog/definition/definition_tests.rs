@@ -1,5 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::catalog::{
     check::{CheckKind, CheckStatus},
@@ -277,4 +279,71 @@ fn a_check_by_itself_has_a_name_and_perhaps_a_service() {
     let web = alone(r#"{"ID": "c1", "Name": "alive", "ServiceID": "w1", "TTL": "1m"}"#).unwrap();
     assert_eq!((web.id.as_str(), web.service_id.as_ref().map(|id| id.as_str())), ("c1", Some("w1")));
     assert_eq!(alone(r#"{"TTL": "1m"}"#).unwrap_err().to_string(), "Name: must be given");
+}
+
+#[test]
+fn lists_have_limits() {
+    let many = |item: &str, count: usize| vec![item; count].join(",");
+    refused_with(&format!(r#""Tags": [{}]"#, many("\"a\"", 1025)), "Tags: must have at most 1024 items, not 1025");
+    refused_with(&format!(r#""Checks": [{}]"#, many("{}", 129)), "Checks: must have at most 128 items, not 129");
+    refused_with(&format!(r#""Ports": [{}]"#, many("{}", 257)), "Ports: must have at most 256 items, not 257");
+}
+
+/// Some JSON under names that are known.
+fn some_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<u32>().prop_map(|number| format!("{number}e9")),
+        "[a-z0-9:./ ]{0,12}".prop_map(|text| format!("\"{text}\"")),
+        prop_oneof![Just("\"10s\""), Just("\"192.0.2.1:80\""), Just("\"http://192.0.2.1/\"")].prop_map(str::to_owned),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        let name = prop_oneof![
+            Just("name"),
+            Just("ID"),
+            Just("Check"),
+            Just("checks"),
+            Just("TTL"),
+            Just("HTTP"),
+            Just("Interval"),
+            Just("tcp"),
+            Just("Ports"),
+            Just("Port"),
+            Just("Meta"),
+            Just("Weights"),
+            Just("Passing"),
+            Just("Tags"),
+            Just("TaggedAddresses"),
+            Just("Address"),
+            Just("Header"),
+            Just("FailuresBeforeWarning"),
+            Just("Timeout"),
+        ];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec((name, inner), 0..6).prop_map(|members| {
+                let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_read_or_refused(text in some_json()) {
+        let tree = json::parse(text.as_bytes()).unwrap();
+        if let Ok(decoded) = service(&tree, "", &owner()) {
+            prop_assert!(decoded.value.checks.iter().all(|check| check.definition.interval <= Duration::from_secs(3_162_240_000)));
+        }
+        let _ = (check(&tree, "", &owner()), file(&tree, &owner()), status_update(&tree));
+    }
+
+    #[test]
+    fn any_bytes_are_json_or_not(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let ours = json::parse(&bytes).is_ok();
+        prop_assert_eq!(ours, serde_json::from_slice::<serde_json::Value>(&bytes).is_ok());
+    }
 }

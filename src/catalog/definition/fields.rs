@@ -31,8 +31,7 @@ impl<'t> Fields<'t> {
         };
         let mut given: Vec<(&'static str, Field<'t>)> = Vec::with_capacity(members.len());
         for (word, tree) in members {
-            let folded = fold(word);
-            let Some(name) = known.iter().copied().find(|name| fold(name) == folded) else {
+            let Some(name) = known.iter().copied().find(|name| same_name(name, word)) else {
                 let nearest = nearest(word, known.iter().copied());
                 let field = Field { path: join(&object.path, word), tree };
                 return Err(field.wrong(Problem::UnknownField { nearest }));
@@ -74,9 +73,11 @@ impl<'t> Fields<'t> {
         Ok(self.filled(name).map(Field::duration).transpose()?.filter(|span| !span.is_zero()))
     }
 
-    /// The items of a list; none if it was not given.
-    pub(super) fn items(&self, name: &str) -> Result<Vec<Field<'t>>, DefinitionError> {
-        self.field(name).map_or(Ok(Vec::new()), Field::items)
+    /// The items of a list, of which there may be so many; none if it was not given.
+    pub(super) fn items(&self, name: &str, most: usize) -> Result<Vec<Field<'t>>, DefinitionError> {
+        let Some(field) = self.field(name) else { return Ok(Vec::new()) };
+        field.at_most(most)?;
+        field.items()
     }
 
     /// An error about the object or, by name, about a field of it that was not given.
@@ -132,6 +133,16 @@ impl<'t> Field<'t> {
         span.filter(|span| *span <= SPAN_MAX).ok_or_else(|| self.expected("a duration such as \"10s\""))
     }
 
+    /// Refuses a list that is longer than this.
+    pub(super) fn at_most(&self, most: usize) -> Result<(), DefinitionError> {
+        match &self.tree.value {
+            TreeValue::List(items) if items.len() > most => {
+                Err(self.wrong(Problem::Rule(format!("must have at most {most} items, not {}", items.len()))))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn items(&self) -> Result<Vec<Field<'t>>, DefinitionError> {
         let TreeValue::List(items) = &self.tree.value else {
             return Err(self.expected("a list"));
@@ -173,8 +184,11 @@ fn join(path: &str, name: &str) -> String {
 }
 
 /// Consul takes `EnableTagOverride`, `enabletagoverride` and `enable_tag_override` for the same.
-fn fold(name: &str) -> String {
-    name.chars().filter(|character| *character != '_').map(|character| character.to_ascii_lowercase()).collect()
+fn same_name(one: &str, other: &str) -> bool {
+    fn folded(name: &str) -> impl Iterator<Item = u8> {
+        name.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase())
+    }
+    folded(one).eq(folded(other))
 }
 
 /// Longest span that a definition may give. Source: none, chosen: 100 years, so that adding it to a clock's

@@ -1,5 +1,7 @@
 //! What a file of definitions holds: services and checks, in Consul's shape.
 
+use std::collections::HashSet;
+
 use super::{
     Decoded, DefinitionError, Owner, Problem, check,
     fields::{Field, Fields, root},
@@ -32,10 +34,11 @@ pub fn file(tree: &Tree, owner: &Owner) -> Result<Decoded<FileDefinitions>, Defi
     let fields = Fields::read(&root(tree, ""), &["Service", "Services", "Check", "Checks"])?;
     let mut found = FileDefinitions::default();
     let mut notices = Vec::new();
+    let mut ids = HashSet::new();
     for object in objects(&fields, "Service", "Services")? {
         let registration = service::read(&object, owner, &mut notices)?;
         let id = &registration.instance.id;
-        if found.services.iter().any(|other| other.value.instance.id == *id) {
+        if !ids.insert(id.clone()) {
             return Err(object.wrong(Problem::Rule(format!("another service of this file has the ID {id:?}"))));
         }
         found.services.push(Placed { line: object.tree.line, value: registration });
@@ -54,6 +57,6 @@ fn objects<'t>(fields: &Fields<'t>, one: &str, list: &str) -> Result<Vec<Field<'
         Some(field) => vec![field.clone()],
         None => Vec::new(),
     };
-    objects.extend(fields.items(list)?);
+    objects.extend(fields.items(list, usize::MAX)?);
     Ok(objects)
 }

@@ -14,7 +14,8 @@
 //! nearest known one. Fields of Consul features that are not here (Connect, Proxy, Kind, Locality, SocketPath,
 //! Token, Namespace and Partition `default`) are accepted and ignored.
 //!
-//! **Limits:** the first problem is reported, not all of them. Checks are HTTP, TCP or TTL.
+//! **Limits:** the first problem is reported, not all of them. Checks are HTTP, TCP or TTL. A definition has at most 256
+//! ports, 1,024 tags, 128 checks and 64 pairs of meta.
 //!
 //! **Source:** Consul's agent API, `agent/service/register` and `agent/check/register`.
 

@@ -51,7 +51,7 @@ fn address(field: &Field<'_>) -> Result<Address, DefinitionError> {
 /// The ports of `Ports`, and that of `Port`: the default one, and without a name if it is none of the others.
 fn ports(fields: &Fields<'_>) -> Result<Box<[Port]>, DefinitionError> {
     let mut ports: Vec<Port> = Vec::new();
-    for item in fields.items("Ports")? {
+    for item in fields.items("Ports", PORTS_MAX)? {
         let port = Fields::read(&item, &["Name", "Port", "Default"])?;
         let name = port.filled("Name").ok_or_else(|| port.wrong("Name", Problem::Missing))?;
         let number = port.field("Port").ok_or_else(|| port.wrong("Port", Problem::Missing))?;
@@ -97,7 +97,7 @@ fn same_name(one: &Port, other: &Port) -> bool {
 fn tags(fields: &Fields<'_>) -> Result<Arc<[Tag]>, DefinitionError> {
     let mut tags: Vec<Tag> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for item in fields.items("Tags")? {
+    for item in fields.items("Tags", TAGS_MAX)? {
         let tag = item.identifier(Tag::new)?;
         if seen.insert(tag.clone()) {
             tags.push(tag);
@@ -184,7 +184,7 @@ fn checks(
     notices: &mut Vec<String>,
 ) -> Result<Vec<Check>, DefinitionError> {
     let mut objects: Vec<Field<'_>> = fields.filled("Check").cloned().into_iter().collect();
-    objects.extend(fields.items("Checks")?.into_iter().filter(|object| !object.tree.is_empty()));
+    objects.extend(fields.items("Checks", CHECKS_MAX)?.into_iter().filter(|object| !object.tree.is_empty()));
     let several = objects.len() > 1;
     let mut checks: Vec<Check> = Vec::with_capacity(objects.len());
     for (at, object) in objects.iter().enumerate() {
@@ -204,6 +204,16 @@ fn checks(
 
 /// Most pairs of meta. Source: Consul's limit.
 const META_PAIRS_MAX: usize = 64;
+
+/// Most ports of an instance. Source: none, chosen, so that finding two of one name costs little.
+const PORTS_MAX: usize = 256;
+
+/// Most tags of an instance. Source: none, chosen: each is a name that DNS answers.
+const TAGS_MAX: usize = 1024;
+
+/// Most checks in the list of one definition. Source: none, chosen, so that comparing them with those that the
+/// instance has costs little.
+const CHECKS_MAX: usize = 128;
 
 /// Longest key of meta. Source: Consul's limit.
 const META_KEY_MAX_BYTES: usize = 128;

@@ -253,10 +253,15 @@ impl FileSource {
         }
         self.inherit(&mut defined);
         let mut reports = self.reports(&left_out);
+        let count = defined.services.len();
         let changes = changes(catalog, &self.settings.node, defined);
         drop(snapshot);
         match self.feed.submit(changes).await {
-            Ok(_) => self.pending = false,
+            Ok(_) => {
+                self.pending = false;
+                let directory = self.settings.directory.display();
+                tracing::info!(services = count, "{directory}: {count} services of files are registered");
+            }
             Err(SubmitError::Closed) => return Server::Stopping,
             Err(error @ SubmitError::Journal { .. }) => {
                 // The files are read again at the next start, so nothing is lost.
