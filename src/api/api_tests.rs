@@ -305,6 +305,21 @@ async fn passing_leaves_out_whoever_has_a_check_that_does_not() {
 }
 
 #[tokio::test]
+async fn a_large_list_is_answered_like_a_small_one() {
+    let server = start().await;
+    let owner = Owner { node: NodeName::new("n1").unwrap(), origin: Origin::Docker };
+    let registration = |at: usize| {
+        let text = format!(r#"{{"Name": "web", "ID": "w{at:04}", "Port": 80}}"#);
+        definition::service(&definition::json::parse(text.as_bytes()).unwrap(), "", &owner).unwrap().value
+    };
+    let changes = (0..1200).map(|at| Change::Register(Box::new(registration(at)))).collect();
+    server.feed.submit(changes).await.unwrap();
+    let all = server.get("/v1/health/service/web?passing").await.json();
+    assert_eq!((all.as_array().map(Vec::len), &all[1199]["Service"]["ID"]), (Some(1200), &json!("w1199")));
+    assert_eq!(server.get("/v1/catalog/service/web").await.json().as_array().map(Vec::len), Some(1200));
+}
+
+#[tokio::test]
 async fn maintenance_is_a_critical_check_until_it_ends() {
     let server = start().await;
     server.register(r#"{"Name": "web"}"#).await;

@@ -11,7 +11,7 @@ use super::{
     Api,
     body::{CatalogServiceBody, NodeBody},
     call::{Call, Read},
-    respond::{ApiError, indexed},
+    respond::{ApiError, indexed, made},
 };
 use crate::{
     catalog::{
@@ -25,14 +25,18 @@ use crate::{
 pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.newer(&read, WatchKey::Services, |snapshot| snapshot.catalog.services_index()).await?;
-    let catalog = &snapshot.catalog;
-    let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for service in catalog.services() {
-        if let Some(tags) = tags_of(&api, catalog, service, &read)? {
-            services.insert(service.name.as_str(), tags);
+    let (size, maker) = (snapshot.catalog.service_count(), Arc::clone(&api));
+    made(&api, snapshot, size, move |snapshot| {
+        let catalog = &snapshot.catalog;
+        let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for service in catalog.services() {
+            if let Some(tags) = tags_of(&maker, catalog, service, &read)? {
+                services.insert(service.name.as_str(), tags);
+            }
         }
-    }
-    indexed(&services, catalog.services_index(), &read)
+        indexed(&services, catalog.services_index(), &read)
+    })
+    .await
 }
 
 /// `GET /v1/catalog/service/:name`
@@ -41,20 +45,28 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let name = service_name(&call)?;
     let key = WatchKey::Service(name.clone());
     let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
-    let members = members(&snapshot.catalog, &name, &read);
-    let datacenter = &api.parts.local.datacenter;
-    let bodies = read.select(members.iter().map(|(node, entry)| CatalogServiceBody::new(entry, node, datacenter)))?;
-    indexed(&bodies, snapshot.catalog.service_index(&name), &read)
+    let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
+    let datacenter = Arc::clone(&api.parts.local.datacenter);
+    made(&api, snapshot, size, move |snapshot| {
+        let members = members(&snapshot.catalog, &name, &read);
+        let bodies = members.iter().map(|(node, entry)| CatalogServiceBody::new(entry, node, &datacenter));
+        indexed(&read.select(bodies)?, snapshot.catalog.service_index(&name), &read)
+    })
+    .await
 }
 
 /// `GET /v1/catalog/nodes`
 pub(super) async fn nodes(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.newer(&read, WatchKey::Nodes, |snapshot| snapshot.catalog.nodes_index()).await?;
-    let nodes = snapshot.catalog.nodes().filter(|node| node_wanted(node, &read));
-    let mut bodies = read.select(nodes.map(|node| NodeBody::new(node, &api.parts.local.datacenter)))?;
-    bodies.sort_unstable_by(|left, right| left.node.cmp(right.node));
-    indexed(&bodies, snapshot.catalog.nodes_index(), &read)
+    let (size, datacenter) = (snapshot.catalog.node_count(), Arc::clone(&api.parts.local.datacenter));
+    made(&api, snapshot, size, move |snapshot| {
+        let nodes = snapshot.catalog.nodes().filter(|node| node_wanted(node, &read));
+        let mut bodies = read.select(nodes.map(|node| NodeBody::new(node, &datacenter)))?;
+        bodies.sort_unstable_by(|left, right| left.node.cmp(right.node));
+        indexed(&bodies, snapshot.catalog.nodes_index(), &read)
+    })
+    .await
 }
 
 /// The service that the path names.

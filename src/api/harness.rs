@@ -7,7 +7,7 @@ use std::sync::{
 
 use axum::{Router, body::Body, http::Request};
 use serde_json::Value;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::{Api, ApiParts, HeartbeatOutcome, LocalNode, blocking};
@@ -100,7 +100,7 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
         }),
         stopping,
     };
-    let router = Api { parts, waiting: Semaphore::new(waiting) }.router();
+    let router = Api::new(parts, waiting).router();
     Harness { feed, published, router, heartbeat, stop }
 }
 

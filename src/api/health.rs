@@ -9,7 +9,7 @@ use super::{
     body::{CheckBody, HealthBody, NodeBody, ServiceBody},
     call::Call,
     catalog::{members, service_name},
-    respond::{ApiError, indexed},
+    respond::{ApiError, indexed, made},
 };
 use crate::{
     catalog::{
@@ -25,13 +25,17 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let name = service_name(&call)?;
     let key = WatchKey::Service(name.clone());
     let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
-    let members = members(&snapshot.catalog, &name, &read);
-    let wanted = members
-        .iter()
-        .filter(|(node, entry)| !read.passing || node.status().max(entry.status()) == CheckStatus::Passing)
-        .map(|(node, entry)| body(node, entry, &api.parts.local.datacenter));
-    let bodies = read.select(wanted)?;
-    indexed(&bodies, snapshot.catalog.service_index(&name), &read)
+    let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
+    let datacenter = Arc::clone(&api.parts.local.datacenter);
+    made(&api, snapshot, size, move |snapshot| {
+        let members = members(&snapshot.catalog, &name, &read);
+        let wanted = members
+            .iter()
+            .filter(|(node, entry)| !read.passing || node.status().max(entry.status()) == CheckStatus::Passing)
+            .map(|(node, entry)| body(node, entry, &datacenter));
+        indexed(&read.select(wanted)?, snapshot.catalog.service_index(&name), &read)
+    })
+    .await
 }
 
 fn body<'a>(node: &'a NodeEntry, entry: &'a InstanceEntry, datacenter: &'a str) -> HealthBody<'a> {

@@ -8,6 +8,7 @@
 //! | body of a request | 1 MiB, else 413; it must have come within 30 s, else 408 |
 //! | of a longer body, read and thrown away so that the client sees the 413 | 128 MiB |
 //! | a change waiting for its place in the feed | 5 s, then 503 |
+//! | responses of 1,000 elements and more that are made at a time | 4; others wait |
 //! | reads that wait for a change | 16,384 at a time, else 503; each 10 minutes and 1/16 at most |
 //!
 //! A write is answered when it is durable and in the published snapshot: who got the 200 sees it in DNS.
@@ -162,9 +163,15 @@ pub struct Api {
     parts: ApiParts,
     /// One permit for each read that may wait.
     waiting: Semaphore,
+    /// One permit for each large response that may be made at a time.
+    making: Semaphore,
 }
 
 impl Api {
+    fn new(parts: ApiParts, waiting: usize) -> Api {
+        Api { parts, waiting: Semaphore::new(waiting), making: Semaphore::new(respond::MAKING_MAX) }
+    }
+
     fn router(self) -> Router {
         let api = Arc::new(self);
         let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
@@ -198,7 +205,7 @@ impl fmt::Debug for Api {
 
 /// The API as a service.
 pub fn router(parts: ApiParts) -> Router {
-    Api { parts, waiting: Semaphore::new(blocking::WAITING_MAX) }.router()
+    Api::new(parts, blocking::WAITING_MAX).router()
 }
 
 /// Answers a request for this path of the table, whatever its method.

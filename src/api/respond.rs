@@ -1,15 +1,17 @@
 //! Responses: JSON with Consul's headers, errors as plain text.
 
+use std::sync::Arc;
+
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
-use super::{blocking::index_shown, call::Read};
+use super::{Api, blocking::index_shown, call::Read};
 use crate::{
     catalog::{change::ChangeError, definition::DefinitionError},
-    publish::feed::SubmitError,
+    publish::{feed::SubmitError, snapshot::Snapshot},
 };
 
 /// Why a request was not done.
@@ -135,6 +137,30 @@ pub(super) fn indexed(value: &impl Serialize, index: u64, read: &Read) -> Result
     }
     Ok(response)
 }
+
+/// Makes a response of so many elements from a snapshot. A large one is made on a thread of its own, so that it holds up
+/// no other task, and from the snapshot that is current when its turn comes, because none is kept across a wait.
+pub(super) async fn made(
+    api: &Api,
+    snapshot: Arc<Snapshot>,
+    elements: usize,
+    make: impl FnOnce(&Snapshot) -> Result<Response, ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    if elements < LARGE_ELEMENTS {
+        return make(&snapshot);
+    }
+    drop(snapshot);
+    let _permit = api.making.acquire().await;
+    let published = Arc::clone(&api.parts.published);
+    let made = tokio::task::spawn_blocking(move || make(&published.load())).await;
+    made.unwrap_or_else(|_| Err(ApiError::Failed("internal error; the server goes on".to_owned())))
+}
+
+/// Elements from which on a response is large. Source: none, chosen: about 1 MB of JSON, some milliseconds of work.
+const LARGE_ELEMENTS: usize = 1000;
+
+/// Most large responses that are made at a time. Source: none, chosen: what they hold in memory meanwhile.
+pub(super) const MAKING_MAX: usize = 4;
 
 /// What the client should know though all went well; one header for each.
 const WARNING_HEADER: HeaderName = HeaderName::from_static("x-nameplate-warning");
