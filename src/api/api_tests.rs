@@ -15,7 +15,10 @@ use crate::{
         definition::{self, Owner},
         names::NodeName,
     },
-    publish::feed::{SourceStatus, SubmitError},
+    publish::{
+        feed::{SourceStatus, SubmitError},
+        journal::JournalFailure,
+    },
 };
 
 /// Waits for what another task does; a test that waits longer has failed.
@@ -185,14 +188,18 @@ async fn a_client_that_sends_far_too_much_still_sees_the_413() {
 #[test]
 fn each_failure_of_a_submission_has_its_status() {
     let check = |error: SubmitError, status: u16| {
-        let text = error.to_string();
-        let response = ApiError::from(error).into_response();
-        assert_eq!(response.status().as_u16(), status, "{text}");
+        assert_eq!(ApiError::from(error).into_response().status().as_u16(), status);
     };
     check(SubmitError::Busy, 503);
     check(SubmitError::Closed, 503);
-    let problem = "No space left on device".to_owned();
-    check(SubmitError::Journal { path: "/var/lib/nameplate/catalog.redb".to_owned(), problem }, 500);
+    let (path, problem) = (Arc::from("/var/lib/nameplate/catalog.redb"), Arc::from("No space left on device"));
+    let failure = SubmitError::Journal(JournalFailure { path, problem });
+    assert_eq!(
+        ApiError::from(failure.clone()).to_string(),
+        "the change is in force, but may not survive a restart: cannot write to /var/lib/nameplate/catalog.redb: \
+         No space left on device"
+    );
+    check(failure, 500);
     check(ChangeError::UnknownNode(NodeName::new("n9").unwrap()).into(), 500);
 }
 

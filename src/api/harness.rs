@@ -16,11 +16,11 @@ use crate::{
     observe::metrics::Metrics,
     publish::{
         feed::Feed,
+        journal::{Journal, Place},
         publisher::{Publisher, Start},
-        settings::{DefaultRule, HostNames, NoneEligible, Settings},
+        settings::Settings,
         watch::Published,
     },
-    wire::name::Name,
     zones::Zones,
 };
 
@@ -70,13 +70,16 @@ pub(super) async fn start() -> Harness {
 
 /// A server on which so many reads may wait.
 pub(super) async fn start_with(waiting: usize) -> Harness {
+    let (journal, _) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
     let (_, feed, published) = Publisher::start(Start {
         catalog: State::new(Seed(1), 100),
-        settings: settings(),
+        settings: Settings::example(),
         zones: Zones::default(),
         sources: Vec::new(),
         serial: 1,
         clock: || 1,
+        journal,
+        metrics: Arc::new(Metrics::new()),
     })
     .unwrap();
     feed.submit(local().registration()).await.unwrap();
@@ -132,35 +135,5 @@ impl Harness {
 
     pub(super) async fn submit(&self, change: Change) {
         self.feed.submit(vec![change]).await.unwrap();
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        domain: Name::parse("internal.").unwrap(),
-        alt_domains: Vec::new(),
-        datacenter: Arc::from("dc1"),
-        node: NodeName::new("n1").unwrap(),
-        advertise: Vec::new(),
-        services: Vec::new(),
-        default_rule: DefaultRule {
-            ttl_secs: 5,
-            max_answers: 0,
-            none_eligible: NoneEligible::Nodata,
-            only_passing: false,
-        },
-        negative_ttl_secs: 5,
-        service_txt: false,
-        srv_weight_scale: 1,
-        host_names: HostNames::Resolve,
-        near: false,
-        hide_version: false,
-        forward_bare: false,
-        forwarding: false,
-        forward_zones: Vec::new(),
-        fallthrough: Vec::new(),
-        allow_query: Vec::new(),
-        allow_recursion: Vec::new(),
-        udp_payload_max: Vec::new(),
     }
 }

@@ -10,11 +10,12 @@ use crate::{
         service::Meta,
         table::Seed,
     },
+    observe::metrics::Metrics,
     publish::{
+        journal::{Journal, Place},
         publisher::{Publisher, Start},
-        settings::{DefaultRule, HostNames, NoneEligible, Settings},
+        settings::Settings,
     },
-    wire::name::Name,
     zones::Zones,
 };
 
@@ -31,13 +32,16 @@ fn node() -> NodeName {
 }
 
 async fn bench() -> Bench {
+    let (journal, _) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
     let (_, feed, published) = Publisher::start(Start {
         catalog: State::new(Seed(1), 1),
-        settings: settings(),
+        settings: Settings::example(),
         zones: Zones::default(),
         sources: Vec::new(),
         serial: 1,
         clock: || 1,
+        journal,
+        metrics: Arc::new(Metrics::new()),
     })
     .unwrap();
     let register = Change::RegisterNode(Node {
@@ -288,36 +292,6 @@ fn toml_values_know_their_lines() {
     assert_eq!(line("[service]\nname = \"a\"\n[service.check]\nttl = 2020-01-01\n"), 4);
     assert_eq!(line("[service]\nname = \"a\"\ntags = [\n\"x\",\n1,\n]\n"), 5);
     assert_eq!(line("[service]\nname = \"a\"\nport = 99999999999999999999\n"), 3);
-}
-
-fn settings() -> Settings {
-    Settings {
-        domain: Name::parse("internal.").unwrap(),
-        alt_domains: Vec::new(),
-        datacenter: Arc::from("dc1"),
-        node: node(),
-        advertise: Vec::new(),
-        services: Vec::new(),
-        default_rule: DefaultRule {
-            ttl_secs: 5,
-            max_answers: 0,
-            none_eligible: NoneEligible::Nodata,
-            only_passing: false,
-        },
-        negative_ttl_secs: 5,
-        service_txt: false,
-        srv_weight_scale: 1,
-        host_names: HostNames::Resolve,
-        near: false,
-        hide_version: false,
-        forward_bare: false,
-        forwarding: false,
-        forward_zones: Vec::new(),
-        fallthrough: Vec::new(),
-        allow_query: Vec::new(),
-        allow_recursion: Vec::new(),
-        udp_payload_max: Vec::new(),
-    }
 }
 
 #[test]

@@ -263,10 +263,10 @@ impl FileSource {
                 tracing::info!(services = count, "{directory}: {count} services of files are registered");
             }
             Err(SubmitError::Closed) => return Server::Stopping,
-            Err(error @ SubmitError::Journal { .. }) => {
+            Err(SubmitError::Journal(failure)) => {
                 // The files are read again at the next start, so nothing is lost.
                 self.pending = false;
-                reports.insert(Report::Error(error.to_string()));
+                reports.insert(Report::Error(failure.to_string()));
             }
             Err(error) => {
                 let path = self.settings.directory.display();
