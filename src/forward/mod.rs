@@ -188,7 +188,7 @@ impl Forwarder {
                 name: client_query.name.to_lowercase(),
                 rtype: client_query.rtype,
                 class: client_query.class,
-                dnssec_ok: client_query.edns == Some(true),
+                dnssec_ok: client_query.edns.is_some_and(|edns| edns.dnssec_ok),
                 checking_disabled: client_query.checking_disabled,
             };
             self.serve(&key, query.client).await

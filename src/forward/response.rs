@@ -28,8 +28,16 @@ pub(super) struct ClientQuery<'a> {
     pub(super) name: Name,
     pub(super) rtype: u16,
     pub(super) class: u16,
-    /// DO, if the query has an OPT.
-    pub(super) edns: Option<bool>,
+    /// What its OPT says, if it has one.
+    pub(super) edns: Option<ClientEdns<'a>>,
+}
+
+/// What of a query's OPT matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClientEdns<'a> {
+    pub(super) dnssec_ok: bool,
+    /// The option that tells the client's network, without code and length.
+    subnet: Option<&'a [u8]>,
 }
 
 /// What the response says.
@@ -89,16 +97,28 @@ impl<'a> ClientQuery<'a> {
     }
 }
 
-/// The DO bit of the first OPT after `at`.
-fn find_opt(message: &[u8], mut at: usize) -> Option<bool> {
+/// The first OPT at or after `at`.
+fn find_opt(message: &[u8], mut at: usize) -> Option<ClientEdns<'_>> {
     let count = |place: usize| usize::from(u16::from_be_bytes([message[place], message[place + 1]]));
     for _ in 0..count(6) + count(8) + count(10) {
         let end = skip_name(message, at)?;
         let fixed = message.get(end..end + RR_FIXED_BYTES)?;
-        if u16::from_be_bytes([fixed[0], fixed[1]]) == OPT {
-            return Some(fixed[6] & DO != 0);
-        }
         at = end + RR_FIXED_BYTES + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        if u16::from_be_bytes([fixed[0], fixed[1]]) == OPT {
+            let options = message.get(end + RR_FIXED_BYTES..at).unwrap_or_default();
+            return Some(ClientEdns { dnssec_ok: fixed[6] & DO != 0, subnet: find_subnet(options) });
+        }
+    }
+    None
+}
+
+fn find_subnet(mut options: &[u8]) -> Option<&[u8]> {
+    while let Some((head, rest)) = options.split_first_chunk::<OPTION_HEAD_BYTES>() {
+        let (data, rest) = rest.split_at_checked(u16::from_be_bytes([head[2], head[3]]).into())?;
+        if u16::from_be_bytes([head[0], head[1]]) == CLIENT_SUBNET {
+            return (SUBNET_FIXED_BYTES..=SUBNET_MAX_BYTES).contains(&data.len()).then_some(data);
+        }
+        options = rest;
     }
     None
 }
@@ -125,13 +145,14 @@ pub(super) fn write_format_error(message: &[u8]) -> Vec<u8> {
 
 /// Writes the response.
 pub(super) fn write(query: &ClientQuery<'_>, content: &Content<'_>, room: Room) -> Vec<u8> {
-    let opt_bytes = if query.edns.is_some() { OPT_BYTES } else { 0 };
+    let opt = query.edns.as_ref().map(write_opt);
+    let opt_bytes = opt.as_ref().map_or(0, Vec::len);
     let mut writer = Writer::new(query, content.ageing, room.limit.saturating_sub(opt_bytes));
     let mut counts = [0u16; 3];
     let mut complete = true;
     if let Some(answer) = content.answer {
         (counts[0], complete) = writer.section(&answer.answers, Overflow::WholeRrs);
-        let proof = answer.answers.is_empty() || query.edns == Some(true);
+        let proof = answer.answers.is_empty() || query.edns.is_some_and(|edns| edns.dnssec_ok);
         if complete {
             let overflow = if proof { Overflow::WholeRrs } else { Overflow::WholeRrsets };
             (counts[1], complete) = writer.section(&answer.authorities, overflow);
@@ -145,9 +166,12 @@ pub(super) fn write(query: &ClientQuery<'_>, content: &Content<'_>, room: Room) 
     let rd = if query.recursion_desired { RD } else { 0 };
     let cd = if query.checking_disabled { CD } else { 0 };
     let mut response = writer.message;
-    if let Some(dnssec_ok) = query.edns {
+    if let Some(mut opt) = opt {
         counts[2] += 1;
-        write_opt(&mut response, dnssec_ok, content.extended_error, room.limit);
+        if let Some(error) = content.extended_error {
+            add_extended_error(&mut opt, error, room.limit.saturating_sub(response.len()));
+        }
+        response.append(&mut opt);
     }
     response[..2].copy_from_slice(&query.id);
     response[2] = QR | truncated | rd;
@@ -159,24 +183,36 @@ pub(super) fn write(query: &ClientQuery<'_>, content: &Content<'_>, room: Room) 
     response
 }
 
-fn write_opt(response: &mut Vec<u8>, dnssec_ok: bool, error: Option<&ExtendedError>, limit: usize) {
-    let mut options = Vec::new();
-    if let Some(error) = error {
-        let room = limit.saturating_sub(response.len() + OPT_BYTES);
-        let text = if room >= EXTENDED_ERROR_BYTES + error.text.len() { error.text } else { "" };
-        if room >= EXTENDED_ERROR_BYTES {
-            options.extend_from_slice(&EXTENDED_ERROR.to_be_bytes());
-            options.extend_from_slice(&(2 + text.len() as u16).to_be_bytes());
-            options.extend_from_slice(&error.code.to_be_bytes());
-            options.extend_from_slice(text.as_bytes());
-        }
+/// Our OPT: DO echoed, the client's network echoed with scope 0 because no answer depends on it.
+fn write_opt(edns: &ClientEdns<'_>) -> Vec<u8> {
+    let mut opt = vec![0];
+    opt.extend_from_slice(&OPT.to_be_bytes());
+    opt.extend_from_slice(&PAYLOAD_BYTES.to_be_bytes());
+    opt.extend_from_slice(&[0, 0, if edns.dnssec_ok { DO } else { 0 }, 0, 0, 0]);
+    if let Some(subnet) = edns.subnet {
+        let mut subnet = subnet.to_vec();
+        subnet[SUBNET_FIXED_BYTES - 1] = 0;
+        add_option(&mut opt, CLIENT_SUBNET, &subnet);
     }
-    response.push(0);
-    response.extend_from_slice(&OPT.to_be_bytes());
-    response.extend_from_slice(&PAYLOAD_BYTES.to_be_bytes());
-    response.extend_from_slice(&[0, 0, if dnssec_ok { DO } else { 0 }, 0]);
-    response.extend_from_slice(&(options.len() as u16).to_be_bytes());
-    response.extend_from_slice(&options);
+    opt
+}
+
+/// Adds the extended error, or it without its text, or nothing, as there is room for OPT in all.
+fn add_extended_error(opt: &mut Vec<u8>, error: &ExtendedError, room: usize) {
+    let code = error.code.to_be_bytes();
+    let Some(room_for_text) = room.checked_sub(opt.len() + OPTION_HEAD_BYTES + code.len()) else {
+        return;
+    };
+    let text = if error.text.len() <= room_for_text { error.text } else { "" };
+    add_option(opt, EXTENDED_ERROR, &[&code, text.as_bytes()].concat());
+}
+
+fn add_option(opt: &mut Vec<u8>, code: u16, data: &[u8]) {
+    opt.extend_from_slice(&code.to_be_bytes());
+    opt.extend_from_slice(&(data.len() as u16).to_be_bytes());
+    opt.extend_from_slice(data);
+    let length = (opt.len() - OPT_BYTES) as u16;
+    opt[OPT_BYTES - 2..OPT_BYTES].copy_from_slice(&length.to_be_bytes());
 }
 
 /// What is left out of a section that does not fit.
@@ -319,8 +355,14 @@ const OPT_BYTES: usize = 1 + RR_FIXED_BYTES;
 /// Option code of an extended error. Source: RFC 8914 section 2.
 const EXTENDED_ERROR: u16 = 15;
 
-/// Option code, length and info code. Source: RFC 8914 section 2.
-const EXTENDED_ERROR_BYTES: usize = 6;
+/// Option code of a client's network, its fixed part, and its length with a whole IPv6 address. Source: RFC 7871
+/// section 6.
+const CLIENT_SUBNET: u16 = 8;
+const SUBNET_FIXED_BYTES: usize = 4;
+const SUBNET_MAX_BYTES: usize = SUBNET_FIXED_BYTES + 16;
+
+/// Code and length of an option. Source: RFC 6891 section 6.1.2.
+const OPTION_HEAD_BYTES: usize = 4;
 
 /// The payload size that our OPT offers. Source: DNS.md, "Order, number, size".
 pub(super) const PAYLOAD_BYTES: u16 = 1232;

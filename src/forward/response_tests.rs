@@ -42,7 +42,8 @@ fn a_query_is_read_with_its_flags_and_opt() {
     let message = query("wEb.example", true);
     let read = ClientQuery::read(&message).unwrap();
     assert_eq!((read.name.to_string().as_str(), read.rtype, read.class), ("wEb.example.", 1, 1));
-    assert_eq!((read.edns, read.checking_disabled), (Some(true), true));
+    assert_eq!(read.edns, Some(ClientEdns { dnssec_ok: true, subnet: None }));
+    assert!(read.checking_disabled);
     assert_eq!(ClientQuery::read(&query("web.example", false)).unwrap().edns, None);
 }
 
@@ -131,6 +132,7 @@ fn the_extended_error_gives_way_before_any_record() {
     };
     assert_eq!(ede(full + 24), (24, true));
     assert_eq!(ede(full + 23), (6, true), "the text goes first");
+    assert_eq!(ede(full + 6), (6, true));
     assert_eq!(ede(full + 5), (0, false));
 }
 
@@ -142,6 +144,18 @@ fn a_negative_answer_keeps_its_proof_or_says_truncated() {
     let (_, message) = respond(&query("web.example", false), &nxdomain, None, 512);
     assert_eq!((message.response_code, message.authorities.len()), (ResponseCode::NXDomain, 1));
     assert!(respond(&query("web.example", false), &nxdomain, None, 40).1.truncation);
+}
+
+#[test]
+fn the_clients_network_is_echoed_with_scope_0() {
+    let mut message = query("web.example", true);
+    let at = message.len() - 2;
+    message[at..].copy_from_slice(&[0, 11]);
+    message.extend_from_slice(&[0, 8, 0, 7, 0, 1, 24, 9, 192, 0, 2]);
+    let (bytes, _) = respond(&message, &answer(vec![], vec![], vec![]), None, 512);
+    assert_eq!(bytes[bytes.len() - 11..], [0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2]);
+    message.truncate(message.len() - 1);
+    assert_eq!(ClientQuery::read(&message).unwrap().edns.unwrap().subnet, None, "cut short");
 }
 
 #[test]
