@@ -1,4 +1,6 @@
 //! nameplate: a DNS server that answers with the services that are up.
+//!
+//! The map of the code is ARCHITECTURE.md.
 #![deny(unsafe_code)]
 
 pub mod answer;
@@ -7,6 +9,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod forward;
+pub mod health;
 pub mod observe;
 pub mod publish;
 pub mod sources;

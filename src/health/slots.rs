@@ -1,0 +1,61 @@
+//! A table of checks in which each has a number for as long as it stays, so that timers need not repeat its key.
+
+use std::collections::HashMap;
+
+use super::schedule::Slot;
+use crate::catalog::check::CheckKey;
+
+/// Values by check, and by number. A number is given again after its check has left.
+#[derive(Debug)]
+pub(super) struct Slots<T> {
+    places: HashMap<CheckKey, Slot>,
+    entries: Vec<Option<(CheckKey, T)>>,
+    free: Vec<Slot>,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Slots<T> {
+        Slots { places: HashMap::new(), entries: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slots<T> {
+    /// The number of a check.
+    pub(super) fn find(&self, key: &CheckKey) -> Option<Slot> {
+        self.places.get(key).copied()
+    }
+
+    /// A check and its value.
+    pub(super) fn get(&self, slot: Slot) -> Option<&(CheckKey, T)> {
+        self.entries.get(slot as usize)?.as_ref()
+    }
+
+    /// A check and its value, to be changed.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut (CheckKey, T)> {
+        self.entries.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Puts a check in, in place of what it had. Returns its number.
+    pub(super) fn set(&mut self, key: &CheckKey, value: T) -> Slot {
+        let slot = self.find(key).or_else(|| self.free.pop()).unwrap_or_else(|| {
+            self.entries.push(None);
+            Slot::try_from(self.entries.len() - 1).expect("fewer checks than 4 thousand million fit into memory")
+        });
+        self.entries[slot as usize] = Some((key.clone(), value));
+        self.places.insert(key.clone(), slot);
+        slot
+    }
+
+    /// Takes a check out. Returns the number that it had, and its value.
+    pub(super) fn remove(&mut self, key: &CheckKey) -> Option<(Slot, T)> {
+        let slot = self.places.remove(key)?;
+        let (_, value) = self.entries.get_mut(slot as usize)?.take()?;
+        self.free.push(slot);
+        Some((slot, value))
+    }
+
+    /// How many checks there are.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+}
