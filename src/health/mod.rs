@@ -20,7 +20,17 @@
 //!
 //! **Source:** Consul's agent checks, as far as the API shows them.
 
+mod http;
+mod probe;
 mod reaper;
 mod schedule;
 mod slots;
+pub mod stats;
+mod tcp;
 mod thresholds;
+mod tls;
+
+#[cfg(test)]
+mod testing;
+
+pub use self::probe::{Resolving, TargetResolver};

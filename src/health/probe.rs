@@ -1,0 +1,139 @@
+//! One execution of a check, whatever its kind: what it may need, and what comes of it.
+//!
+//! A new kind of probe is a file of its own beside `http` and `tcp`, and a line in [`Prober::run`] and
+//! [`kind_of`].
+
+use std::{
+    error::Error,
+    future::Future,
+    io,
+    net::IpAddr,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{http::HttpProber, stats::ProbeKind, tcp::TcpProber, tls::Tls};
+use crate::catalog::check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES};
+
+/// Resolves the host name of a probe's target to its addresses, best first, or says why it cannot.
+///
+/// Neither the system's resolver nor that of a library is ever asked.
+pub type TargetResolver = Arc<dyn Fn(String) -> Resolving + Send + Sync>;
+
+/// What a [`TargetResolver`] returns.
+pub type Resolving = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, String>> + Send>>;
+
+/// What came of a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It says this about its target.
+    Done {
+        /// The status, thresholds not applied.
+        status: CheckStatus,
+        /// For people.
+        output: String,
+    },
+    /// It could not be made, for this reason, which lies with us; it says nothing about its target.
+    NotMade(String),
+}
+
+impl Outcome {
+    /// The target is not as it should be.
+    pub(super) fn critical(output: impl Into<String>) -> Outcome {
+        Outcome::Done { status: CheckStatus::Critical, output: output.into() }
+    }
+
+    /// The probe failed with this error; `what` says which probe it was.
+    pub(super) fn failed(what: &str, error: &(dyn Error + 'static)) -> Outcome {
+        let mut innermost = error;
+        let mut ours = false;
+        loop {
+            let io = innermost.downcast_ref::<io::Error>();
+            ours |= io.is_some_and(lies_with_us);
+            // An I/O error names what it wraps here, and only what lies below that as its source.
+            let wrapped = io.and_then(io::Error::get_ref).map(|wrapped| wrapped as &(dyn Error + 'static));
+            match wrapped.or_else(|| innermost.source()) {
+                Some(source) => innermost = source,
+                None => break,
+            }
+        }
+        let text = format!("{what}: {innermost}");
+        if ours { Outcome::NotMade(text) } else { Outcome::critical(text) }
+    }
+}
+
+/// Executes probes. Shared by all that run.
+#[derive(Debug)]
+pub(super) struct Prober {
+    http: HttpProber,
+    tcp: TcpProber,
+}
+
+impl Prober {
+    /// A prober that resolves names by this resolver, and looks for CA certificates as [`Tls`] says.
+    pub(super) fn new(resolver: TargetResolver, ca_bundle: Option<PathBuf>) -> Prober {
+        let tls = Arc::new(Tls::new(ca_bundle));
+        Prober { http: HttpProber::new(Arc::clone(&resolver), Arc::clone(&tls)), tcp: TcpProber::new(resolver, tls) }
+    }
+
+    /// Executes a check once, within its timeout, which begins now. None if it is of a kind that is not probed.
+    pub(super) async fn run(self: Arc<Self>, definition: Arc<CheckDefinition>) -> Option<Outcome> {
+        let timeout = if definition.timeout.is_zero() { TIMEOUT } else { definition.timeout };
+        match &definition.kind {
+            CheckKind::Http(check) => Some(self.http.probe(check, timeout).await),
+            CheckKind::Tcp(check) => Some(self.tcp.probe(check, timeout).await),
+            CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance => None,
+        }
+    }
+}
+
+/// Which kind of probe a check needs; none if it is not probed.
+pub(super) fn kind_of(kind: &CheckKind) -> Option<ProbeKind> {
+    match kind {
+        CheckKind::Http(_) => Some(ProbeKind::Http),
+        CheckKind::Tcp(_) => Some(ProbeKind::Tcp),
+        CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance => None,
+    }
+}
+
+/// The addresses of a host: itself if it is one (an IPv6 one may stand in brackets), else what the resolver says.
+pub(super) async fn addresses(resolver: &TargetResolver, host: &str) -> Result<Vec<IpAddr>, String> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = bare.parse() {
+        return Ok(vec![address]);
+    }
+    match resolver(host.to_owned()).await {
+        Ok(addresses) if addresses.is_empty() => Err(format!("{host} has no addresses")),
+        Ok(addresses) => Ok(addresses),
+        Err(problem) => Err(format!("{host} cannot be resolved: {problem}")),
+    }
+}
+
+/// An output cut to the length that is kept, between characters.
+pub(super) fn cut(output: &str) -> &str {
+    if output.len() <= OUTPUT_MAX_BYTES {
+        return output;
+    }
+    let end = (0..=OUTPUT_MAX_BYTES).rev().find(|end| output.is_char_boundary(*end)).unwrap_or(0);
+    &output[..end]
+}
+
+/// When a timeout that begins now ends.
+pub(super) fn deadline(timeout: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(super::schedule::after(Instant::now(), timeout))
+}
+
+/// Whether the error says that this process or machine has run out of something.
+fn lies_with_us(error: &io::Error) -> bool {
+    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| exhausted.contains(&code))
+}
+
+/// Longest time of a probe whose definition names none. Source: Consul's default.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

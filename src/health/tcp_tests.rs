@@ -1,0 +1,106 @@
+use std::{net::Ipv4Addr, time::Duration};
+
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::{
+    catalog::check::CheckKind,
+    health::testing::{Authority, probe, serve, tcp_check},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn check(check: TcpCheck, bundle: Option<&Authority>, status: CheckStatus, words: &str) {
+    let (found, output) = probe(CheckKind::Tcp(check), bundle.map(Authority::bundle), SECOND * 5).await;
+    assert_eq!(found, status, "{output}");
+    assert!(output.contains(words), "{output}");
+}
+
+/// A port on which nobody listens.
+async fn closed_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn an_accepted_connection_passes() {
+    let address = serve(|_| async {}).await;
+    check(tcp_check(address.to_string()), None, CheckStatus::Passing, "Success").await;
+    check(tcp_check(format!(":{}", address.port())), None, CheckStatus::Passing, "Success").await;
+}
+
+#[tokio::test]
+async fn a_closed_port_is_critical() {
+    let target = format!("127.0.0.1:{}", closed_port().await);
+    check(tcp_check(target), None, CheckStatus::Critical, "refused").await;
+}
+
+#[tokio::test]
+async fn a_host_name_is_resolved_by_the_given_resolver_alone() {
+    let port = serve(|_| async {}).await.port();
+    check(tcp_check(format!("web.example:{port}")), None, CheckStatus::Passing, "Success").await;
+    check(tcp_check(format!("none.example:{port}")), None, CheckStatus::Critical, "no addresses").await;
+    // The system's resolver would know this one.
+    check(tcp_check(format!("localhost:{port}")), None, CheckStatus::Critical, "unknown name").await;
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_name_are_tried_in_order() {
+    let port = serve(|_| async {}).await.port();
+    check(tcp_check(format!("two.example:{port}")), None, CheckStatus::Passing, "Success").await;
+}
+
+#[tokio::test]
+async fn a_handshake_must_succeed_where_tls_is_asked_for() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor("web.example");
+    let port = serve(move |stream| {
+        let accepting = acceptor.accept(stream);
+        async { drop(accepting.await) }
+    })
+    .await
+    .port();
+    let tls = |host: &str| TcpCheck { use_tls: true, ..tcp_check(format!("{host}:{port}")) };
+    check(tls("web.example"), Some(&authority), CheckStatus::Passing, "Success").await;
+    check(tls("other.example"), Some(&authority), CheckStatus::Critical, "certificate").await;
+    check(tls("127.0.0.1"), Some(&authority), CheckStatus::Critical, "certificate").await;
+    check(tls("web.example"), Some(&Authority::new()), CheckStatus::Critical, "certificate").await;
+    check(tls("web.example"), None, CheckStatus::Critical, "CA certificates").await;
+    let named = TcpCheck { tls_server_name: Some(Arc::from("web.example")), ..tls("127.0.0.1") };
+    check(named, Some(&authority), CheckStatus::Passing, "Success").await;
+    let unverified = TcpCheck { tls_skip_verify: true, ..tls("127.0.0.1") };
+    check(unverified, None, CheckStatus::Passing, "Success").await;
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_critical_where_tls_is_asked_for() {
+    let port = serve(|mut stream| async move {
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"220 mail.example\r\n").await;
+    })
+    .await
+    .port();
+    let tls = TcpCheck { use_tls: true, tls_skip_verify: true, ..tcp_check(format!("127.0.0.1:{port}")) };
+    check(tls, None, CheckStatus::Critical, "TLS handshake").await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_ends_with_the_timeout() {
+    let address = serve(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let hanging = TcpCheck { use_tls: true, tls_skip_verify: true, ..tcp_check(address.to_string()) };
+    let (status, output) = probe(CheckKind::Tcp(hanging), None, Duration::from_millis(100)).await;
+    assert_eq!(status, CheckStatus::Critical);
+    assert!(output.contains("no connection within 100ms"), "{output}");
+}
+
+#[test]
+fn a_target_is_a_host_and_a_port() {
+    assert_eq!(host_and_port("web.example:80"), Some(("web.example", 80)));
+    assert_eq!(host_and_port("[2001:db8::1]:80"), Some(("2001:db8::1", 80)));
+    assert_eq!(host_and_port(":80"), Some(("127.0.0.1", 80)));
+    for bad in ["", "web.example", "web.example:", "web.example:0", "web.example:65536", "2001:db8::1:80", "[::1:80"] {
+        assert_eq!(host_and_port(bad), None, "{bad}");
+    }
+}
