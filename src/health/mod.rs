@@ -1,7 +1,7 @@
 //! Health checks: probes what our own node's checks ask for, watches over check deadlines, and deregisters what has
 //! been critical for too long.
 //!
-//! One task, the scheduler, owns all timers and state; each probe is a task of its own, bounded by its timeout,
+//! One task, the [`scheduler`], owns all timers and state; each probe is a task of its own, bounded by its timeout,
 //! so no check ever delays another. What is due when is decided in [`schedule`], when a result counts in
 //! [`thresholds`]; both know no clock. Results go into the feed; definitions come out of the published snapshot.
 //!
@@ -20,10 +20,12 @@
 //!
 //! **Source:** Consul's agent checks, as far as the API shows them.
 
+pub mod deadlines;
 mod http;
 mod probe;
 mod reaper;
 mod schedule;
+mod scheduler;
 mod slots;
 pub mod stats;
 mod tcp;
@@ -33,4 +35,78 @@ mod tls;
 #[cfg(test)]
 mod testing;
 
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+
 pub use self::probe::{Resolving, TargetResolver};
+use self::{deadlines::Deadlines, probe::Prober, scheduler::Scheduler, stats::Stats};
+use crate::{
+    catalog::names::NodeName,
+    publish::{feed::Feed, watch::Published},
+};
+
+/// What the health checks need to know.
+#[derive(Debug, Clone)]
+pub struct HealthSettings {
+    /// Our own node; only its checks are run.
+    pub node: NodeName,
+    /// Index of the catalog as the journal had it. Checks that have not changed since are those of a former life:
+    /// their first probes are spread over their interval. 0 if nothing came from a journal.
+    pub restored_index: u64,
+    /// Most probes that run at the same time; each holds one open file, one with redirects two for a moment.
+    pub probes_in_flight_max: usize,
+    /// Where CA certificates are; none looks at `SSL_CERT_FILE` and the usual places of the system.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// Most probes that run at the same time, unless the limit of open files asks for less.
+///
+/// Source: none, chosen: at 10 s interval and 1 s per probe it suffices for 40,000 checks; a fourth of a usual limit
+/// of open files.
+pub const PROBES_IN_FLIGHT_MAX: usize = 4096;
+
+/// The running health checks. They end when this is dropped.
+#[derive(Debug)]
+pub struct Health {
+    deadlines: Arc<Deadlines>,
+    stats: Arc<Stats>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Health {
+    /// Starts them on the current tokio runtime. There may be one only: it takes the hints of touched checks.
+    pub fn start(settings: HealthSettings, feed: Feed, published: Arc<Published>, resolver: TargetResolver) -> Health {
+        let deadlines = Arc::new(Deadlines::new(Arc::clone(&published)));
+        let stats = Arc::new(Stats::default());
+        let prober = Arc::new(Prober::new(resolver, settings.ca_bundle.clone()));
+        let (stop, stopped) = oneshot::channel();
+        let shared =
+            scheduler::Shared { feed, published, deadlines: Arc::clone(&deadlines), prober, stats: Arc::clone(&stats) };
+        let task = tokio::spawn(Scheduler::new(settings, shared).run(stopped));
+        Health { deadlines, stats, stop, task }
+    }
+
+    /// The check deadlines, for the HTTP handlers.
+    pub fn deadlines(&self) -> Arc<Deadlines> {
+        Arc::clone(&self.deadlines)
+    }
+
+    /// The numbers, for metrics.
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Ends all probes and timers; returns when nothing is reported any more.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the health scheduler had ended before");
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

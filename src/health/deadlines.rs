@@ -1,0 +1,201 @@
+//! Check deadlines (Consul's TTL checks): each must be renewed within its time, or it turns critical.
+//!
+//! A heartbeat is a call that sets the status of such a check. It moves the deadline; and only if the status differs
+//! from the published one is there anything for the catalog. What a heartbeat of equal status says is kept here, in
+//! memory: [`Deadlines::newest_output`] gives it to readers of the API, and it is named when the deadline passes. It
+//! gets into the catalog with the next change of status.
+//!
+//! After a restart, as after registration and after a change of its time, a deadline has a whole new period.
+//!
+//! **Limits:** a heartbeat costs O(log n) and publishes nothing. One output of at most 4 KiB is kept a check. A
+//! heartbeat in the very moment in which its deadline passes may lose against it; the next one heals that.
+//!
+//! **Source:** Consul's `CheckTTL`, its texts included, because people look for them.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    probe::cut,
+    schedule::{Schedule, after},
+    slots::Slots,
+};
+use crate::{
+    catalog::check::{CheckKey, CheckKind, CheckResult, CheckStatus},
+    publish::watch::Published,
+};
+
+/// The check deadlines of our own node. Shared by the scheduler and the HTTP handlers.
+#[derive(Debug)]
+pub struct Deadlines {
+    published: Arc<Published>,
+    running: Mutex<Running>,
+    /// Told when the next deadline is earlier than it was.
+    earlier: Notify,
+}
+
+/// What a heartbeat amounts to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// There is no such check.
+    Unknown,
+    /// There is one, but its status is not set from outside.
+    NotRenewable,
+    /// The deadline was moved; nothing is to be published.
+    Renewed,
+    /// This result is to be submitted.
+    Changed(CheckResult),
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    checks: Slots<Deadline>,
+    schedule: Schedule,
+}
+
+#[derive(Debug)]
+struct Deadline {
+    period: Duration,
+    newest_output: Arc<str>,
+    /// The last status that came from here; the published one may lag behind it.
+    sent: Option<CheckStatus>,
+}
+
+impl Deadlines {
+    pub(super) fn new(published: Arc<Published>) -> Deadlines {
+        Deadlines { published, running: Mutex::default(), earlier: Notify::new() }
+    }
+
+    /// Takes a heartbeat: moves the deadline of a check, and says whether its status changes.
+    ///
+    /// A check of kind external has no deadline, so that anything new is a change of it.
+    pub fn heartbeat(&self, key: &CheckKey, status: CheckStatus, output: &str) -> Heartbeat {
+        self.heartbeat_at(key, status, output, Instant::now())
+    }
+
+    fn heartbeat_at(&self, key: &CheckKey, status: CheckStatus, output: &str, now: Instant) -> Heartbeat {
+        let snapshot = self.published.load();
+        let Some(entry) = snapshot.catalog.check(key) else { return Heartbeat::Unknown };
+        let output: Arc<str> = Arc::from(cut(output));
+        let changed = match &entry.check.definition.kind {
+            CheckKind::External => entry.check.status != status || entry.check.output != output,
+            CheckKind::Deadline(period) => {
+                let mut running = self.lock();
+                let next = running.schedule.next();
+                // It may have been registered a moment ago; who got the 200 for that may send heartbeats at once.
+                running.watch(key, *period, now);
+                let changed = running.renew(key, status, &output, now);
+                // One that had passed runs again.
+                if next.is_none() || running.schedule.next() < next {
+                    self.earlier.notify_one();
+                }
+                changed || entry.check.status != status
+            }
+            _ => return Heartbeat::NotRenewable,
+        };
+        if changed { Heartbeat::Changed(CheckResult { status, output }) } else { Heartbeat::Renewed }
+    }
+
+    /// What the newest heartbeat of a check said; none before the first one.
+    pub fn newest_output(&self, key: &CheckKey) -> Option<Arc<str>> {
+        let running = self.lock();
+        let (_, deadline) = running.checks.get(running.checks.find(key)?)?;
+        deadline.sent.map(|_| Arc::clone(&deadline.newest_output))
+    }
+
+    /// Lets a check's deadline run; one that runs already with the same period is left alone.
+    pub(super) fn watch(&self, key: &CheckKey, period: Duration, now: Instant) {
+        self.lock().watch(key, period, now);
+    }
+
+    /// Ends a check's deadline.
+    pub(super) fn forget(&self, key: &CheckKey) {
+        self.lock().forget(key);
+    }
+
+    /// When the next deadline passes.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.lock().schedule.next()
+    }
+
+    /// Returns when the next deadline has become earlier by a heartbeat.
+    pub(super) async fn earlier(&self) {
+        self.earlier.notified().await;
+    }
+
+    /// The checks whose deadline has passed, and what now holds of them. Their deadlines rest until renewed.
+    pub(super) fn expire(&self, now: Instant) -> Vec<(CheckKey, CheckResult)> {
+        if self.next().is_none_or(|next| next > now) {
+            return Vec::new();
+        }
+        let snapshot = self.published.load();
+        let mut running = self.lock();
+        let mut expired = Vec::new();
+        while let Some((slot, _)) = running.schedule.pop(now) {
+            let Some((key, deadline)) = running.checks.get_mut(slot) else { continue };
+            let key = key.clone();
+            match snapshot.catalog.check(&key).map(|entry| &entry.check.definition.kind) {
+                Some(CheckKind::Deadline(_)) => {
+                    deadline.sent = Some(CheckStatus::Critical);
+                    let result =
+                        CheckResult { status: CheckStatus::Critical, output: expired_output(&deadline.newest_output) };
+                    expired.push((key, result));
+                }
+                // Deregistered while a heartbeat was on its way.
+                _ => running.forget(&key),
+            }
+        }
+        expired
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    fn watch(&mut self, key: &CheckKey, period: Duration, now: Instant) {
+        let slot = match self.checks.find(key).and_then(|slot| self.checks.get_mut(slot).map(|entry| (slot, entry))) {
+            Some((_, (_, deadline))) if deadline.period == period => return,
+            Some((slot, (_, deadline))) => {
+                deadline.period = period;
+                slot
+            }
+            None => self.checks.set(key, Deadline { period, newest_output: Arc::from(""), sent: None }),
+        };
+        self.schedule.set(slot, after(now, period));
+    }
+
+    /// Moves the deadline. Returns whether the status differs from the last one that came from here.
+    fn renew(&mut self, key: &CheckKey, status: CheckStatus, output: &Arc<str>, now: Instant) -> bool {
+        let Some(slot) = self.checks.find(key) else { return true };
+        let Some((_, deadline)) = self.checks.get_mut(slot) else { return true };
+        let changed = deadline.sent.is_some_and(|sent| sent != status);
+        deadline.sent = Some(status);
+        deadline.newest_output = Arc::clone(output);
+        let due = after(now, deadline.period);
+        self.schedule.set(slot, due);
+        changed
+    }
+
+    fn forget(&mut self, key: &CheckKey) {
+        if let Some((slot, _)) = self.checks.remove(key) {
+            self.schedule.cancel(slot);
+        }
+    }
+}
+
+fn expired_output(newest: &str) -> Arc<str> {
+    if newest.is_empty() {
+        return Arc::from("TTL expired");
+    }
+    Arc::from(cut(&format!("TTL expired (last output before timeout follows): {newest}")))
+}
+
+#[cfg(test)]
+#[path = "deadlines_tests.rs"]
+mod tests;

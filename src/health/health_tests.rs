@@ -1,0 +1,319 @@
+use std::{
+    collections::HashSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::io::AsyncWriteExt;
+
+use super::{
+    testing::{
+        Catalog, check_of, definition, http, http_check, key, node_of, request, resolver, response, serve, tcp_check,
+    },
+    *,
+};
+use crate::{
+    catalog::{
+        change::Change,
+        check::{Check, CheckDefinition, CheckKind, CheckStatus},
+        names::CheckId,
+    },
+    health::stats::{ProbeKind, ProbeResult},
+};
+
+const MILLIS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn settings(restored_index: u64) -> HealthSettings {
+    HealthSettings {
+        node: NodeName::new("n1").unwrap(),
+        restored_index,
+        probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
+        ca_bundle: None,
+    }
+}
+
+fn start(catalog: &Catalog, settings: HealthSettings) -> Health {
+    Health::start(settings, catalog.feed.clone(), Arc::clone(&catalog.published), resolver())
+}
+
+/// An HTTP check of this address, every 100 ms.
+fn http_at(address: std::net::SocketAddr) -> CheckDefinition {
+    let kind = CheckKind::Http(Box::new(http_check(format!("http://{address}/"))));
+    definition(kind, 100 * MILLIS, SECOND)
+}
+
+fn tcp_at(address: std::net::SocketAddr) -> CheckDefinition {
+    definition(CheckKind::Tcp(tcp_check(address.to_string())), 100 * MILLIS, SECOND)
+}
+
+fn is(id: &'static str, status: CheckStatus) -> impl Fn(&Catalog) -> bool {
+    move |catalog| catalog.status(id).is_some_and(|(found, _)| found == status)
+}
+
+/// Waits until this holds of what no snapshot shows; at most 10 s.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let mut ticks = tokio::time::interval(5 * MILLIS);
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < 10 * SECOND, "not within 10 s: {what}");
+        ticks.tick().await;
+    }
+}
+
+#[tokio::test]
+async fn a_status_follows_its_target() {
+    let status = Arc::new(Mutex::new("200 OK"));
+    let shown = Arc::clone(&status);
+    let (address, _) = http(move |_| response(*shown.lock().unwrap(), "body")).await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    catalog.register("n1", vec![check_of("http", http_at(address))]).await;
+    catalog.until("passing", is("http", CheckStatus::Passing)).await;
+    assert!(catalog.status("http").unwrap().1.ends_with("200 OK Output: body"));
+    *status.lock().unwrap() = "503 Service Unavailable";
+    catalog.until("critical", is("http", CheckStatus::Critical)).await;
+    *status.lock().unwrap() = "429 Too Many Requests";
+    catalog.until("warning", is("http", CheckStatus::Warning)).await;
+    let stats = health.stats();
+    assert!(stats.probes(ProbeKind::Http, ProbeResult::Status(CheckStatus::Warning)) > 0);
+    assert_eq!(stats.watched(), 1);
+    health.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_new_check_is_probed_at_once() {
+    let address = serve(|_| async {}).await;
+    let catalog = Catalog::start().await;
+    let hourly = |id| check_of(id, CheckDefinition { interval: 3600 * SECOND, ..tcp_at(address) });
+    catalog.register("n1", vec![hourly("before")]).await;
+    let _health = start(&catalog, settings(0));
+    catalog.until("the first before the start", is("before", CheckStatus::Passing)).await;
+    catalog.register("n1", vec![hourly("after")]).await;
+    catalog.until("the one after the start", is("after", CheckStatus::Passing)).await;
+}
+
+#[tokio::test]
+async fn after_a_restart_first_probes_are_spread() {
+    let (address, requests) = http(|_| response("200 OK", "")).await;
+    let catalog = Catalog::start().await;
+    let checks = (0..100).map(|number| {
+        check_of(&format!("http-{number}"), CheckDefinition { interval: 3600 * SECOND, ..http_at(address) })
+    });
+    catalog.register("n1", checks.collect()).await;
+    let health = start(&catalog, settings(catalog.published.load().index()));
+    catalog.register("n1", vec![check_of("new", tcp_at(serve(|_| async {}).await))]).await;
+    catalog.until("the new one", is("new", CheckStatus::Passing)).await;
+    assert_eq!(health.stats().watched(), 101);
+    // One in 36 s: that two come in this moment is as good as impossible.
+    assert!(requests.lock().unwrap().len() < 2);
+}
+
+#[tokio::test]
+async fn no_check_delays_another() {
+    let hanging = serve(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let quick = serve(|_| async {}).await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    let hang = CheckDefinition { timeout: 60 * SECOND, ..http_at(hanging) };
+    catalog.register("n1", (0..200).map(|number| check_of(&format!("hang-{number}"), hang.clone())).collect()).await;
+    let stats = health.stats();
+    until("all hang", || stats.in_flight() == 200).await;
+    let started = Instant::now();
+    catalog.register("n1", vec![check_of("quick", tcp_at(quick))]).await;
+    catalog.until("the quick one", is("quick", CheckStatus::Passing)).await;
+    assert!(started.elapsed() < SECOND);
+    health.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_more_probes_run_than_are_allowed() {
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, seen) = (Arc::clone(&open), Arc::clone(&most));
+    let address = serve(move |mut stream| {
+        let (open, most) = (Arc::clone(&counted), Arc::clone(&seen));
+        async move {
+            request(&mut stream).await;
+            most.fetch_max(open.fetch_add(1, SeqCst) + 1, SeqCst);
+            tokio::time::interval_at(tokio::time::Instant::now() + 20 * MILLIS, SECOND).tick().await;
+            open.fetch_sub(1, SeqCst);
+            let _ = stream.write_all(response("200 OK", "").as_bytes()).await;
+        }
+    })
+    .await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, HealthSettings { probes_in_flight_max: 3, ..settings(0) });
+    let hourly = CheckDefinition { interval: 3600 * SECOND, ..http_at(address) };
+    catalog.register("n1", (0..20).map(|number| check_of(&format!("c{number}"), hourly.clone())).collect()).await;
+    let all = (0..20).map(|number| format!("c{number}")).collect::<HashSet<_>>();
+    let passing =
+        |catalog: &Catalog, id: &String| catalog.status(id).is_some_and(|(found, _)| found == CheckStatus::Passing);
+    catalog.until("all pass", |catalog| all.iter().all(|id| passing(catalog, id))).await;
+    assert_eq!(most.load(SeqCst), 3);
+    assert!(health.stats().lateness_sum() > Duration::ZERO);
+}
+
+#[tokio::test]
+async fn the_probe_of_a_changed_check_counts_no_more() {
+    let (first, asked) = (Arc::new(tokio::sync::Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (release, counted) = (Arc::clone(&first), Arc::clone(&asked));
+    let slow = serve(move |mut stream| {
+        let (release, asked) = (Arc::clone(&release), Arc::clone(&counted));
+        async move {
+            request(&mut stream).await;
+            asked.fetch_add(1, SeqCst);
+            release.notified().await;
+            let _ = stream.write_all(response("200 OK", "old").as_bytes()).await;
+        }
+    })
+    .await;
+    let (new, _) = http(|_| response("500 Internal Server Error", "new")).await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    let long = CheckDefinition { timeout: 60 * SECOND, ..http_at(slow) };
+    catalog.register("n1", vec![check_of("http", long)]).await;
+    until("the old probe runs", || asked.load(SeqCst) == 1).await;
+    catalog.register("n1", vec![check_of("http", http_at(new))]).await;
+    catalog
+        .until("the new probe", |catalog| catalog.status("http").is_some_and(|(_, output)| output.ends_with("new")))
+        .await;
+    first.notify_waiters();
+    let probes = |health: &Health| health.stats().probes(ProbeKind::Http, ProbeResult::Status(CheckStatus::Critical));
+    let before = probes(&health);
+    until("more probes", || probes(&health) > before + 2).await;
+    assert_eq!(catalog.status("http").unwrap().0, CheckStatus::Critical);
+    assert_eq!(health.stats().probes(ProbeKind::Http, ProbeResult::Status(CheckStatus::Passing)), 0);
+}
+
+#[tokio::test]
+async fn a_deregistered_check_is_probed_no_more() {
+    let (address, requests) = http(|_| response("200 OK", "")).await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    catalog.register("n1", vec![check_of("http", http_at(address)), check_of("tcp", tcp_at(address))]).await;
+    catalog.until("passing", is("http", CheckStatus::Passing)).await;
+    catalog.submit(Change::DeregisterCheck { key: key("http"), origin: crate::catalog::change::Origin::Api }).await;
+    let stats = health.stats();
+    until("the scheduler knows", || stats.watched() == 1).await;
+    let before = requests.lock().unwrap().iter().filter(|request| !request.is_empty()).count();
+    let probes = stats.probes(ProbeKind::Tcp, ProbeResult::Status(CheckStatus::Passing));
+    until("the other goes on", || stats.probes(ProbeKind::Tcp, ProbeResult::Status(CheckStatus::Passing)) > probes + 3)
+        .await;
+    assert_eq!(requests.lock().unwrap().iter().filter(|request| !request.is_empty()).count(), before);
+}
+
+#[tokio::test]
+async fn thresholds_hold_a_status_back() {
+    let (address, requests) = http(|_| response("500 Internal Server Error", "")).await;
+    let catalog = Catalog::start().await;
+    let _health = start(&catalog, settings(0));
+    let patient = CheckDefinition { failures_before_critical: 4, ..http_at(address) };
+    let passing = Check { status: CheckStatus::Passing, ..check_of("http", patient.clone()) };
+    catalog.register("n1", vec![passing]).await;
+    // The first result counts at once.
+    catalog.until("critical", is("http", CheckStatus::Critical)).await;
+    assert_eq!(requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_output_alone_is_not_published_with_each_probe() {
+    let count = AtomicUsize::new(0);
+    let count = Arc::new(count);
+    let (address, requests) = http(move |_| response("200 OK", &count.fetch_add(1, SeqCst).to_string())).await;
+    let catalog = Catalog::start().await;
+    let _health = start(&catalog, settings(0));
+    catalog.register("n1", vec![check_of("http", http_at(address))]).await;
+    until("five probes", || requests.lock().unwrap().len() > 5).await;
+    assert!(catalog.status("http").unwrap().1.ends_with("Output: 0"));
+}
+
+#[tokio::test]
+async fn checks_of_other_nodes_are_not_run() {
+    let (address, requests) = http(|_| response("200 OK", "")).await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    catalog.submit(Change::RegisterNode(node_of("n2"))).await;
+    let foreign = Check {
+        node: NodeName::new("n2").unwrap(),
+        id: CheckId::new("far").unwrap(),
+        ..check_of("far", http_at(address))
+    };
+    catalog.register("n2", vec![foreign]).await;
+    catalog.register("n1", vec![check_of("near", tcp_at(serve(|_| async {}).await))]).await;
+    catalog.until("our own", is("near", CheckStatus::Passing)).await;
+    assert_eq!(health.stats().watched(), 1);
+    assert_eq!(requests.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_check_deadline_turns_critical_unless_renewed() {
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    let beat = CheckDefinition::unprobed(CheckKind::Deadline(300 * MILLIS));
+    let passing = Check { status: CheckStatus::Passing, ..check_of("beat", beat) };
+    catalog.register("n1", vec![passing]).await;
+    catalog.until("critical", is("beat", CheckStatus::Critical)).await;
+    assert_eq!(catalog.status("beat").unwrap().1, "TTL expired");
+    assert_eq!(health.stats().expired(), 1);
+    let heartbeat = health.deadlines().heartbeat(&key("beat"), CheckStatus::Passing, "back");
+    let deadlines::Heartbeat::Changed(result) = heartbeat else { panic!("{heartbeat:?}") };
+    catalog.submit(Change::SetStatus { key: key("beat"), result }).await;
+    assert_eq!(catalog.status("beat").unwrap().0, CheckStatus::Passing);
+    catalog.until("critical again", is("beat", CheckStatus::Critical)).await;
+    assert!(catalog.status("beat").unwrap().1.ends_with("back"));
+}
+
+#[tokio::test]
+async fn an_instance_that_is_critical_too_long_is_deregistered() {
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let reaped = CheckDefinition { deregister_critical_service_after: Some(500 * MILLIS), ..tcp_at(closed) };
+    let started = Instant::now();
+    catalog.register("n1", vec![check_of("tcp", reaped)]).await;
+    catalog.until("gone", |catalog| !catalog.has_instance()).await;
+    assert!(started.elapsed() >= 500 * MILLIS);
+    let stats = health.stats();
+    until("it is counted, and watched no more", || stats.watched() == 0 && stats.deregistered() == 1).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_passes_in_time_stays() {
+    let up = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&up);
+    // Two of three probes fail, so it is never critical for long.
+    let (address, _) = http(move |_| {
+        let good = counted.fetch_add(1, SeqCst) % 3 == 2;
+        response(if good { "200 OK" } else { "500 Internal Server Error" }, "")
+    })
+    .await;
+    let catalog = Catalog::start().await;
+    let _health = start(&catalog, settings(0));
+    let reaped = CheckDefinition { deregister_critical_service_after: Some(2 * SECOND), ..http_at(address) };
+    catalog.register("n1", vec![check_of("http", reaped)]).await;
+    until("thirty probes", || up.load(SeqCst) > 30).await;
+    assert!(catalog.has_instance());
+}
+
+#[tokio::test]
+async fn shutting_down_ends_probes_that_hang() {
+    let hanging = serve(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    catalog.register("n1", vec![check_of("hang", CheckDefinition { timeout: 60 * SECOND, ..http_at(hanging) })]).await;
+    let stats = health.stats();
+    until("it hangs", || stats.in_flight() == 1).await;
+    let ended = tokio::time::timeout(5 * SECOND, health.shutdown()).await;
+    assert!(ended.is_ok());
+}

@@ -1,0 +1,359 @@
+//! The one task that owns all checks of our node: starts what is due, counts what comes of it, reports what changes.
+//!
+//! Its view of the definitions is a level: whatever hint of a change arrives, what counts is the published snapshot.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{Semaphore, oneshot},
+    task::{AbortHandle, Id, JoinError, JoinSet},
+};
+
+use super::{
+    HealthSettings,
+    deadlines::Deadlines,
+    probe::{Outcome, Prober, cut, kind_of},
+    reaper::Reaper,
+    schedule::{Jitter, Schedule, Slot, after, following, spread},
+    slots::Slots,
+    stats::{ProbeResult, Stats},
+    thresholds::Thresholds,
+};
+use crate::{
+    catalog::{
+        change::Change,
+        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
+        service::InstanceKey,
+    },
+    publish::{feed::Feed, snapshot::Snapshot, watch::Published},
+};
+
+/// What the scheduler works with, shared with others.
+pub(super) struct Shared {
+    pub(super) feed: Feed,
+    pub(super) published: Arc<Published>,
+    pub(super) deadlines: Arc<Deadlines>,
+    pub(super) prober: Arc<Prober>,
+    pub(super) stats: Arc<Stats>,
+}
+
+pub(super) struct Scheduler {
+    settings: HealthSettings,
+    shared: Shared,
+    checks: Slots<Watched>,
+    probes: Schedule,
+    reaper: Reaper,
+    running: JoinSet<Option<Outcome>>,
+    starts: HashMap<Id, Start>,
+    deregistering: Arc<Semaphore>,
+    jitter: Jitter,
+}
+
+/// A check that is probed, or that may deregister its instance.
+#[derive(Debug)]
+struct Watched {
+    definition: Arc<CheckDefinition>,
+    thresholds: Thresholds,
+    running: Option<AbortHandle>,
+    /// The last status that was reported; the published one may lag behind it.
+    reported: Option<CheckStatus>,
+    /// Until when a change of output alone is held back.
+    output_held: Option<Instant>,
+}
+
+/// A probe that runs.
+struct Start {
+    slot: Slot,
+    at: Instant,
+}
+
+/// When a check that is new to the scheduler is probed first.
+#[derive(Debug, Clone, Copy)]
+enum FirstProbe {
+    AtOnce,
+    Spread,
+}
+
+impl Scheduler {
+    pub(super) fn new(settings: HealthSettings, shared: Shared) -> Scheduler {
+        Scheduler {
+            settings,
+            shared,
+            checks: Slots::default(),
+            probes: Schedule::default(),
+            reaper: Reaper::default(),
+            running: JoinSet::new(),
+            starts: HashMap::new(),
+            deregistering: Arc::new(Semaphore::new(DEREGISTERING_MAX)),
+            jitter: Jitter::new(RandomState::new().hash_one(Instant::now())),
+        }
+    }
+
+    /// Runs until the other end of `stopped` is dropped. Probes that run then are ended.
+    pub(super) async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+        self.load();
+        loop {
+            let now = Instant::now();
+            self.start_due(now);
+            self.expire(now);
+            self.reap(now);
+            self.shared.stats.set_levels(self.starts.len(), self.checks.len());
+            let next = self.next();
+            tokio::select! {
+                _ = &mut stopped => return,
+                () = self.shared.published.checks_touched() => self.follow(),
+                Some(ended) = self.running.join_next_with_id() => self.end_all(ended),
+                () = self.shared.deadlines.earlier() => {}
+                () = until(next) => {}
+            }
+        }
+    }
+
+    /// Takes in all checks of our node. Hints that arrive meanwhile are looked at afterwards.
+    fn load(&mut self) {
+        let snapshot = self.shared.published.load();
+        let now = Instant::now();
+        let node = self.settings.node.clone();
+        for entry in snapshot.catalog.checks().filter(|entry| entry.check.node == node) {
+            let restored = entry.modify_index <= self.settings.restored_index;
+            let first = if restored { FirstProbe::Spread } else { FirstProbe::AtOnce };
+            self.watch(&entry.check, first, now);
+        }
+    }
+
+    /// Takes in what became of checks that were touched.
+    fn follow(&mut self) {
+        let touched = self.shared.published.take_touched_checks();
+        let snapshot = self.shared.published.load();
+        let now = Instant::now();
+        let node = self.settings.node.clone();
+        for key in touched.iter().filter(|key| key.node == node) {
+            match snapshot.catalog.check(key) {
+                Some(entry) => self.watch(&entry.check, FirstProbe::AtOnce, now),
+                None => {
+                    self.shared.deadlines.forget(key);
+                    self.forget(key);
+                }
+            }
+        }
+    }
+
+    fn watch(&mut self, check: &Check, first: FirstProbe, now: Instant) {
+        let key = check.key();
+        let definition = &check.definition;
+        match definition.kind {
+            CheckKind::Deadline(period) => self.shared.deadlines.watch(&key, period, now),
+            _ => self.shared.deadlines.forget(&key),
+        }
+        let probed = kind_of(&definition.kind).is_some();
+        let patience = definition.deregister_critical_service_after.filter(|_| check.service_id.is_some());
+        if !probed && patience.is_none() {
+            self.forget(&key);
+            return;
+        }
+        if let Some(slot) = self.checks.find(&key) {
+            if self.checks.get(slot).is_some_and(|(_, watched)| watched.definition == *definition) {
+                return;
+            }
+            self.end_probe(slot);
+        }
+        // Another definition counts afresh, as in Consul: its first result counts at once.
+        let thresholds = Thresholds::new(definition);
+        let definition = Arc::clone(definition);
+        let interval = definition.interval;
+        let watched = Watched { definition, thresholds, running: None, reported: None, output_held: None };
+        let slot = self.checks.set(&key, watched);
+        match first {
+            _ if !probed => self.probes.cancel(slot),
+            FirstProbe::AtOnce => self.probes.set(slot, now),
+            FirstProbe::Spread => self.probes.set(slot, spread(now, interval, self.jitter.next())),
+        }
+        match patience {
+            Some(patience) => self.reaper.watch(slot, patience, now),
+            None => self.reaper.forget(slot),
+        }
+    }
+
+    fn forget(&mut self, key: &CheckKey) {
+        let Some(slot) = self.checks.find(key) else { return };
+        self.end_probe(slot);
+        self.probes.cancel(slot);
+        self.reaper.forget(slot);
+        self.checks.remove(key);
+    }
+
+    /// Ends the probe of a check if it runs; nothing of it counts any more.
+    fn end_probe(&mut self, slot: Slot) {
+        let running = self.checks.get_mut(slot).and_then(|(_, watched)| watched.running.take());
+        if let Some(running) = running {
+            self.starts.remove(&running.id());
+            running.abort();
+        }
+    }
+
+    /// When there is something to do next.
+    fn next(&self) -> Option<Instant> {
+        let room = self.running.len() < self.settings.probes_in_flight_max.max(1);
+        let probe = self.probes.next().filter(|_| room);
+        [probe, self.shared.deadlines.next(), self.reaper.next()].into_iter().flatten().min()
+    }
+
+    fn start_due(&mut self, now: Instant) {
+        while self.running.len() < self.settings.probes_in_flight_max.max(1) {
+            let Some((slot, due)) = self.probes.pop(now) else { return };
+            let Some((_, watched)) = self.checks.get_mut(slot) else { continue };
+            let probe = Arc::clone(&self.shared.prober).run(Arc::clone(&watched.definition));
+            let task = self.running.spawn(probe);
+            self.starts.insert(task.id(), Start { slot, at: now });
+            watched.running = Some(task);
+            self.shared.stats.count_started(now.saturating_duration_since(due));
+        }
+    }
+
+    /// Takes in a probe that has ended, and all others that have.
+    fn end_all(&mut self, first: Ended) {
+        let now = Instant::now();
+        self.end(first, now);
+        while let Some(ended) = self.running.try_join_next_with_id() {
+            self.end(ended, now);
+        }
+    }
+
+    fn end(&mut self, ended: Ended, now: Instant) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        // A probe that was ended because its check changed is no longer among the starts.
+        let Some(Start { slot, at }) = self.starts.remove(&id) else { return };
+        let Some((key, watched)) = self.checks.get_mut(slot) else { return };
+        watched.running = None;
+        let random = self.jitter.next();
+        self.probes.set(slot, following(at, now, watched.definition.interval, random));
+        let outcome = match ended {
+            Ok((_, Some(outcome))) => outcome,
+            Ok((_, None)) => return,
+            Err(error) => {
+                tracing::error!(check = %key.id, %error, "a probe broke off inside nameplate; no verdict");
+                Outcome::NotMade(error.to_string())
+            }
+        };
+        let Some(kind) = kind_of(&watched.definition.kind) else { return };
+        match outcome {
+            Outcome::Done { status, output } => {
+                self.shared.stats.count_ended(kind, ProbeResult::Status(status));
+                if let Some(status) = watched.thresholds.count(status) {
+                    self.report(slot, CheckResult { status, output: Arc::from(cut(&output)) }, now);
+                }
+            }
+            Outcome::NotMade(reason) => {
+                self.shared.stats.count_ended(kind, ProbeResult::NotMade);
+                tracing::debug!(check = %key.id, reason, "a probe could not be made; the status of its check stays");
+            }
+        }
+    }
+
+    /// Reports a result if it is news: another status, or another output and not too soon after the last.
+    fn report(&mut self, slot: Slot, result: CheckResult, now: Instant) {
+        let Some((key, watched)) = self.checks.get_mut(slot) else { return };
+        let snapshot = self.shared.published.load();
+        let Some(entry) = snapshot.catalog.check(key) else { return };
+        let same_status =
+            entry.check.status == result.status && watched.reported.unwrap_or(result.status) == result.status;
+        if same_status {
+            let held = watched.output_held.is_some_and(|until| now < until);
+            if held || entry.check.output == result.output {
+                return;
+            }
+        } else {
+            let service = entry.check.service_id.as_ref().map(|id| id.as_str());
+            let (before, status) = (entry.check.status.as_str(), result.status.as_str());
+            tracing::info!(check = %key.id, service, before, status, "check {} is now {status}", key.id);
+        }
+        watched.reported = Some(result.status);
+        watched.output_held = Some(after(now, OUTPUT_HOLD));
+        if result.status == CheckStatus::Critical {
+            self.reaper.turned_critical(slot, now);
+        }
+        self.shared.feed.report(key.clone(), result);
+    }
+
+    /// Turns critical what was not renewed in time.
+    fn expire(&mut self, now: Instant) {
+        for (key, result) in self.shared.deadlines.expire(now) {
+            tracing::info!(check = %key.id, "check {} is now critical: its deadline passed", key.id);
+            self.shared.stats.count_expired();
+            if let Some(slot) = self.checks.find(&key) {
+                self.reaper.turned_critical(slot, now);
+            }
+            self.shared.feed.report(key, result);
+        }
+    }
+
+    /// Deregisters instances that have been critical for too long.
+    fn reap(&mut self, now: Instant) {
+        if self.reaper.next().is_none_or(|next| next > now) {
+            return;
+        }
+        let snapshot = self.shared.published.load();
+        while let Some(slot) = self.reaper.pop(now) {
+            let Some((key, _)) = self.checks.get(slot) else { continue };
+            let entry = snapshot.catalog.check(key);
+            let critical = entry.filter(|entry| entry.check.status == CheckStatus::Critical);
+            let over = self.reaper.look(slot, critical.map(|entry| entry.modify_index), now);
+            if let (true, Some(entry)) = (over, entry)
+                && !self.deregister(&snapshot, &entry.check)
+            {
+                self.reaper.postpone(slot, now);
+            }
+        }
+    }
+
+    /// Deregisters the instance that a check is about. Returns false if too many are being deregistered.
+    fn deregister(&self, snapshot: &Snapshot, check: &Check) -> bool {
+        let Some(id) = check.service_id.clone() else { return true };
+        let key = InstanceKey { node: check.node.clone(), id };
+        let Some(entry) = snapshot.catalog.instance(&key) else { return true };
+        let Ok(place) = Arc::clone(&self.deregistering).try_acquire_owned() else { return false };
+        let (feed, stats) = (self.shared.feed.clone(), Arc::clone(&self.shared.stats));
+        let origin = entry.instance.origin;
+        let check = check.id.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let id = key.id.clone();
+            match feed.submit(vec![Change::Deregister { key, origin }]).await {
+                Ok(_) => {
+                    stats.count_deregistered();
+                    tracing::info!(service = %id, %check, "service {id} is deregistered: critical too long");
+                }
+                Err(error) => {
+                    tracing::warn!(service = %id, %check, %error, "service {id} cannot be deregistered");
+                }
+            }
+        });
+        true
+    }
+}
+
+/// A probe that has ended.
+type Ended = Result<(Id, Option<Outcome>), JoinError>;
+
+/// Returns at this time; never if there is none.
+async fn until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long a change of output alone is held back after a report.
+///
+/// Source: Consul's `check_update_interval`.
+const OUTPUT_HOLD: Duration = Duration::from_secs(5 * 60);
+
+/// Most instances that are being deregistered at once.
+///
+/// Source: none, chosen: enough to share one sync of the journal, far below the feed's 1,024 places.
+const DEREGISTERING_MAX: usize = 256;
