@@ -8,6 +8,7 @@ pub mod api;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod forward;
 pub mod health;
 pub mod observe;

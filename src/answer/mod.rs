@@ -17,6 +17,7 @@
 mod accept;
 mod addresses;
 mod chain;
+pub mod explain;
 mod names;
 mod negative;
 mod order;

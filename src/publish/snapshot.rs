@@ -10,6 +10,7 @@ use crate::{
 
 pub use crate::{
     catalog::{
+        names::ServiceName,
         service::{Instance, IpNetwork, Meta},
         table::{Seed, Table, Walk},
     },

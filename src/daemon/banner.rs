@@ -1,0 +1,110 @@
+//! What a server says when it is up: where it listens, and what to configure so that software asks it.
+
+use std::{
+    fmt::{self, Display},
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
+
+use crate::{forward::Description, wire::name::Name};
+
+/// What is up.
+#[derive(Debug)]
+pub struct Banner<'a> {
+    /// Where DNS is answered.
+    pub dns: &'a [SocketAddr],
+    /// Where HTTP is answered.
+    pub http: SocketAddr,
+    /// The domain.
+    pub domain: &'a Name,
+    /// Further domains.
+    pub alt_domains: &'a [Name],
+    /// Where data is kept.
+    pub data: Option<&'a Path>,
+    /// Static zones, by origin.
+    pub zones: Vec<&'a Name>,
+    /// Who is asked about other names.
+    pub forward: Description,
+    /// Suffixes that are forwarded though they may look like ours.
+    pub forward_zones: &'a [Name],
+    /// An address under which others reach this machine, if there is one.
+    pub reached_at: Option<IpAddr>,
+}
+
+impl Display for Banner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "nameplate {} is up", env!("CARGO_PKG_VERSION"))?;
+        writeln!(f, "  DNS        {} (UDP and TCP)", list(self.dns))?;
+        writeln!(f, "  HTTP       http://{}", self.http)?;
+        let domains: Vec<&Name> = std::iter::once(self.domain).chain(self.alt_domains).collect();
+        writeln!(f, "  domain     {}", list(&domains))?;
+        if !self.zones.is_empty() {
+            writeln!(f, "  zones      {}", list(&self.zones))?;
+        }
+        match self.data {
+            Some(data) => writeln!(f, "  data       {}", data.display())?,
+            None => writeln!(f, "  data       in memory only (--ephemeral)")?,
+        }
+        match &self.forward.upstreams {
+            None => writeln!(f, "  upstreams  none: forwarding is off")?,
+            Some(upstreams) if upstreams.is_empty() => {
+                writeln!(f, "  upstreams  none found in resolv.conf; set --forward IP[:PORT] for other names")?;
+            }
+            Some(upstreams) => writeln!(f, "  upstreams  {}", list(upstreams))?,
+        }
+        if !self.forward_zones.is_empty() {
+            writeln!(f, "  forwarded  {}", list(self.forward_zones))?;
+        }
+        writeln!(f)?;
+        self.advice(f)
+    }
+}
+
+impl Banner<'_> {
+    fn advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let domain = self.domain.to_string();
+        let domain = domain.trim_end_matches('.');
+        let on_53 = || self.dns.iter().filter(|address| address.port() == 53).map(SocketAddr::ip);
+        if let Some(address) = on_53().next() {
+            writeln!(f, "To ask it from this machine, in /etc/resolv.conf:")?;
+            writeln!(f, "  nameserver {address}")?;
+            writeln!(f, "  search service.{domain}")?;
+            match on_53().find(|address| !address.is_loopback()) {
+                Some(address) => {
+                    writeln!(f, "To ask it from containers, in /etc/docker/daemon.json (then restart Docker):")?;
+                    writeln!(f, "  {{ \"dns\": [\"{address}\"], \"dns-search\": [\"service.{domain}\"] }}")?;
+                }
+                None => {
+                    let address = self.reached_at.map_or("ADDRESS".to_owned(), |address| address.to_string());
+                    writeln!(
+                        f,
+                        "To ask it from containers, listen where they reach it: --dns {}:53",
+                        bracket(&address)
+                    )?;
+                }
+            }
+            return Ok(());
+        }
+        let Some(address) = self.dns.first() else { return Ok(()) };
+        writeln!(f, "resolv.conf and Docker's daemon.json can name no port. To use them, listen on port 53:")?;
+        let reached = self.reached_at.map_or("127.0.0.1".to_owned(), |address| address.to_string());
+        writeln!(f, "  nameplate serve --dns {}:53", bracket(&reached))?;
+        writeln!(f, "systemd-resolved, in /etc/systemd/resolved.conf.d/nameplate.conf:")?;
+        writeln!(f, "  [Resolve]")?;
+        writeln!(f, "  DNS={address}")?;
+        writeln!(f, "  Domains=~{domain}")?;
+        writeln!(f, "dnsmasq:")?;
+        writeln!(f, "  server=/{domain}/{}#{}", address.ip(), address.port())?;
+        writeln!(f, "Unbound:")?;
+        writeln!(f, "  server: domain-insecure: \"{domain}\"")?;
+        writeln!(f, "  stub-zone: name: \"{domain}\" stub-addr: {}@{}", address.ip(), address.port())
+    }
+}
+
+fn bracket(address: &str) -> String {
+    if address.contains(':') { format!("[{address}]") } else { address.to_owned() }
+}
+
+fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

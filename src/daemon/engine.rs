@@ -1,0 +1,140 @@
+//! The answering side as the transports see it: the published snapshot, and the forwarder for what is not in it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use crate::{
+    answer::{self, Buffer, Client, External, ExternalRecord, Need, Transport, Verdict},
+    forward::{ForwardQuery, Forwarder},
+    publish::watch::{Published, Reader},
+    transport::engine::{Engine, SlowQuery},
+    wire::{
+        code::{class, rcode, rtype},
+        name::Name,
+    },
+};
+
+/// Answers from the current snapshot, and what is slow through the forwarder.
+pub struct DnsEngine {
+    published: Arc<Published>,
+    forwarder: Arc<Forwarder>,
+}
+
+impl DnsEngine {
+    /// Answers from what these have.
+    pub fn new(published: Arc<Published>, forwarder: Arc<Forwarder>) -> DnsEngine {
+        DnsEngine { published, forwarder }
+    }
+
+    /// The addresses of a host name, in our own data or upstream: what a client on loopback would be answered.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        let name = Name::parse(host).map_err(|error| error.to_string())?;
+        let (v4, v6) = tokio::join!(self.ask(&name, rtype::A), self.ask(&name, rtype::AAAA));
+        match (v4, v6) {
+            (Err(problem), Err(_)) => Err(problem),
+            (v4, v6) => Ok(v4.unwrap_or_default().into_iter().chain(v6.unwrap_or_default()).collect()),
+        }
+    }
+
+    async fn ask(&self, name: &Name, kind: u16) -> Result<Vec<IpAddr>, String> {
+        let query =
+            [&[0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name.as_wire(), &kind.to_be_bytes(), &class::IN.to_be_bytes()]
+                .concat();
+        let response = self.answer(&query).await;
+        let message = hickory_proto::op::Message::from_vec(&response).map_err(|error| error.to_string())?;
+        match u16::from(message.metadata.response_code) {
+            rcode::NOERROR => {
+                let addresses = message.answers.iter().filter_map(|record| record.data.ip_addr());
+                Ok(addresses.filter(|address| address.is_ipv4() == (kind == rtype::A)).collect())
+            }
+            rcode::NXDOMAIN => Err("no such name".to_owned()),
+            _ => Err(format!("the answer was {}", message.metadata.response_code)),
+        }
+    }
+
+    /// The response to a whole query, as a client on this machine would get it over TCP.
+    pub async fn answer(&self, query: &[u8]) -> Vec<u8> {
+        let client = Client {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 1,
+            own_listener: false,
+            transport: Transport::Tcp,
+            random: 0,
+        };
+        let mut buffer = Buffer::tcp();
+        buffer.bytes_mut()[..query.len()].copy_from_slice(query);
+        let verdict = answer::respond(&self.published.load(), &mut buffer, query.len(), &client);
+        match verdict {
+            Verdict::Response(length) => buffer.bytes()[..length].to_vec(),
+            Verdict::Drop => Vec::new(),
+            Verdict::Slow(slow) => {
+                let message = buffer.bytes()[..slow.query_len].to_vec();
+                self.finish(SlowQuery { message, client, slow }).await
+            }
+        }
+    }
+
+    /// Looks a name of others up, and answers with what it has.
+    async fn resolved(&self, query: &SlowQuery, name: &Name, kind: u16) -> Vec<u8> {
+        let found = self.forwarder.resolve(name, kind, query.client.address).await;
+        let record = |record: crate::forward::ResolvedRecord| ExternalRecord {
+            owner: record.owner,
+            rtype: record.rtype,
+            ttl_secs: record.ttl_secs,
+            rdata: record.rdata,
+        };
+        let external = External {
+            name: name.clone(),
+            rcode: found.rcode.into(),
+            records: found.records.into_iter().map(record).collect(),
+            extended: found.extended_error.map(|(code, _)| code),
+        };
+        let mut buffer = Buffer::tcp();
+        let length = query.message.len();
+        buffer.bytes_mut()[..length].copy_from_slice(&query.message);
+        let snapshot = self.published.load();
+        let mut verdict = answer::respond_with(&snapshot, &mut buffer, length, &query.client, &external);
+        if let Verdict::Slow(slow) = &verdict {
+            // The snapshot changed meanwhile, and the name now leads elsewhere: the client may ask again.
+            verdict = answer::busy(&snapshot, &mut buffer, slow.query_len, &query.client);
+        }
+        match verdict {
+            Verdict::Response(length) => buffer.bytes()[..length].to_vec(),
+            Verdict::Slow(_) | Verdict::Drop => Vec::new(),
+        }
+    }
+}
+
+impl Engine for DnsEngine {
+    type Reader = Reader;
+
+    fn reader(&self) -> Reader {
+        self.published.reader()
+    }
+
+    fn refresh(&self, reader: &mut Reader) {
+        reader.current();
+    }
+
+    fn respond(&self, reader: &mut Reader, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
+        answer::respond(reader.current(), buffer, query_len, client)
+    }
+
+    fn busy(&self, reader: &mut Reader, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
+        answer::busy(reader.current(), buffer, query_len, client)
+    }
+
+    async fn finish(&self, query: SlowQuery) -> Vec<u8> {
+        match &query.slow.need {
+            Need::Forward => {
+                let over_tcp = query.client.transport == Transport::Tcp;
+                let SlowQuery { message, client, slow } = &query;
+                let forward = ForwardQuery { message, client: client.address, limit: slow.limit, over_tcp };
+                self.forwarder.answer(&forward).await
+            }
+            Need::Resolve { name, rtype } => self.resolved(&query, name, *rtype).await,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What DNS answers to a question, and why: `GET /v1/dns/query`.
+
+use std::{net::IpAddr, sync::Arc};
+
+use hickory_proto::{
+    op::Message,
+    rr::{RData, Record, RecordType, rdata::opt::EdnsOption},
+};
+use serde_json::{Value, json};
+
+use super::engine::DnsEngine;
+use crate::{
+    answer::explain::{Explained, explain as explained},
+    catalog::{apply::Presence, change::Origin, names::ServiceName, state::InstanceEntry},
+    observe::dns::rcode_name,
+    publish::{
+        eligible::{self, Via},
+        settings::DefaultRule,
+        snapshot::Snapshot,
+        watch::Published,
+    },
+    wire::{
+        code::{class, option},
+        name::Name,
+        query::Question,
+    },
+};
+
+/// The response as a client on this machine gets it, and for each instance of the service why it is in or out.
+pub fn explain(engine: &DnsEngine, published: &Published, name: &str, kind: &str) -> Result<Value, String> {
+    let asked = Name::parse(name).map_err(|error| format!("name: {error}"))?;
+    let rtype = record_type(kind)?;
+    let query = [&QUERY_HEAD[..], asked.as_wire(), &rtype.to_be_bytes(), &class::IN.to_be_bytes(), &OPT].concat();
+    // Only names of others take time, and that is bounded by the forwarder.
+    let response = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(engine.answer(&query)));
+    let message = Message::from_vec(&response).map_err(|error| format!("the response cannot be read: {error}"))?;
+    let snapshot = published.load();
+    let explained = explained(&snapshot, &Question::of(&asked, rtype, class::IN));
+    let instances = explained.service.map(|service| instances(&snapshot, service, &explained));
+    Ok(json!({
+        "Name": asked.to_string(),
+        "Type": RecordType::from(rtype).to_string(),
+        "Rcode": rcode(&message),
+        "Flags": flags(&message),
+        "Answer": records(&message.answers),
+        "Authority": records(&message.authorities),
+        "Additional": records(&message.additionals),
+        "ExtendedError": extended_error(&message),
+        "Service": explained.service.map(ServiceName::as_str),
+        "Form": explained.form,
+        "Instances": instances.unwrap_or_default(),
+    }))
+}
+
+fn instances(snapshot: &Snapshot, service: &ServiceName, explained: &Explained<'_>) -> Vec<Value> {
+    let Some(entry) = snapshot.catalog.service(service) else { return Vec::new() };
+    let rule = snapshot.settings.rule(service.as_str());
+    let mut entries: Vec<_> = entry.instances().collect();
+    entries.sort_by_key(|entry| entry.instance.key());
+    entries.into_iter().filter_map(|entry| instance(snapshot, entry, &rule, explained)).collect()
+}
+
+fn instance(
+    snapshot: &Snapshot,
+    entry: &Arc<InstanceEntry>,
+    rule: &DefaultRule,
+    explained: &Explained<'_>,
+) -> Option<Value> {
+    let instance = &entry.instance;
+    let node = snapshot.catalog.node(&instance.node)?;
+    let presence = Presence { entry: Arc::clone(entry), node: Arc::clone(&node.node), node_status: node.status() };
+    let reach = eligible::reach(instance, &presence.node);
+    let address = match (reach.v4, reach.v6, reach.via) {
+        (_, _, Via::Host(host)) => Some(host.to_owned()),
+        (Some(v4), _, _) => Some(IpAddr::from(v4).to_string()),
+        (_, Some(v6), _) => Some(IpAddr::from(v6).to_string()),
+        _ => None,
+    };
+    let answered = explained.is_answered(instance);
+    Some(json!({
+        "Node": instance.node.as_str(),
+        "ID": instance.id.as_str(),
+        "Address": address.as_deref().unwrap_or_default(),
+        "Port": instance.default_port().map_or(0, |port| port.number),
+        "Status": eligible::status(&presence).as_str(),
+        "Answered": answered,
+        "Reason": reason(&presence, rule, answered, address.as_deref()),
+        "Origin": instance.origin.as_str(),
+        "Shadowed": entry.shadowed.iter().map(|loser| Origin::as_str(loser.instance.origin)).collect::<Vec<_>>(),
+    }))
+}
+
+fn reason(presence: &Presence, rule: &DefaultRule, answered: bool, address: Option<&str>) -> String {
+    let status = eligible::status(presence).as_str();
+    let Some(address) = address else {
+        return format!("{status}, but its address is link-local or multicast, which is not answered");
+    };
+    match (answered, eligible::is_eligible(presence, rule)) {
+        (true, true) => format!("{status}; answered as {address}"),
+        (true, false) => format!("{status}; answered because nobody is eligible"),
+        (false, true) => format!("{status}, but the question is for others"),
+        (false, false) if presence.entry.in_maintenance() => "in maintenance".to_owned(),
+        (false, false) => match worst_check(presence) {
+            Some((check, output)) if output.is_empty() => format!("{status}: check {check}"),
+            Some((check, output)) => format!("{status}: check {check}: {output}"),
+            None => format!("{status}: a check of its node"),
+        },
+    }
+}
+
+/// The instance's own check that is as bad as the instance, with the beginning of its output.
+fn worst_check(presence: &Presence) -> Option<(String, String)> {
+    let status = eligible::status(presence);
+    let entry = presence.entry.checks.iter().find(|entry| entry.check.status == status)?;
+    let output = entry.check.output.lines().next().unwrap_or_default();
+    Some((entry.check.id.to_string(), output.chars().take(OUTPUT_SHOWN).collect()))
+}
+
+fn record_type(kind: &str) -> Result<u16, String> {
+    let upper = if kind.is_empty() { "A".to_owned() } else { kind.to_ascii_uppercase() };
+    let number = match upper.strip_prefix("TYPE") {
+        Some(number) => number.parse().ok(),
+        None => upper.parse::<RecordType>().ok().map(u16::from),
+    };
+    number.ok_or_else(|| format!("type: expected a type such as A, SRV or TYPE65, not {kind:?}"))
+}
+
+fn rcode(message: &Message) -> String {
+    let code = u16::from(message.metadata.response_code);
+    rcode_name(code).map_or_else(|| format!("RCODE{code}"), str::to_owned)
+}
+
+fn flags(message: &Message) -> Vec<&'static str> {
+    let metadata = &message.metadata;
+    let all = [
+        ("qr", true),
+        ("aa", metadata.authoritative),
+        ("tc", metadata.truncation),
+        ("rd", metadata.recursion_desired),
+        ("ra", metadata.recursion_available),
+    ];
+    all.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+}
+
+fn records(records: &[Record]) -> Vec<String> {
+    let shown = records.iter().filter(|record| !matches!(record.data, RData::OPT(_)));
+    shown.map(Record::to_string).collect()
+}
+
+/// Code and text of the extended error in a response (RFC 8914 section 2).
+fn extended_error(message: &Message) -> Option<Value> {
+    let options = message.edns.as_ref()?.options();
+    let data = options.as_ref().iter().find_map(|(_, value)| match value {
+        EdnsOption::Unknown(option::EXTENDED_ERROR, data) => Some(data),
+        _ => None,
+    })?;
+    let (code, text) = data.split_first_chunk::<2>()?;
+    Some(json!({ "Code": u16::from_be_bytes(*code), "Text": String::from_utf8_lossy(text) }))
+}
+
+/// One question, RD, and one additional record.
+const QUERY_HEAD: [u8; 12] = [0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+
+/// An OPT that takes 1,232 bytes.
+const OPT: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+
+/// Most characters of a check's output in a reason.
+const OUTPUT_SHOWN: usize = 200;

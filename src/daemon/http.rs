@@ -1,0 +1,86 @@
+//! Serving the HTTP API.
+//!
+//! | bound | value |
+//! |---|---|
+//! | connections | 4,096; further ones wait to be accepted |
+//! | time to send a request's head | 10 s, idle connections too |
+//! | time for requests in flight at the end | 5 s |
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+};
+
+/// Serves until `stopping` turns true; then finishes what is in flight.
+pub async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let permit = Arc::clone(&permits).acquire_owned().await;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = connection(stream, router.clone(), stopping.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            // Out of files, or gone before it was accepted: the next one may be had.
+            Err(error) => {
+                tracing::debug!(%error, "an HTTP connection could not be accepted");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    drop(listener);
+    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    if tokio::time::timeout(FINISH_MAX, permits.acquire_many(all)).await.is_err() {
+        tracing::warn!(waited_secs = FINISH_MAX.as_secs(), "stopped before all HTTP requests were answered");
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    tokio::select! {
+        // A client that sends no HTTP, or goes away, is no event of ours.
+        _ = connection.as_mut() => return,
+        _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+/// Opens the address of the API.
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Source: none, chosen: reads that wait hold one each, and a fifth of 20,000 open files is left for other things.
+const CONNECTIONS_MAX: usize = 4096;
+
+/// Source: none, chosen: as the idle time of DNS over TCP.
+const HEAD_MAX: Duration = Duration::from_secs(10);
+
+/// Source: none, chosen: half of what service managers wait for a stop.
+const FINISH_MAX: Duration = Duration::from_secs(5);
+
+/// Source: the usual limit of the kernel (net.core.somaxconn).
+const BACKLOG: u32 = 4096;

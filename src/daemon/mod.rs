@@ -1,0 +1,377 @@
+//! The composition root: it alone sees every part, starts them in order, reloads and stops them.
+//!
+//! ```text
+//! journal -> catalog -> publisher -> (own registration) -> health, HTTP, file source -> DNS -> "is up"
+//! ```
+//!
+//! The DNS port opens when the journal is loaded: closed until then, never empty. SIGHUP reloads configuration, zones
+//! and service files; files are looked at each second. SIGTERM and SIGINT stop: no new work, what is in flight is
+//! finished, what is to be kept is written.
+
+mod banner;
+mod engine;
+mod explain;
+mod http;
+mod own;
+mod reload;
+mod settings;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context;
+use tokio::sync::watch;
+
+use self::{banner::Banner, engine::DnsEngine, reload::Reloader};
+use crate::{
+    api::{self, ApiParts, HeartbeatOutcome, LocalNode},
+    catalog::{state::State, table::Seed},
+    config::{Config, LogFormat},
+    forward::Forwarder,
+    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, TargetResolver, deadlines::Heartbeat},
+    observe::{logging, metrics::Metrics, query_log::QueryLog},
+    publish::{
+        feed::Feed,
+        journal::{Journal, Place, Restored},
+        publisher::{Publisher, Start},
+        watch::Published,
+    },
+    sources::file::{FileSettings, FileSource, Reload},
+    transport::{BindError, Observer, Transport, TransportSettings, holder::holder, listen::Protocol},
+    wire::name::Name,
+    zones::{self, Zones},
+};
+
+/// Runs the server until it is told to stop.
+pub fn serve(config: Config) -> anyhow::Result<()> {
+    let format = match config.log_format {
+        LogFormat::Text => logging::LogFormat::Text,
+        LogFormat::Json => logging::LogFormat::Json,
+    };
+    let log = logging::init(&config.log, format)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(async {
+        let server = Server::start(config, Some(log)).await?;
+        print!("{}", server.banner());
+        server.run_until_told().await
+    })
+}
+
+/// A running server.
+pub struct Server {
+    config: Config,
+    advertised: Vec<IpAddr>,
+    http_address: SocketAddr,
+    publisher: Publisher,
+    feed: Feed,
+    published: Arc<Published>,
+    forwarder: Arc<Forwarder>,
+    health: Health,
+    transport: Transport<DnsEngine>,
+    reloader: Reloader,
+    stopping: watch::Sender<bool>,
+    http: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts all parts; returns when DNS is answered.
+    pub async fn start(config: Config, log: Option<logging::LogHandle>) -> anyhow::Result<Server> {
+        let metrics = Arc::new(Metrics::new());
+        let query_log = QueryLog::start(metrics.query_log_dropped.clone()).context("cannot start the query log")?;
+        query_log
+            .set(settings::query_log(&config), config.query_log_file.as_deref())
+            .context("query_log_file: cannot be opened")?;
+        let zones = load_zones(&config)?;
+        let listener = http::listen(config.http).await.map_err(|error| taken(error, config.http))?;
+        let http_address = listener.local_addr().context("http: the address cannot be told")?;
+        let (journal, mut restored) = open_journal(&config)?;
+        let uuid = restored.node_uuid.take().unwrap_or_else(new_uuid);
+        let restored_index = if restored.fresh { 0 } else { restored.index };
+
+        let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
+        let advertised = settings::advertised(&config);
+        let search = settings::search(&forwarder.describe());
+        let sources = config.services.iter().map(|directory| FileSource::initial_status(directory)).collect();
+        let serial = restored.serial;
+        let (publisher, feed, published) = Publisher::start(Start {
+            catalog: catalog(restored),
+            settings: settings::answering(&config, &search, &advertised),
+            zones,
+            sources,
+            serial,
+            clock: unix_seconds,
+            journal,
+            metrics: Arc::clone(&metrics),
+        })
+        .context("cannot start the publisher")?;
+        let engine = Arc::new(DnsEngine::new(Arc::clone(&published), Arc::clone(&forwarder)));
+        let (stopping, stopped) = watch::channel(false);
+
+        let transport =
+            open_dns(&config, &engine, Observer { metrics: Arc::clone(&metrics), query_log: Some(query_log.clone()) })?;
+        let dns = transport.local_addresses();
+        forwarder.set_settings(settings::forwarding(&config, dns.clone()));
+        tokio::spawn(Arc::clone(&forwarder).run(stopped.clone()));
+
+        let local = LocalNode {
+            node: config.node.clone(),
+            uuid,
+            datacenter: config.datacenter.clone(),
+            advertise: advertised.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            meta: Arc::default(),
+            dns,
+        };
+        feed.submit(own::registrations(&local, http_address)?).await.context("cannot register this node")?;
+        let health = start_health(&config, restored_index, (&feed, &published), &engine);
+        let reload = start_files(&config, (&feed, &published));
+        let parts = api_parts(local, (&feed, &published), (&forwarder, &engine, &health), (metrics, stopped.clone()));
+        let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
+        let reloader = Reloader::new(reload, log, query_log);
+        Ok(Server {
+            config,
+            advertised,
+            http_address,
+            publisher,
+            feed,
+            published,
+            forwarder,
+            health,
+            transport,
+            reloader,
+            stopping,
+            http,
+        })
+    }
+
+    /// Where HTTP is answered.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Where DNS is answered.
+    pub fn dns_addresses(&self) -> Vec<SocketAddr> {
+        self.transport.local_addresses()
+    }
+
+    /// What to tell who started it.
+    pub fn banner(&self) -> String {
+        let snapshot = self.published.load();
+        let data = settings::data_directory(&self.config);
+        let dns = self.dns_addresses();
+        let banner = Banner {
+            dns: &dns,
+            http: self.http_address,
+            domain: &self.config.domain,
+            alt_domains: &self.config.alt_domains,
+            data: data.as_deref(),
+            zones: snapshot.zones.iter().map(|zone| zone.origin()).collect(),
+            forward: self.forwarder.describe(),
+            forward_zones: &snapshot.settings.forward_zones,
+            reached_at: self.advertised.iter().copied().find(|address| !address.is_loopback()),
+        };
+        banner.to_string()
+    }
+
+    /// Runs until SIGTERM or SIGINT; follows SIGHUP and changed files.
+    pub async fn run_until_told(mut self) -> anyhow::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+        let mut hangup = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
+        let mut tick = tokio::time::interval(reload::LOOK_INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => self.reload(reload::Why::Told).await,
+                _ = tick.tick() => self.reload(reload::Why::Looked).await,
+            }
+        }
+        tracing::info!("stopping");
+        self.shutdown().await;
+        Ok(())
+    }
+
+    /// Reads again what was changed, or everything if told to.
+    pub async fn reload(&mut self, why: reload::Why) {
+        let Server { reloader, config, advertised, feed, published, forwarder, transport, .. } = self;
+        let parts = reload::Parts { feed, published, forwarder, dns: transport.local_addresses(), advertised };
+        if let Some(new) = reloader.look(why, config, &parts).await {
+            *config = new;
+        }
+    }
+
+    /// Takes no more work, finishes what is in flight, writes what is to be kept.
+    pub async fn shutdown(self) {
+        let Server { publisher, feed, published, health, transport, stopping, http, reloader, .. } = self;
+        stopping.send_replace(true);
+        transport.shutdown().await;
+        let _ = http.await;
+        health.shutdown().await;
+        reloader.stop();
+        // The publisher ends when no feed is left, and the journal with it.
+        drop((feed, published));
+        let _ = tokio::task::spawn_blocking(|| publisher.join()).await;
+    }
+}
+
+fn load_zones(config: &Config) -> anyhow::Result<Zones> {
+    let Some(directory) = &config.zones else { return Ok(Zones::default()) };
+    let loaded = zones::load(directory, &settings::zones(config, Zones::default()));
+    for problem in &loaded.problems {
+        if !problem.is_error() {
+            tracing::warn!("{problem}");
+        }
+    }
+    if loaded.has_errors() {
+        let errors: Vec<String> =
+            loaded.problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
+        anyhow::bail!("{}", errors.join("\n"));
+    }
+    Ok(loaded.zones)
+}
+
+fn open_journal(config: &Config) -> anyhow::Result<(Journal, Restored)> {
+    let place = match settings::data_directory(config) {
+        Some(directory) => Place::Directory(directory),
+        None => Place::Ephemeral { unix_micros: unix_micros() },
+    };
+    Ok(Journal::open(place)?)
+}
+
+fn catalog(restored: Restored) -> State {
+    // Random for each process: RandomState takes its keys from the system.
+    let seed = Seed(RandomState::new().hash_one(0u8));
+    State::restore(seed, restored.index, restored.nodes, restored.instances)
+}
+
+fn open_dns(config: &Config, engine: &Arc<DnsEngine>, observer: Observer) -> anyhow::Result<Transport<DnsEngine>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut transports = TransportSettings::new(config.dns.clone(), config.workers.unwrap_or(cores));
+    if config.dns_is_default {
+        // The second of the defaults is left out where the host has no IPv6; port 53 where it may not be had.
+        transports.listen_if_possible = transports.listen.split_off(1.min(transports.listen.len()));
+        transports.listen_if_possible.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 53)));
+    }
+    let transport = Transport::start(transports, Arc::clone(engine), observer)?;
+    for error in transport.left_out() {
+        let expected = matches!(error, BindError::Forbidden { .. }) || matches!(error, BindError::NotLocal { .. });
+        if !expected {
+            tracing::warn!("{error}; going on without it");
+        }
+    }
+    Ok(transport)
+}
+
+fn start_health(
+    config: &Config,
+    restored_index: u64,
+    (feed, published): (&Feed, &Arc<Published>),
+    engine: &Arc<DnsEngine>,
+) -> Health {
+    let engine = Arc::clone(engine);
+    let resolver: TargetResolver = Arc::new(move |host| {
+        let engine = Arc::clone(&engine);
+        Box::pin(async move { engine.addresses(&host).await })
+    });
+    let settings = HealthSettings {
+        node: config.node.clone(),
+        restored_index,
+        probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
+        ca_bundle: None,
+    };
+    Health::start(settings, feed.clone(), Arc::clone(published), resolver)
+}
+
+fn start_files(
+    config: &Config,
+    (feed, published): (&Feed, &Arc<Published>),
+) -> Option<(Reload, tokio::task::JoinHandle<()>)> {
+    let directory = config.services.clone()?;
+    let settings = FileSettings { directory, node: config.node.clone(), stale_after: config.stale_after };
+    let (source, reload) = FileSource::new(settings, feed.clone(), Arc::clone(published));
+    Some((reload, tokio::spawn(source.run())))
+}
+
+fn api_parts(
+    local: LocalNode,
+    (feed, published): (&Feed, &Arc<Published>),
+    (forwarder, engine, health): (&Arc<Forwarder>, &Arc<DnsEngine>, &Health),
+    (metrics, stopping): (Arc<Metrics>, watch::Receiver<bool>),
+) -> ApiParts {
+    let deadlines = health.deadlines();
+    let forwarder = Arc::clone(forwarder);
+    let (engine, explained) = (Arc::clone(engine), Arc::clone(published));
+    ApiParts {
+        feed: feed.clone(),
+        published: Arc::clone(published),
+        local,
+        heartbeat: Arc::new(move |key, status, output| match deadlines.heartbeat(key, status, output) {
+            Heartbeat::Unknown | Heartbeat::NotRenewable => HeartbeatOutcome::Unknown,
+            Heartbeat::Renewed => HeartbeatOutcome::Renewed,
+            Heartbeat::Changed(result) => HeartbeatOutcome::Changed(result),
+        }),
+        flush: Arc::new(move |name| {
+            let name = name.map(Name::parse).transpose().map_err(|error| error.to_string())?;
+            Ok(forwarder.flush(name.as_ref()) as u64)
+        }),
+        metrics,
+        explain: Arc::new(move |name, kind| explain::explain(&engine, &explained, name, kind)),
+        stopping,
+    }
+}
+
+fn taken(error: std::io::Error, address: SocketAddr) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            let holder = holder(Protocol::Tcp, address).map(|holder| format!(" by {holder}")).unwrap_or_default();
+            anyhow::anyhow!("http: {address} is taken{holder}; stop that, or choose another address with --http")
+        }
+        _ => anyhow::anyhow!("http: cannot listen on {address}: {error}; choose another address with --http"),
+    }
+}
+
+/// Lets the process open as many files as it may.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// A random UUID (RFC 9562 section 5.4).
+fn new_uuid() -> Arc<str> {
+    let random = || RandomState::new().hash_one(1u8);
+    let bits = u128::from(random()) << 64 | u128::from(random());
+    let bits = bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
+    let hex = format!("{bits:032x}");
+    Arc::from(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the serial and the first index of an ephemeral catalog follow the wall clock"
+)]
+fn since_1970() -> std::time::Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn unix_seconds() -> u32 {
+    // Serials are compared by RFC 1982, which does not mind that these go around in 2106.
+    since_1970().as_secs() as u32
+}
+
+fn unix_micros() -> u64 {
+    u64::try_from(since_1970().as_micros()).unwrap_or(u64::MAX)
+}

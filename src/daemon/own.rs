@@ -1,0 +1,76 @@
+//! What nameplate registers of itself: its node and the service `nameplate`.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{
+    api::LocalNode,
+    catalog::{
+        change::{Change, Origin, Registration},
+        check::{Check, CheckDefinition, CheckKind, CheckStatus, HttpCheck},
+        names::{CheckId, PortName, ServiceId, ServiceName},
+        node::Address,
+        service::{Instance, Meta, Port, Weights},
+    },
+};
+
+/// The node, its check, and the service `nameplate` with ports `http` and `dns` and a check of its own health.
+pub fn registrations(local: &LocalNode, http: SocketAddr) -> anyhow::Result<Vec<Change>> {
+    let id = ServiceId::new(SERVICE)?;
+    // Where HTTP listens on one address only, that is where it is reached.
+    let address = (!http.ip().is_unspecified()).then(|| Address::Ip(http.ip()));
+    let port = |name, number, default| anyhow::Ok(Port { name: Some(PortName::new(name)?), number, default });
+    let mut ports = vec![port("http", http.port(), true)?];
+    if let Some(dns) = local.dns.first() {
+        ports.push(port("dns", dns.port(), false)?);
+    }
+    let instance = Instance {
+        node: local.node.clone(),
+        id: id.clone(),
+        service: ServiceName::new(SERVICE)?,
+        address,
+        ports: ports.into(),
+        tags: Arc::from([]),
+        meta: Meta::default(),
+        weights: Weights::default(),
+        tagged_addresses: Box::default(),
+        network_addresses: Box::default(),
+        enable_tag_override: false,
+        origin: Origin::Server,
+    };
+    let probed = if http.ip().is_unspecified() { SocketAddr::new(loopback_of(http), http.port()) } else { http };
+    let check = HttpCheck {
+        url: Arc::from(format!("http://{probed}/v1/status/leader")),
+        method: Arc::from("GET"),
+        headers: Vec::new(),
+        body: Arc::from(""),
+        disable_redirects: true,
+        tls_skip_verify: false,
+        tls_server_name: None,
+    };
+    let check = Check {
+        node: local.node.clone(),
+        id: CheckId::derived(&format!("service:{SERVICE}")),
+        service_id: Some(id),
+        name: Arc::from("HTTP API"),
+        notes: Arc::from(""),
+        status: CheckStatus::Passing,
+        output: Arc::from(""),
+        definition: Arc::new(CheckDefinition {
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            ..CheckDefinition::unprobed(CheckKind::Http(Box::new(check)))
+        }),
+        origin: Origin::Server,
+    };
+    let registration = Registration { instance, checks: vec![check], replace_existing_checks: true };
+    let mut changes = local.registration();
+    changes.push(Change::Register(Box::new(registration)));
+    Ok(changes)
+}
+
+fn loopback_of(address: SocketAddr) -> std::net::IpAddr {
+    if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() }
+}
+
+/// Source: DESIGN.md, "Command line and defaults".
+const SERVICE: &str = "nameplate";

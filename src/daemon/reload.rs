@@ -1,0 +1,172 @@
+//! Following changed files: the configuration, the zones, and on SIGHUP the service files too.
+
+use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
+
+use super::settings;
+use crate::{
+    config::Config,
+    forward::Forwarder,
+    observe::{logging::LogHandle, query_log::QueryLog},
+    publish::{feed::Feed, watch::Published},
+    sources::file::Reload,
+    zones::{self, fingerprint::Fingerprint},
+};
+
+/// Why files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// SIGHUP: everything is read again.
+    Told,
+    /// A second has passed: what has changed is read again.
+    Looked,
+}
+
+/// What a reload acts on.
+pub struct Parts<'a> {
+    /// Where settings and zones go.
+    pub feed: &'a Feed,
+    /// What is in force.
+    pub published: &'a Arc<Published>,
+    /// What forwards.
+    pub forwarder: &'a Arc<Forwarder>,
+    /// Where DNS is answered.
+    pub dns: Vec<SocketAddr>,
+    /// Our addresses.
+    pub advertised: &'a [IpAddr],
+}
+
+/// Remembers what files were like.
+pub struct Reloader {
+    files: Option<(Reload, tokio::task::JoinHandle<()>)>,
+    log: Option<LogHandle>,
+    query_log: QueryLog,
+    config: Option<Fingerprint>,
+    zones: Option<Fingerprint>,
+    search: Option<Vec<crate::wire::name::Name>>,
+    first: bool,
+}
+
+impl Reloader {
+    /// Has not looked yet: what is there at the first look counts as read.
+    pub fn new(
+        files: Option<(Reload, tokio::task::JoinHandle<()>)>,
+        log: Option<LogHandle>,
+        query_log: QueryLog,
+    ) -> Reloader {
+        Reloader { files, log, query_log, config: None, zones: None, search: None, first: true }
+    }
+
+    /// Looks at all files; returns the configuration if it was read anew.
+    pub async fn look(&mut self, why: Why, config: &Config, parts: &Parts<'_>) -> Option<Config> {
+        let told = why == Why::Told;
+        if told && let Some((files, _)) = &self.files {
+            files.reload();
+        }
+        let new = self.config_changed(config, told).then(|| self.reload_config(config)).flatten();
+        let current = new.as_ref().unwrap_or(config);
+        let search = settings::search(&parts.forwarder.describe());
+        if new.is_some() || self.search.as_ref().is_some_and(|known| *known != search) {
+            self.put_in_force(current, &search, parts).await;
+        }
+        self.search = Some(search);
+        if self.zones_changed(current, told) {
+            self.reload_zones(current, parts).await;
+        }
+        self.first = false;
+        new
+    }
+
+    /// Ends what it holds.
+    pub fn stop(self) {
+        if let Some((_, task)) = self.files {
+            task.abort();
+        }
+    }
+
+    fn config_changed(&mut self, config: &Config, told: bool) -> bool {
+        let mut now = Fingerprint::default();
+        if let Some(file) = config.file() {
+            now.add_file(file);
+        }
+        let changed = self.config.as_ref().is_some_and(|before| *before != now);
+        self.config = Some(now);
+        told || (changed && !self.first)
+    }
+
+    fn reload_config(&self, config: &Config) -> Option<Config> {
+        let new = match config.reload() {
+            Ok(new) => new,
+            Err(error) => {
+                for line in format!("{error:#}").lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("the configuration stays as it was");
+                return None;
+            }
+        };
+        for warning in &new.warnings {
+            tracing::warn!("{warning}");
+        }
+        let waiting = config.needs_restart(&new);
+        if !waiting.is_empty() {
+            tracing::warn!(settings = waiting.join(", "), "these settings take effect at the next start");
+        }
+        if let Some(log) = &self.log
+            && let Err(error) = log.set_filter(&new.log)
+        {
+            tracing::error!("{error}");
+        }
+        if let Err(error) = self.query_log.set(settings::query_log(&new), new.query_log_file.as_deref()) {
+            tracing::error!(%error, "query_log_file: cannot be opened");
+        }
+        tracing::info!("configuration read");
+        Some(new)
+    }
+
+    async fn put_in_force(&self, config: &Config, search: &[crate::wire::name::Name], parts: &Parts<'_>) {
+        parts.forwarder.set_settings(settings::forwarding(config, parts.dns.clone()));
+        let mut answering = settings::answering(config, search, parts.advertised);
+        {
+            // What takes effect at the next start only stays as it is.
+            let snapshot = parts.published.load();
+            answering.node = snapshot.settings.node.clone();
+            answering.datacenter = Arc::clone(&snapshot.settings.datacenter);
+        }
+        if let Err(error) = parts.feed.set_settings(answering).await {
+            tracing::error!(%error, "settings could not be put in force");
+        }
+    }
+
+    fn zones_changed(&mut self, config: &Config, told: bool) -> bool {
+        let Some(directory) = &config.zones else { return false };
+        let now = Fingerprint::of(directory, &["zone"]).ok();
+        let changed = self.zones != now;
+        self.zones = now;
+        told || (changed && !self.first)
+    }
+
+    async fn reload_zones(&mut self, config: &Config, parts: &Parts<'_>) {
+        let Some(directory) = config.zones.clone() else { return };
+        let previous = (*parts.published.load().zones).clone();
+        let context = settings::zones(config, previous);
+        let loaded = match tokio::task::spawn_blocking(move || zones::load(&directory, &context)).await {
+            Ok(loaded) => loaded,
+            Err(error) => return tracing::error!(%error, "zones could not be read"),
+        };
+        for problem in &loaded.problems {
+            if problem.is_error() {
+                tracing::error!("{problem}");
+            } else {
+                tracing::warn!("{problem}");
+            }
+        }
+        let count = loaded.zones.len();
+        match parts.feed.set_zones(loaded.zones).await {
+            Ok(_) => tracing::info!(count, "zones read"),
+            Err(error) => tracing::error!(%error, "zones could not be put in force"),
+        }
+    }
+}
+
+/// How often files are looked at. Source: DESIGN.md, "Command line and defaults".
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(1);

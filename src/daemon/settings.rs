@@ -1,0 +1,162 @@
+//! From the configuration to the plain settings of each part.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+};
+
+use crate::{
+    config::{self, Config, DataDirectory, Forward, ZoneUpstreams},
+    forward::{Description, ForwardSettings, SystemFiles, Upstreams},
+    observe::query_log::QueryLogMode,
+    publish::settings::{DefaultRule, HostNames, NoneEligible, ServiceRule, Settings},
+    wire::name::Name,
+    zones::{ZoneContext, Zones},
+};
+
+/// Settings of answering. `search` are the suffixes of the host's resolv.conf.
+pub fn answering(config: &Config, search: &[Name], advertise: &[IpAddr]) -> Settings {
+    let rule = &config.default_rule;
+    Settings {
+        domain: config.domain.clone(),
+        alt_domains: config.alt_domains.clone(),
+        datacenter: config.datacenter.clone(),
+        node: config.node.clone(),
+        advertise: advertise.to_vec(),
+        services: config.service_rules.iter().map(service_rule).collect(),
+        default_rule: DefaultRule {
+            ttl_secs: rule.ttl_secs,
+            max_answers: rule.max_answers,
+            none_eligible: none_eligible(rule.none_eligible),
+            only_passing: rule.only_passing,
+        },
+        negative_ttl_secs: config.negative_ttl_secs,
+        service_txt: config.service_txt,
+        srv_weight_scale: config.srv_weight_scale,
+        host_names: match config.host_names {
+            config::HostNames::Resolve => HostNames::Resolve,
+            config::HostNames::Cname => HostNames::Cname,
+        },
+        near: config.near,
+        hide_version: config.hide_version,
+        forward_bare: config.forward_bare,
+        forwarding: config.forward != Forward::Off,
+        forward_zones: forward_zones(config, search),
+        fallthrough: config.fallthrough.clone(),
+        allow_query: config.allow_query.clone(),
+        allow_recursion: config.allow_recursion.clone(),
+        udp_payload_max: config.udp_payload_max.clone(),
+    }
+}
+
+/// Settings of forwarding.
+pub fn forwarding(config: &Config, own_addresses: Vec<SocketAddr>) -> ForwardSettings {
+    let upstreams = match &config.forward {
+        Forward::System => Upstreams::System(SystemFiles::default()),
+        Forward::Off => Upstreams::Off,
+        Forward::Upstreams(listed) => Upstreams::Listed(listed.clone()),
+    };
+    let rules = config.forward_zones.iter().filter_map(|zone| match &zone.upstreams {
+        ZoneUpstreams::Servers(servers) => Some((zone.suffix.clone(), servers.clone())),
+        ZoneUpstreams::Default | ZoneUpstreams::Off => None,
+    });
+    let fallthrough = config.fallthrough.iter().map(|(domain, server)| (domain.clone(), vec![*server]));
+    ForwardSettings {
+        zones: rules.chain(fallthrough).collect(),
+        own_addresses,
+        state_file: data_directory(config).map(|directory| directory.join("upstreams")),
+        ..ForwardSettings::new(upstreams)
+    }
+}
+
+/// Where static zones belong.
+pub fn zones(config: &Config, previous: Zones) -> ZoneContext {
+    ZoneContext {
+        domain: config.domain.clone(),
+        alt_domains: config.alt_domains.clone(),
+        datacenter: config.datacenter.clone(),
+        previous,
+    }
+}
+
+/// Which queries are logged.
+pub fn query_log(config: &Config) -> QueryLogMode {
+    match config.query_log {
+        config::QueryLog::Off => QueryLogMode::Off,
+        config::QueryLog::Errors => QueryLogMode::Errors,
+        config::QueryLog::All => QueryLogMode::All,
+    }
+}
+
+/// The data directory, if there is one.
+pub fn data_directory(config: &Config) -> Option<PathBuf> {
+    match &config.data {
+        DataDirectory::At(directory) => Some(directory.clone()),
+        DataDirectory::Ephemeral => None,
+    }
+}
+
+/// The addresses under which others reach this machine: those configured, else the one it would send from.
+pub fn advertised(config: &Config) -> Vec<IpAddr> {
+    if !config.advertise.is_empty() {
+        return config.advertise.clone();
+    }
+    // Connecting a datagram socket sends nothing; it only chooses the source address.
+    let source = |bind: IpAddr, towards: IpAddr| {
+        let socket = UdpSocket::bind((bind, 0)).ok()?;
+        socket.connect((towards, 53)).ok()?;
+        let address = socket.local_addr().ok()?.ip();
+        (!address.is_unspecified() && !address.is_loopback()).then_some(address)
+    };
+    let v4 = source(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+    let v6 = source(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
+    let found: Vec<IpAddr> = v4.into_iter().chain(v6).collect();
+    if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found }
+}
+
+/// Suffixes that are forwarded: those of the rules, and those of the host's search list that lie below our domains.
+fn forward_zones(config: &Config, search: &[Name]) -> Vec<Name> {
+    let ruled = config.forward_zones.iter().filter(|zone| zone.upstreams != ZoneUpstreams::Off);
+    let mut suffixes: Vec<Name> = ruled.map(|zone| zone.suffix.clone()).collect();
+    let refused = |name: &Name| config.forward_zones.iter().any(|zone| zone.suffix == *name);
+    let ours = |name: &Name| {
+        let mut domains = std::iter::once(&config.domain).chain(&config.alt_domains);
+        domains.any(|domain| name != domain && name.is_at_or_below(domain) && !is_ours(name, domain, config))
+    };
+    suffixes.extend(search.iter().filter(|name| ours(name) && !refused(name)).cloned());
+    suffixes.sort();
+    suffixes.dedup();
+    suffixes
+}
+
+/// Whether a search suffix is one of those that we tell people to set: `service.D` and the like.
+fn is_ours(name: &Name, domain: &Name, config: &Config) -> bool {
+    let left: Vec<Vec<u8>> = name.labels().map(<[u8]>::to_ascii_lowercase).collect();
+    let left = &left[..left.len() - domain.label_count()];
+    let kinds: [&[u8]; 5] = [b"service", b"node", b"addr", b"query", b"port"];
+    let datacenter = config.datacenter.as_bytes();
+    left.iter().any(|label| kinds.contains(&label.as_slice()) || label == b"dc" || label == datacenter)
+}
+
+/// What the forwarder tells about the host's search list.
+pub fn search(description: &Description) -> Vec<Name> {
+    description.search.clone()
+}
+
+fn service_rule(rule: &config::ServiceRule) -> ServiceRule {
+    ServiceRule {
+        pattern: rule.pattern.clone(),
+        ttl_secs: rule.ttl_secs,
+        max_answers: rule.max_answers,
+        none_eligible: rule.none_eligible.map(none_eligible),
+        only_passing: rule.only_passing,
+    }
+}
+
+fn none_eligible(choice: config::NoneEligible) -> NoneEligible {
+    match choice {
+        config::NoneEligible::Nodata => NoneEligible::Nodata,
+        config::NoneEligible::Nxdomain => NoneEligible::Nxdomain,
+        config::NoneEligible::All => NoneEligible::All,
+    }
+}
