@@ -87,3 +87,7 @@ pub const WAITING_MAX: usize = 16_384;
 
 /// The random part of a wait is below this fraction of it. Source: Consul.
 const JITTER_DIVISOR: u32 = 16;
+
+#[cfg(test)]
+#[path = "blocking_tests.rs"]
+mod tests;

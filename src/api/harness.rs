@@ -1,8 +1,11 @@
 //! The API on a real feed and publisher, for tests.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{Router, body::Body, http::Request};
@@ -136,4 +139,9 @@ impl Harness {
     pub(super) async fn submit(&self, change: Change) {
         self.feed.submit(vec![change]).await.unwrap();
     }
+}
+
+/// Waits for what another task does; a test that waits longer has failed.
+pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), future).await.expect("it comes soon")
 }

@@ -1,0 +1,70 @@
+use axum::{body::Body, http::Request};
+
+use crate::api::harness::{Answer, soon, start, start_with};
+
+#[tokio::test]
+async fn a_blocking_read_is_answered_when_its_service_changes() {
+    let server = start().await;
+    server.register(r#"{"Name": "web"}"#).await;
+    let index = server.get("/v1/health/service/web").await.index();
+    let router = server.router.clone();
+    let path = format!("/v1/health/service/web?index={index}&wait=60s");
+    let waiting = tokio::spawn(async move {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        tower::ServiceExt::oneshot(router, request).await.unwrap()
+    });
+    server.register(r#"{"Name": "other"}"#).await;
+    assert!(!waiting.is_finished());
+    server.register(r#"{"Name": "web", "ID": "web-2"}"#).await;
+    let response = soon(waiting).await.unwrap();
+    let answered: u64 = response.headers()["x-consul-index"].to_str().unwrap().parse().unwrap();
+    assert!(answered > index);
+}
+
+#[tokio::test]
+async fn a_blocking_read_ends_with_its_time_and_tells_what_holds() {
+    let server = start().await;
+    let index = server.get("/v1/catalog/services").await.index();
+    let answer = soon(server.get(&format!("/v1/catalog/services?index={index}&wait=20ms"))).await;
+    assert_eq!((answer.status, answer.index()), (200, index));
+}
+
+#[tokio::test]
+async fn an_index_from_another_life_is_answered_at_once() {
+    let server = start().await;
+    let index = server.get("/v1/catalog/nodes").await.index();
+    for other in [format!("{}", index + 1_000), format!("{}", index - 1), "-1".to_owned(), "0".to_owned()] {
+        let answer = soon(server.get(&format!("/v1/catalog/nodes?index={other}&wait=10m"))).await;
+        assert_eq!((answer.status, answer.index()), (200, index));
+    }
+}
+
+#[tokio::test]
+async fn more_reads_than_may_wait_are_refused() {
+    let server = start_with(0).await;
+    let index = server.get("/v1/catalog/nodes").await.index();
+    let answer = server.get(&format!("/v1/catalog/nodes?index={index}")).await;
+    assert_eq!((answer.status, &answer.headers["retry-after"]), (503, &"1".parse().unwrap()));
+    assert_eq!(server.get(&format!("/v1/catalog/nodes?index={}", index + 1)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_waiting_read_is_answered_when_the_server_stops() {
+    let server = start().await;
+    let index = server.get("/v1/catalog/nodes").await.index();
+    server.stop.send(true).unwrap();
+    assert_eq!(soon(server.get(&format!("/v1/catalog/nodes?index={index}"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_read_with_a_hash_waits_until_it_is_another_one() {
+    let server = start().await;
+    server.register(r#"{"Name": "web", "Port": 80}"#).await;
+    let hash = |answer: &Answer| answer.headers["x-consul-contenthash"].to_str().unwrap().to_owned();
+    let first = hash(&server.get("/v1/agent/service/web").await);
+    let same = soon(server.get(&format!("/v1/agent/service/web?hash={first}&wait=10ms"))).await;
+    assert_eq!(hash(&same), first);
+    server.register(r#"{"Name": "web", "Port": 81}"#).await;
+    let other = soon(server.get(&format!("/v1/agent/service/web?hash={first}"))).await;
+    assert_ne!(hash(&other), first);
+}
