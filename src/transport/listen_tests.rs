@@ -25,7 +25,8 @@ fn a_taken_address_names_itself_its_protocol_and_its_holder() {
 fn a_udp_port_is_not_shared_with_another_server() {
     let other = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
     other.set_reuse_port(true).unwrap();
-    other.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    // An address on which no other test has TCP ports.
+    other.bind(&"127.0.3.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     let address = other.local_addr().unwrap().as_socket().unwrap();
     let error = open(address, 1, &[]).unwrap_err();
     assert!(matches!(error, BindError::Taken { protocol: Protocol::Udp, holder: Some(_), .. }), "{error}");

@@ -155,7 +155,10 @@ async fn an_idle_worker_lets_go_of_old_snapshots() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_frees_the_port_and_answers_what_is_in_flight() {
-    let started = start(loopback());
+    // An address of its own, so that no other test is given the port when it is free.
+    let mut settings = loopback();
+    settings.listen = vec!["127.0.3.2:0".parse().unwrap()];
+    let started = start(settings);
     let address = started.address();
     let socket = client("127.0.0.1:0");
     socket.send_to(&query(1, "slow"), address).unwrap();
