@@ -133,7 +133,7 @@ impl<'a> Response<'a> {
             Meaning::Reverse(owner) => self.reverse(place, owner),
             Meaning::ReverseLocalhost => self.reverse_localhost(place),
             Meaning::Localhost(denier) => self.localhost(place, denier),
-            Meaning::Static(zone, lookup, denier) => self.from_zone(place, (zone, lookup), denier),
+            Meaning::Static(zone, lookup, denier) => self.static_answer(place, (zone, lookup), denier),
             Meaning::Empty(denier) => self.nodata(place, denier, None),
             Meaning::Unknown(denier) => self.unknown(place, denier),
             Meaning::Outside => self.outside(place),

@@ -16,7 +16,7 @@ use crate::{
 
 impl<'a> Response<'a> {
     /// What a static zone has for a name.
-    pub fn from_zone(&mut self, place: Place<'_>, (zone, lookup): (&'a Zone, Lookup<'a>), denier: Denier) {
+    pub fn static_answer(&mut self, place: Place<'_>, (zone, lookup): (&'a Zone, Lookup<'a>), denier: Denier) {
         match lookup {
             Lookup::Answer(_, rrset) => {
                 self.rrset(place, rrset);

@@ -30,8 +30,10 @@ use crate::{
         state::State,
         table::Seed,
     },
+    observe::metrics::Metrics,
     publish::{
         feed::Feed,
+        journal::{Journal, Place},
         publisher::{Publisher, Start},
         settings::{DefaultRule, HostNames, NoneEligible, Settings},
         watch::{Published, WatchKey},
@@ -242,6 +244,8 @@ impl Catalog {
             sources: Vec::new(),
             serial: 1,
             clock: || 1,
+            journal: Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap().0,
+            metrics: Arc::new(Metrics::new()),
         };
         let (publisher, feed, published) = Publisher::start(start).unwrap();
         let catalog = Catalog { feed, published, _publisher: publisher };

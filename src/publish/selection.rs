@@ -182,8 +182,10 @@ pub struct Addresses<const N: usize> {
     best: Set<Addressed<N>>,
     priority: u16,
     /// Those of other priorities, best first; seldom any.
-    others: Option<Arc<Vec<(u16, Set<Addressed<N>>)>>>,
+    others: Option<Arc<ByPriority<N>>>,
 }
+
+type ByPriority<const N: usize> = Vec<(u16, Set<Addressed<N>>)>;
 
 impl<const N: usize> Default for Addresses<N> {
     fn default() -> Addresses<N> {

@@ -24,14 +24,14 @@ impl Observer {
     pub fn response(&self, proto: Proto, peer: SocketAddr, response: &[u8], duration: Duration) {
         let facts = Facts::of(response);
         self.metrics.dns().record(proto, facts.qtype, facts.rcode, nanos(duration));
-        self.log(proto, peer, response, facts, duration);
+        self.log((proto, peer), response, facts, duration);
     }
 
     /// Counts and logs a response of a worker.
     pub fn worker_response(&self, recorder: &mut DnsRecorder, peer: SocketAddr, response: &[u8], duration: Duration) {
         let facts = Facts::of(response);
         recorder.record(Proto::Udp, facts.qtype, facts.rcode, nanos(duration));
-        self.log(Proto::Udp, peer, response, facts, duration);
+        self.log((Proto::Udp, peer), response, facts, duration);
     }
 
     /// Counts a message that got no response, of a task that is no worker.
@@ -44,7 +44,7 @@ impl Observer {
         self.metrics.forward(ForwardOutcome::Limit);
     }
 
-    fn log(&self, proto: Proto, client: SocketAddr, response: &[u8], facts: Facts, duration: Duration) {
+    fn log(&self, (proto, client): (Proto, SocketAddr), response: &[u8], facts: Facts, duration: Duration) {
         let Some(log) = self.query_log.as_ref().filter(|log| log.wants(facts.rcode)) else { return };
         let Facts { qtype, rcode, answers, qname_end } = facts;
         let qname = response.get(HEADER_BYTES..qname_end).unwrap_or_default().into();
