@@ -1,5 +1,7 @@
 //! A and AAAA of services.
 
+use std::net::IpAddr;
+
 use super::{
     names::{Chosen, Denier},
     order::CHOSEN_MAX,
@@ -7,7 +9,7 @@ use super::{
     srv::Members,
 };
 use crate::{
-    publish::snapshot::{Addressed, Found, GroupKind, Member, Reach, ServiceAnswers, Set, eligible, text_pairs},
+    publish::snapshot::{Addressed, Found, GroupKind, Member, Owner, Reach, ServiceAnswers, Set, eligible, text_pairs},
     wire::{
         code::rtype,
         writer::{Fixed, Section},
@@ -141,7 +143,8 @@ impl<'a> Response<'a> {
         for (member, address) in found.iter().filter(|(member, _)| member.priority == best) {
             let mut bytes = [0; 16];
             bytes[..N].copy_from_slice(address);
-            self.scratch.gather(bytes, member.weight.into());
+            let rank = if self.asked.snapshot.settings.near { self.distance(member) } else { 0 };
+            self.scratch.gather(bytes, member.weight.into(), rank);
             ttl = ttl.min(self.ttl(member));
         }
         let all = self.scratch.picks.len();
@@ -167,6 +170,35 @@ impl<'a> Response<'a> {
         }
         let node = snapshot.catalog.node(&instance.node)?;
         Some(eligible::reach(instance, &node.node))
+    }
+
+    /// How far an instance is from the client: 0 on the same node, 1 in the same subnet, 2 elsewhere.
+    pub fn distance(&self, member: &Member) -> u8 {
+        let snapshot = self.asked.snapshot;
+        let client = self.asked.client.address;
+        let names = &snapshot.names;
+        let local = client.is_loopback() || self.reading.network.is_some();
+        let same_node = match names.reverse.owner(names.seed(), client) {
+            _ if local => member.instance.node == snapshot.settings.node,
+            Some(Owner::Node(node)) => member.instance.node == *node,
+            _ => false,
+        };
+        if same_node {
+            return 0;
+        }
+        let Some(reach) = self.reach(member) else { return 2 };
+        let same_subnet = match client {
+            IpAddr::V4(v4) => reach.v4.is_some_and(|other| other[..SUBNET_V4_BYTES] == v4.octets()[..SUBNET_V4_BYTES]),
+            IpAddr::V6(v6) => reach.v6.is_some_and(|other| other[..SUBNET_V6_BYTES] == v6.octets()[..SUBNET_V6_BYTES]),
+        };
+        if same_subnet { 1 } else { 2 }
+    }
+
+    /// All eligible members one by one, so that the near ones come first.
+    pub fn near_first(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
+        let sets = [&chosen.selection.ported, &chosen.selection.portless];
+        let members: Vec<&Member> = sets.into_iter().flat_map(|set| set.table.iter()).collect();
+        self.listed(place, chosen.service, members, chosen.denier);
     }
 
     fn ttl(&self, member: &Member) -> u32 {
@@ -212,6 +244,12 @@ fn host_among<'m>(members: &[&'m Member]) -> Option<&'m crate::wire::name::Name>
         _ => None,
     })
 }
+
+/// Bytes of an IPv4 subnet. Source: none, chosen: the usual size of a segment.
+const SUBNET_V4_BYTES: usize = 3;
+
+/// Bytes of an IPv6 subnet. Source: RFC 4291 section 2.5.4.
+const SUBNET_V6_BYTES: usize = 8;
 
 /// Pointer, type, class, TTL and length of a record of an address.
 const ADDRESS_RECORD_BYTES: usize = 12;

@@ -64,7 +64,7 @@ impl<'a> Response<'a> {
     }
 
     fn found(&self, name: &Name) -> Option<&'a External> {
-        self.asked.external.filter(|external| external.name == *name)
+        self.asked.found.iter().find(|external| external.name == *name)
     }
 
     /// One of the host names that instances of a service have as their address, by weight.

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! **Limits:** the forms with a service ID, or with a tag and a named port at once, cost O(instances that match)
-//! and allocate; all others cost O(what they answer) and allocate nothing.
+//! and allocate, and so do answers that put near instances first; all others cost O(what they answer) and allocate nothing.
 //!
 //! **Source:** RFC 1034 section 4.3.2, RFC 1035, RFC 2181, RFC 2308, RFC 2782, RFC 4592, RFC 6891, RFC 8482,
 //! RFC 8914, RFC 9460; DNS.md names the rest.
@@ -162,18 +162,18 @@ pub struct ExternalRecord {
 
 /// Answers the query in the first `query_len` bytes of the buffer. The response is written over it.
 pub fn respond(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
-    answer(snapshot, buffer, query_len, client, None)
+    answer(snapshot, buffer, query_len, client, &[])
 }
 
-/// Answers a query whose verdict was [`Need::Resolve`] with what was found.
+/// Answers a query whose verdict was [`Need::Resolve`] with all that was found for it so far.
 pub fn respond_with(
     snapshot: &Snapshot,
     buffer: &mut Buffer,
     query_len: usize,
     client: &Client,
-    external: &External,
+    found: &[External],
 ) -> Verdict {
-    answer(snapshot, buffer, query_len, client, Some(external))
+    answer(snapshot, buffer, query_len, client, found)
 }
 
 /// Answers that the server is too busy for the query: SERVFAIL with extended error 23.
@@ -183,13 +183,7 @@ pub fn busy(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: 
     refuse(snapshot, buffer, &query, client, (rcode::SERVFAIL, Some(error)))
 }
 
-fn answer(
-    snapshot: &Snapshot,
-    buffer: &mut Buffer,
-    query_len: usize,
-    client: &Client,
-    external: Option<&External>,
-) -> Verdict {
+fn answer(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &Client, found: &[External]) -> Verdict {
     let Some(query) = Query::read(&buffer.bytes[..query_len]) else { return Verdict::Drop };
     match accept::accept(snapshot, &query, client) {
         accept::Gate::Drop => return Verdict::Drop,
@@ -201,7 +195,7 @@ fn answer(
     }
     let Some(question) = &query.question else { return Verdict::Drop };
     let limit = response_limit(snapshot, &query, client);
-    let asked = respond::Asked { snapshot, query: &query, question, client, external, limit };
+    let asked = respond::Asked { snapshot, query: &query, question, client, found, limit };
     match respond::respond(asked, &mut buffer.bytes, &mut buffer.scratch) {
         respond::Outcome::Response(length) => Verdict::Response(length),
         respond::Outcome::Need(need) => {

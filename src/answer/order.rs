@@ -23,6 +23,8 @@ pub struct Scratch {
 #[derive(Debug, Clone, Copy)]
 pub struct Pick {
     key: f32,
+    /// Lower comes first, whatever the weights.
+    rank: u8,
     /// The address; the first four bytes of it for IPv4.
     pub address: [u8; 16],
     /// Its weight, where it was gathered one by one.
@@ -34,6 +36,8 @@ pub struct Pick {
 pub struct MemberPlace {
     /// Lower comes first.
     pub priority: u16,
+    /// Lower comes first within a priority.
+    pub rank: u8,
     /// Where the target is spelled in the message.
     pub offset: u16,
     /// Orders those of one priority.
@@ -100,7 +104,7 @@ impl Scratch {
     pub fn order_picks(&mut self, wanted: usize) {
         let count = self.picks.len();
         let wanted = wanted.min(count);
-        if self.picks.windows(2).all(|pair| pair[0].weight == pair[1].weight) {
+        if self.picks.windows(2).all(|pair| (pair[0].weight, pair[0].rank) == (pair[1].weight, pair[1].rank)) {
             for at in 0..wanted.min(count.saturating_sub(1)) {
                 let other = at + self.below((count - at) as u64) as usize;
                 self.picks.swap(at, other);
@@ -110,7 +114,7 @@ impl Scratch {
                 let weight = self.picks[at].weight;
                 self.picks[at].key = self.key(weight);
             }
-            self.picks.sort_unstable_by(|left, right| left.key.total_cmp(&right.key));
+            self.picks.sort_unstable_by(|left, right| left.rank.cmp(&right.rank).then(left.key.total_cmp(&right.key)));
         }
         self.picks.truncate(wanted);
     }
@@ -184,10 +188,13 @@ impl Scratch {
     }
 
     /// Puts an address among the picks that are gathered one by one; one that is there already gains the weight.
-    pub fn gather(&mut self, address: [u8; 16], weight: u64) {
+    pub fn gather(&mut self, address: [u8; 16], weight: u64, rank: u8) {
         match self.picks.iter().position(|pick| pick.address == address) {
-            Some(at) => self.picks[at].weight += weight,
-            None if self.picks.len() < CHOSEN_MAX => self.picks.push(Pick { key: 0.0, address, weight }),
+            Some(at) => {
+                self.picks[at].weight += weight;
+                self.picks[at].rank = self.picks[at].rank.min(rank);
+            }
+            None if self.picks.len() < CHOSEN_MAX => self.picks.push(Pick { key: 0.0, rank, address, weight }),
             None => {}
         }
     }
@@ -197,7 +204,7 @@ impl Pick {
     fn of<const N: usize>(addressed: &Addressed<N>) -> Pick {
         let mut address = [0; 16];
         address[..N].copy_from_slice(&addressed.address);
-        Pick { key: 0.0, address, weight: addressed.weight }
+        Pick { key: 0.0, rank: 0, address, weight: addressed.weight }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Asked<'a> {
     pub query: &'a Query,
     pub question: &'a Question,
     pub client: &'a Client,
-    pub external: Option<&'a External>,
+    pub found: &'a [External],
     pub limit: usize,
 }
 
@@ -155,6 +155,9 @@ impl<'a> Response<'a> {
         }
         if chosen.selection.is_empty() {
             return self.nobody(place, chosen);
+        }
+        if self.asked.snapshot.settings.near && matches!(place.question.rtype, rtype::A | rtype::AAAA | rtype::ANY) {
+            return self.near_first(place, chosen);
         }
         let before = self.writer.count(crate::wire::writer::Section::Answer);
         let most = chosen.service.rule.max_answers;

@@ -78,8 +78,9 @@ impl Response<'_> {
         if self.scratch.places.len() < total {
             self.cut(self.scratch.places.len(), total);
         }
+        self.rank_places(members);
         let order = |left: &MemberPlace, right: &MemberPlace| {
-            left.priority.cmp(&right.priority).then(left.key.total_cmp(&right.key))
+            (left.priority, left.rank).cmp(&(right.priority, right.rank)).then(left.key.total_cmp(&right.key))
         };
         self.scratch.places.sort_unstable_by(order);
         let ttl = members.ttl();
@@ -91,6 +92,18 @@ impl Response<'_> {
         }
         self.writer.begin(Section::Additional);
         let _ = self.target_addresses(members, &domain, ttl);
+    }
+
+    /// Where near instances come first, tells how near each chosen one is.
+    fn rank_places(&mut self, members: Members<'_>) {
+        if !self.asked.snapshot.settings.near {
+            return;
+        }
+        for at in 0..self.scratch.places.len() {
+            if let Some(member) = members.nth(self.scratch.places[at].at as usize) {
+                self.scratch.places[at].rank = self.distance(member);
+            }
+        }
     }
 
     /// Chooses as many members as fit, beginning with the client's own start, and returns how many there are.
@@ -119,7 +132,14 @@ impl Response<'_> {
             room -= bytes;
             let key = scratch.key(member.weight.into());
             let target = seed.hash(&member.target);
-            scratch.places.push(MemberPlace { priority: member.priority, offset: 0, key, at: here as u32, target });
+            scratch.places.push(MemberPlace {
+                priority: member.priority,
+                rank: 0,
+                offset: 0,
+                key,
+                at: here as u32,
+                target,
+            });
             Walk::Continue(())
         });
         all - portless

@@ -11,9 +11,14 @@ pub enum IdentifierError {
     /// Nothing between the quotes.
     #[error("must not be empty")]
     Empty,
-    /// Longer than [`IDENTIFIER_MAX_BYTES`].
-    #[error("must be at most {IDENTIFIER_MAX_BYTES} bytes, not {0}")]
-    TooLong(usize),
+    /// Longer than its kind may be.
+    #[error("must be at most {most} bytes, not {length}")]
+    TooLong {
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// A control character, at this byte.
     #[error("must not contain control characters (byte {0})")]
     Control(usize),
@@ -22,8 +27,11 @@ pub enum IdentifierError {
 /// Longest identifier. Source: none, chosen: as long as the longest domain name's text (RFC 1035 section 2.3.4).
 pub const IDENTIFIER_MAX_BYTES: usize = 253;
 
+/// Longest tag. Source: none, chosen: Traefik keeps whole routing rules in tags.
+pub const TAG_MAX_BYTES: usize = 4096;
+
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $most:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
@@ -32,7 +40,7 @@ macro_rules! identifier {
             /// Takes the text if it can be one.
             pub fn new(text: impl Into<Arc<str>>) -> Result<$name, IdentifierError> {
                 let text = text.into();
-                validate(&text)?;
+                validate(&text, $most)?;
                 Ok($name(text))
             }
 
@@ -64,27 +72,33 @@ macro_rules! identifier {
 
 identifier!(
     /// Name of a machine that runs services; unique in the catalog.
-    NodeName
+    NodeName,
+    IDENTIFIER_MAX_BYTES
 );
 identifier!(
     /// Name that the instances of a service share.
-    ServiceName
+    ServiceName,
+    IDENTIFIER_MAX_BYTES
 );
 identifier!(
     /// Identifies an instance on its node.
-    ServiceId
+    ServiceId,
+    IDENTIFIER_MAX_BYTES
 );
 identifier!(
     /// Identifies a check on its node.
-    CheckId
+    CheckId,
+    IDENTIFIER_MAX_BYTES
 );
 identifier!(
     /// A tag of an instance.
-    Tag
+    Tag,
+    TAG_MAX_BYTES
 );
 identifier!(
     /// The name of one of an instance's ports.
-    PortName
+    PortName,
+    IDENTIFIER_MAX_BYTES
 );
 
 impl CheckId {
@@ -94,12 +108,12 @@ impl CheckId {
     }
 }
 
-fn validate(text: &str) -> Result<(), IdentifierError> {
+fn validate(text: &str, most: usize) -> Result<(), IdentifierError> {
     if text.is_empty() {
         return Err(IdentifierError::Empty);
     }
-    if text.len() > IDENTIFIER_MAX_BYTES {
-        return Err(IdentifierError::TooLong(text.len()));
+    if text.len() > most {
+        return Err(IdentifierError::TooLong { length: text.len(), most });
     }
     match text.char_indices().find(|(_, character)| character.is_control()) {
         Some((at, _)) => Err(IdentifierError::Control(at)),

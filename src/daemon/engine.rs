@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     answer::{self, Buffer, Client, External, ExternalRecord, Need, Transport, Verdict},
-    forward::{ForwardQuery, Forwarder},
+    forward::{ForwardQuery, Forwarder, ResolvedRecord},
     publish::watch::{Published, Reader},
     transport::engine::{Engine, SlowQuery},
     wire::{
@@ -76,33 +76,42 @@ impl DnsEngine {
         }
     }
 
-    /// Looks a name of others up, and answers with what it has.
-    async fn resolved(&self, query: &SlowQuery, name: &Name, kind: u16) -> Vec<u8> {
-        let found = self.forwarder.resolve(name, kind, query.client.address).await;
-        let record = |record: crate::forward::ResolvedRecord| ExternalRecord {
+    /// Looks names of others up until the query can be answered with what they have.
+    async fn resolved(&self, query: &SlowQuery) -> Vec<u8> {
+        let mut found = Vec::new();
+        let mut need = query.slow.need.clone();
+        let mut buffer = Buffer::tcp();
+        let length = query.message.len();
+        for _ in 0..LOOKUPS_MAX {
+            let Need::Resolve { name, rtype } = &need else { break };
+            found.push(self.external(name, *rtype, query.client.address).await);
+            buffer.bytes_mut()[..length].copy_from_slice(&query.message);
+            match answer::respond_with(&self.published.load(), &mut buffer, length, &query.client, &found) {
+                Verdict::Response(length) => return buffer.bytes()[..length].to_vec(),
+                Verdict::Drop => return Vec::new(),
+                Verdict::Slow(slow) => need = slow.need,
+            }
+        }
+        buffer.bytes_mut()[..length].copy_from_slice(&query.message);
+        match answer::busy(&self.published.load(), &mut buffer, length, &query.client) {
+            Verdict::Response(length) => buffer.bytes()[..length].to_vec(),
+            Verdict::Slow(_) | Verdict::Drop => Vec::new(),
+        }
+    }
+
+    async fn external(&self, name: &Name, kind: u16, client: IpAddr) -> External {
+        let found = self.forwarder.resolve(name, kind, client).await;
+        let record = |record: ResolvedRecord| ExternalRecord {
             owner: record.owner,
             rtype: record.rtype,
             ttl_secs: record.ttl_secs,
             rdata: record.rdata,
         };
-        let external = External {
+        External {
             name: name.clone(),
             rcode: found.rcode.into(),
             records: found.records.into_iter().map(record).collect(),
             extended: found.extended_error.map(|(code, _)| code),
-        };
-        let mut buffer = Buffer::tcp();
-        let length = query.message.len();
-        buffer.bytes_mut()[..length].copy_from_slice(&query.message);
-        let snapshot = self.published.load();
-        let mut verdict = answer::respond_with(&snapshot, &mut buffer, length, &query.client, &external);
-        if let Verdict::Slow(slow) = &verdict {
-            // The snapshot changed meanwhile, and the name now leads elsewhere: the client may ask again.
-            verdict = answer::busy(&snapshot, &mut buffer, slow.query_len, &query.client);
-        }
-        match verdict {
-            Verdict::Response(length) => buffer.bytes()[..length].to_vec(),
-            Verdict::Slow(_) | Verdict::Drop => Vec::new(),
         }
     }
 }
@@ -134,7 +143,10 @@ impl Engine for DnsEngine {
                 let forward = ForwardQuery { message, client: client.address, limit: slow.limit, over_tcp };
                 self.forwarder.answer(&forward).await
             }
-            Need::Resolve { name, rtype } => self.resolved(&query, name, *rtype).await,
+            Need::Resolve { .. } => self.resolved(&query).await,
         }
     }
 }
+
+/// Most names of others that one answer needs. Source: DNS.md, as the longest chain that is followed.
+const LOOKUPS_MAX: usize = 8;

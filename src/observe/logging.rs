@@ -70,8 +70,14 @@ pub fn init(level: &str, format: LogFormat) -> Result<LogHandle, LogError> {
 }
 
 fn filter(text: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder().parse(text).map_err(|source| LogError::Filter { text: text.to_owned(), source })
+    // What upstreams send can make these libraries warn, and no bytes from the network cause a line above debug.
+    let quiet = QUIET.iter().filter(|target| !text.contains(**target)).map(|target| format!(",{target}=off"));
+    let whole = text.to_owned() + &quiet.collect::<String>();
+    EnvFilter::builder().parse(whole).map_err(|source| LogError::Filter { text: text.to_owned(), source })
 }
+
+/// Targets that are off unless the filter names them.
+const QUIET: [&str; 2] = ["hickory_net", "hickory_resolver"];
 
 #[cfg(test)]
 #[path = "logging_tests.rs"]
