@@ -1,9 +1,9 @@
 //! Health checks: probes what our own node's checks ask for, watches over check deadlines, and deregisters what has
 //! been critical for too long.
 //!
-//! One task, the [`scheduler`], owns all timers and state; each probe is a task of its own, bounded by its timeout,
-//! so no check ever delays another. What is due when is decided in [`schedule`], when a result counts in
-//! [`thresholds`]; both know no clock. Results go into the feed; definitions come out of the published snapshot.
+//! One task, the `scheduler`, owns all timers and state; each probe is a task of its own, bounded by its timeout,
+//! so no check ever delays another. What is due when is decided in `schedule`, when a result counts in
+//! `thresholds`; both know no clock. Results go into the feed; definitions come out of the published snapshot.
 //!
 //! | bound | value |
 //! |---|---|

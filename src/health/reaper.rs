@@ -5,7 +5,7 @@
 //! scheduler has itself turned it critical. What counts is the published state: still critical, and not changed since
 //! it was first seen so.
 //!
-//! **Limits:** the time is exact for what the scheduler turns critical; else it begins up to [`LOOK_INTERVAL`] late
+//! **Limits:** the time is exact for what the scheduler turns critical; else it begins up to 15 s late
 //! (Consul looks every 30 s). It begins again after a restart.
 
 use std::{
