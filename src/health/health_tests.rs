@@ -10,9 +10,7 @@ use std::{
 use tokio::io::AsyncWriteExt;
 
 use super::{
-    testing::{
-        Catalog, check_of, definition, http, http_check, key, node_of, request, resolver, response, serve, tcp_check,
-    },
+    testing::{Catalog, check_of, definition, http, http_check, key, request, resolver, response, serve, tcp_check},
     *,
 };
 use crate::{
@@ -20,6 +18,7 @@ use crate::{
         change::Change,
         check::{Check, CheckDefinition, CheckKind, CheckStatus},
         names::CheckId,
+        node::Node,
     },
     health::stats::{ProbeKind, ProbeResult},
 };
@@ -239,7 +238,7 @@ async fn checks_of_other_nodes_are_not_run() {
     let (address, requests) = http(|_| response("200 OK", "")).await;
     let catalog = Catalog::start().await;
     let health = start(&catalog, settings(0));
-    catalog.submit(Change::RegisterNode(node_of("n2"))).await;
+    catalog.submit(Change::RegisterNode(Node::example("n2"))).await;
     let foreign = Check {
         node: NodeName::new("n2").unwrap(),
         id: CheckId::new("far").unwrap(),

@@ -1,7 +1,6 @@
 //! Servers and catalogs for the tests of this folder. All on loopback, on ports that the kernel chooses.
 
 use std::{
-    collections::BTreeMap,
     future::Future,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -25,7 +24,7 @@ use crate::{
         change::{Change, Origin, Registration},
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus, HttpCheck, TcpCheck},
         names::{CheckId, NodeName, ServiceId, ServiceName},
-        node::{Address, Node},
+        node::Node,
         service::{Instance, InstanceKey, Port, Weights},
         state::State,
         table::Seed,
@@ -35,10 +34,9 @@ use crate::{
         feed::Feed,
         journal::{Journal, Place},
         publisher::{Publisher, Start},
-        settings::{DefaultRule, HostNames, NoneEligible, Settings},
+        settings::Settings,
         watch::{Published, WatchKey},
     },
-    wire::name::Name,
     zones::Zones,
 };
 
@@ -237,19 +235,20 @@ pub(super) struct Catalog {
 
 impl Catalog {
     pub(super) async fn start() -> Catalog {
+        let (journal, restored) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
         let start = Start {
-            catalog: State::new(Seed(1), 0),
-            settings: settings(),
+            catalog: State::new(Seed(1), restored.index),
+            settings: Settings::example(),
             zones: Zones::default(),
             sources: Vec::new(),
             serial: 1,
             clock: || 1,
-            journal: Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap().0,
+            journal,
             metrics: Arc::new(Metrics::new()),
         };
         let (publisher, feed, published) = Publisher::start(start).unwrap();
         let catalog = Catalog { feed, published, _publisher: publisher };
-        catalog.submit(Change::RegisterNode(node_of("n1"))).await;
+        catalog.submit(Change::RegisterNode(Node::example("n1"))).await;
         catalog.register("n1", Vec::new()).await;
         catalog
     }
@@ -311,16 +310,6 @@ pub(super) fn key(id: &str) -> CheckKey {
     CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::new(id).unwrap() }
 }
 
-pub(super) fn node_of(name: &str) -> Node {
-    Node {
-        name: NodeName::new(name).unwrap(),
-        uuid: Arc::from("00000000-0000-0000-0000-000000000001"),
-        address: Address::Ip(IpAddr::from([192, 0, 2, 1])),
-        tagged_addresses: BTreeMap::new(),
-        meta: Arc::default(),
-    }
-}
-
 fn instance_of(node: &str) -> Instance {
     Instance {
         node: NodeName::new(node).unwrap(),
@@ -335,35 +324,5 @@ fn instance_of(node: &str) -> Instance {
         network_addresses: Box::new([]),
         enable_tag_override: false,
         origin: Origin::Api,
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        domain: Name::parse("internal.").unwrap(),
-        alt_domains: Vec::new(),
-        datacenter: Arc::from("dc1"),
-        node: NodeName::new("n1").unwrap(),
-        advertise: Vec::new(),
-        services: Vec::new(),
-        default_rule: DefaultRule {
-            ttl_secs: 5,
-            max_answers: 0,
-            none_eligible: NoneEligible::Nodata,
-            only_passing: false,
-        },
-        negative_ttl_secs: 5,
-        service_txt: false,
-        srv_weight_scale: 1,
-        host_names: HostNames::Resolve,
-        near: false,
-        hide_version: false,
-        forward_bare: false,
-        forwarding: false,
-        forward_zones: Vec::new(),
-        fallthrough: Vec::new(),
-        allow_query: Vec::new(),
-        allow_recursion: Vec::new(),
-        udp_payload_max: Vec::new(),
     }
 }
