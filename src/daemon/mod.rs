@@ -130,7 +130,7 @@ impl Server {
             dns,
         };
         feed.submit(own::registrations(&local, http_address)?).await.context("cannot register this node")?;
-        let health = start_health(&config, restored_index, (&feed, &published), &engine);
+        let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
         let reload = start_files(&config, (&feed, &published));
         let parts = api_parts(local, (&feed, &published), (&forwarder, &engine, &health), (metrics, stopped.clone()));
         let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
@@ -276,7 +276,7 @@ fn start_health(
     config: &Config,
     restored_index: u64,
     (feed, published): (&Feed, &Arc<Published>),
-    engine: &Arc<DnsEngine>,
+    (engine, metrics): (&Arc<DnsEngine>, &Arc<Metrics>),
 ) -> Health {
     let engine = Arc::clone(engine);
     let resolver: TargetResolver = Arc::new(move |host| {
@@ -287,6 +287,7 @@ fn start_health(
         node: config.node.clone(),
         restored_index,
         probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
+        metrics: Arc::clone(metrics),
         ca_bundle: None,
     };
     Health::start(settings, feed.clone(), Arc::clone(published), resolver)

@@ -31,6 +31,7 @@ fn settings(restored_index: u64) -> HealthSettings {
         node: NodeName::new("n1").unwrap(),
         restored_index,
         probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
+        metrics: Arc::new(Metrics::new()),
         ca_bundle: None,
     }
 }

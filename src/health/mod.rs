@@ -7,7 +7,7 @@
 //!
 //! | bound | value |
 //! |---|---|
-//! | probes in flight | 4,096, or the setting; those beyond wait for a place, the one due longest first |
+//! | probes in flight | 4,096, or the setting, or a fourth of the limit of open files; the others wait for a place, the one due longest first |
 //! | a probe's time | its timeout, from when it starts (10 s where none is given), name resolution included |
 //! | body read | 4 KiB and 1 s beyond the head |
 //! | redirects | 10 |
@@ -37,12 +37,14 @@ mod testing;
 
 use std::{path::PathBuf, sync::Arc};
 
+use rustix::process::{Resource, getrlimit};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use self::probe::{Resolving, TargetResolver};
 use self::{deadlines::Deadlines, probe::Prober, scheduler::Scheduler, stats::Stats};
 use crate::{
     catalog::names::NodeName,
+    observe::metrics::Metrics,
     publish::{feed::Feed, watch::Published},
 };
 
@@ -54,16 +56,18 @@ pub struct HealthSettings {
     /// Index of the catalog as the journal had it. Checks that have not changed since are those of a former life:
     /// their first probes are spread over their interval. 0 if nothing came from a journal.
     pub restored_index: u64,
-    /// Most probes that run at the same time; each holds one open file, one with redirects two for a moment.
+    /// Most probes that run at the same time; each holds one open file, one with redirects two for a moment. A fourth
+    /// of this process's limit of open files counts if it is less.
     pub probes_in_flight_max: usize,
+    /// Where the results of probes are counted.
+    pub metrics: Arc<Metrics>,
     /// Where CA certificates are; none looks at `SSL_CERT_FILE` and the usual places of the system.
     pub ca_bundle: Option<PathBuf>,
 }
 
-/// Most probes that run at the same time, unless the limit of open files asks for less.
+/// Most probes that run at the same time, unless an operator says otherwise.
 ///
-/// Source: none, chosen: at 10 s interval and 1 s per probe it suffices for 40,000 checks; a fourth of a usual limit
-/// of open files.
+/// Source: none, chosen: at an interval of 10 s and 1 s a probe it suffices for 40,000 checks.
 pub const PROBES_IN_FLIGHT_MAX: usize = 4096;
 
 /// The running health checks. They end when this is dropped.
@@ -77,7 +81,15 @@ pub struct Health {
 
 impl Health {
     /// Starts them on the current tokio runtime. There may be one only: it takes the hints of touched checks.
-    pub fn start(settings: HealthSettings, feed: Feed, published: Arc<Published>, resolver: TargetResolver) -> Health {
+    pub fn start(
+        mut settings: HealthSettings,
+        feed: Feed,
+        published: Arc<Published>,
+        resolver: TargetResolver,
+    ) -> Health {
+        let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let affordable = usize::try_from(open_files / 4).unwrap_or(usize::MAX);
+        settings.probes_in_flight_max = settings.probes_in_flight_max.min(affordable).max(1);
         let deadlines = Arc::new(Deadlines::new(Arc::clone(&published)));
         let stats = Arc::new(Stats::default());
         let prober = Arc::new(Prober::new(resolver, settings.ca_bundle.clone()));

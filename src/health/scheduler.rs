@@ -198,13 +198,13 @@ impl Scheduler {
 
     /// When there is something to do next.
     fn next(&self) -> Option<Instant> {
-        let room = self.running.len() < self.settings.probes_in_flight_max.max(1);
+        let room = self.running.len() < self.settings.probes_in_flight_max;
         let probe = self.probes.next().filter(|_| room);
         [probe, self.shared.deadlines.next(), self.reaper.next()].into_iter().flatten().min()
     }
 
     fn start_due(&mut self, now: Instant) {
-        while self.running.len() < self.settings.probes_in_flight_max.max(1) {
+        while self.running.len() < self.settings.probes_in_flight_max {
             let Some((slot, due)) = self.probes.pop(now) else { return };
             let Some((_, watched)) = self.checks.get_mut(slot) else { continue };
             let probe = Arc::clone(&self.shared.prober).run(Arc::clone(&watched.definition));
@@ -244,6 +244,7 @@ impl Scheduler {
         match outcome {
             Outcome::Done { status, output } => {
                 self.shared.stats.count_ended(kind, ProbeResult::Status(status));
+                self.settings.metrics.check_result(watched.definition.kind.as_str(), status.as_str());
                 if let Some(status) = watched.thresholds.count(status) {
                     self.report(slot, CheckResult { status, output: Arc::from(cut(&output)) }, now);
                 }
@@ -285,6 +286,7 @@ impl Scheduler {
         for (key, result) in self.shared.deadlines.expire(now) {
             tracing::info!(check = %key.id, "check {} is now critical: its deadline passed", key.id);
             self.shared.stats.count_expired();
+            self.settings.metrics.check_result("ttl", result.status.as_str());
             if let Some(slot) = self.checks.find(&key) {
                 self.reaper.turned_critical(slot, now);
             }
