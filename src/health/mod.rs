@@ -7,7 +7,7 @@
 //!
 //! | bound | value |
 //! |---|---|
-//! | probes in flight | 4,096, or the setting, or a fourth of the limit of open files; the others wait for a place, the one due longest first |
+//! | probes in flight | the setting (4,096), or a fourth of the open files; due longest goes first |
 //! | a probe's time | its timeout, from when it starts (10 s where none is given), name resolution included |
 //! | body read | 4 KiB and 1 s beyond the head |
 //! | redirects | 10 |
