@@ -1,0 +1,4 @@
+//! The one integration test binary: modules by behaviour.
+
+#[path = "../reference/mod.rs"]
+mod reference;

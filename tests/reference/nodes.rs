@@ -1,0 +1,53 @@
+//! What a node's name answers.
+
+use nameplate::wire::name::Name;
+
+use super::{
+    answer::{Asking, Outcome, ours},
+    chain::{A, AAAA, ANY, TXT, exact},
+    expected::{Authority, ErrorRule, Member},
+    facts::{self, Family, Place},
+    gate::NOERROR,
+    services::string,
+    tree::Tree,
+};
+
+impl<'a> Asking<'a> {
+    /// A node's name, whatever its checks say.
+    pub fn node(&self, tree: &Tree, name: &Name, qtype: u16, node: &str, step: usize) -> Outcome {
+        let Some(entry) = self.world.node(node) else { return self.no_data(tree, "node") };
+        let ttl = self.world.settings.default_rule.ttl_secs;
+        let mut rules = Vec::new();
+        for (rtype, family) in [(A, Family::V4), (AAAA, Family::V6)] {
+            if qtype != rtype && qtype != ANY {
+                continue;
+            }
+            match facts::node_place(&entry.node, family) {
+                Place::Ip(ip) => {
+                    rules.push(exact(name, rtype, ttl, vec![Member { rdata: facts::octets(ip), weight: 1 }]));
+                }
+                Place::Host(host) => match self.resolve(name, &host, (rtype, None), (ttl, step)) {
+                    Outcome::Ours(draft) if draft.answer.is_empty() && draft.rcode == NOERROR => {
+                        let mut none = ours(NOERROR, Authority::Soa(self.soa(tree)), "node");
+                        none.errors = draft.errors;
+                        none.chain = draft.chain;
+                        return Outcome::Ours(none);
+                    }
+                    outcome => return outcome,
+                },
+                Place::Nowhere => {}
+            }
+        }
+        let pairs = facts::txt_pairs(&entry.node.meta);
+        if (qtype == TXT || (qtype == ANY && rules.is_empty())) && !pairs.is_empty() {
+            let members = pairs.iter().map(|pair| Member { rdata: string(pair), weight: 1 }).collect();
+            rules.push(exact(name, TXT, ttl, members));
+        }
+        if rules.is_empty() {
+            return self.no_data(tree, "node");
+        }
+        let mut draft = self.positive(name, rules, "node");
+        draft.errors.push(ErrorRule::allowed(3));
+        Outcome::Ours(draft)
+    }
+}

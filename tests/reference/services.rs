@@ -1,0 +1,472 @@
+//! What a service's or a node's name answers.
+
+use std::collections::BTreeMap;
+
+use nameplate::{
+    publish::settings::{HostNames, NoneEligible},
+    wire::name::Name,
+};
+
+use super::{
+    answer::{Asking, Draft, Outcome, lower, ours, refusal},
+    chain::{A, AAAA, ANY, CNAME, HTTPS, SRV, STEPS_MAX, TXT, exact},
+    expected::{Authority, ErrorRule, HttpsMember, Member, Members, Record, RrsetRule, SoaRule},
+    facts::{self, Family, Filter, Place},
+    gate::{NOERROR, NXDOMAIN, SERVFAIL},
+    labels::dotted_labels,
+    tree::Tree,
+    world::PlainInstance,
+};
+
+/// A service's name as it was asked.
+struct Asked<'a> {
+    name: &'a Name,
+    service: &'a str,
+    filter: &'a Filter,
+    form: &'static str,
+    /// The zone; none for a bare name, which is its own.
+    tree: Option<&'a Tree>,
+    all: Vec<&'a PlainInstance>,
+    members: Vec<&'a PlainInstance>,
+    step: usize,
+}
+
+/// What a type has at a name.
+enum Found {
+    Nothing,
+    Rule(RrsetRule),
+    Slow(Outcome),
+}
+
+impl<'a> Asking<'a> {
+    /// Instances of a service.
+    pub fn service(
+        &self,
+        name: &Name,
+        qtype: u16,
+        (service, filter, form): (&str, &Filter, &'static str),
+        tree: Option<&Tree>,
+        step: usize,
+    ) -> Outcome {
+        let all = facts::matching(self.world, service, filter);
+        let members = facts::eligible(self.world, service, &all);
+        let asked = Asked { name, service, filter, form, tree, all, members, step };
+        let answered = |entry: &&PlainInstance| {
+            let place = |family| facts::place(self.world, &self.forest.names, entry, self.network, family);
+            [Family::V4, Family::V6].into_iter().any(|family| place(family) != Place::Nowhere)
+        };
+        if asked.members.is_empty() {
+            return self.nobody(&asked, qtype);
+        }
+        if !asked.members.iter().any(answered) {
+            // Eligible, but nowhere to be reached: as if nobody were, or as if the type were not there.
+            return Outcome::AnyOf(vec![self.members_answer(&asked, qtype), self.nobody(&asked, qtype)]);
+        }
+        self.members_answer(&asked, qtype)
+    }
+
+    /// Nobody is eligible.
+    fn nobody(&self, asked: &Asked, qtype: u16) -> Outcome {
+        let rule = facts::rule(self.world, asked.service);
+        let mut soa = self.service_soa(asked);
+        let nxdomain = rule.none_eligible == NoneEligible::Nxdomain;
+        if nxdomain {
+            soa.ttls.push(self.world.settings.negative_ttl_secs);
+        }
+        let mut draft = ours(if nxdomain { NXDOMAIN } else { NOERROR }, Authority::Soa(soa), asked.form);
+        if nxdomain && asked.tree.is_none() {
+            draft.authority = Authority::AnySoa;
+        }
+        let counted = [A, AAAA, SRV, ANY].contains(&qtype) && !nxdomain;
+        let text = format!("{} registered, 0 passing", asked.all.len());
+        let text = (counted && *asked.filter == Filter::default()).then_some(text);
+        draft.errors = vec![ErrorRule { codes: vec![0], required: counted, text }, ErrorRule::allowed(3)];
+        draft.errors.push(ErrorRule::allowed(19));
+        Outcome::Ours(draft)
+    }
+
+    /// Somebody is.
+    fn members_answer(&self, asked: &Asked, qtype: u16) -> Outcome {
+        if qtype == ANY {
+            return self.service_any(asked);
+        }
+        match self.service_rrset(asked, qtype) {
+            Found::Nothing => self.service_no_data(asked),
+            Found::Rule(rule) => Outcome::Ours(self.service_positive(asked, vec![rule])),
+            Found::Slow(outcome) => outcome,
+        }
+    }
+
+    /// ANY: A and AAAA as for A, else the smallest other RRset (RFC 8482).
+    fn service_any(&self, asked: &Asked) -> Outcome {
+        let mut rules = Vec::new();
+        let mut slow = Vec::new();
+        for qtype in [A, AAAA] {
+            match self.service_rrset(asked, qtype) {
+                Found::Nothing => {}
+                Found::Rule(rule) => rules.push(rule),
+                Found::Slow(outcome) => slow.push(outcome),
+            }
+        }
+        if !rules.is_empty() {
+            return Outcome::Ours(self.service_positive(asked, rules));
+        }
+        let others = [SRV, TXT, HTTPS].into_iter().filter_map(|qtype| match self.service_rrset(asked, qtype) {
+            Found::Rule(rule) => Some(Outcome::Ours(self.service_positive(asked, vec![rule]))),
+            _ => None,
+        });
+        // A host name may be resolved for ANY, or the smallest of what is known be given.
+        let others: Vec<_> = slow.into_iter().chain(others).collect();
+        if others.is_empty() { self.service_no_data(asked) } else { Outcome::AnyOf(others) }
+    }
+
+    fn service_rrset(&self, asked: &Asked, qtype: u16) -> Found {
+        match qtype {
+            A => self.addresses(asked, Family::V4),
+            AAAA => self.addresses(asked, Family::V6),
+            SRV => self.srv(asked),
+            TXT => self.txt(asked),
+            HTTPS => self.https(asked),
+            _ => Found::Nothing,
+        }
+    }
+
+    fn addresses(&self, asked: &Asked, family: Family) -> Found {
+        let places: Vec<(&PlainInstance, Place)> = asked
+            .members
+            .iter()
+            .map(|entry| (*entry, facts::place(self.world, &self.forest.names, entry, self.network, family)))
+            .collect();
+        let with_ip = lowest(&places, |place| matches!(place, Place::Ip(_)));
+        let most = usize::from(facts::rule(self.world, asked.service).max_answers);
+        let most = (most > 0).then_some(most);
+        let rtype = if family == Family::V4 { A } else { AAAA };
+        if with_ip.is_empty() {
+            return self.hosts(asked, &lowest(&places, |place| matches!(place, Place::Host(_))), (rtype, most));
+        }
+        let mut weights: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+        for (entry, place) in &with_ip {
+            if let Place::Ip(ip) = place {
+                *weights.entry(facts::octets(*ip)).or_default() += facts::weight(self.world, entry);
+            }
+        }
+        let members = weights.into_iter().map(|(rdata, weight)| Member { rdata, weight }).collect();
+        let ttl = self.smallest_ttl(with_ip.iter().map(|(entry, _)| *entry));
+        Found::Rule(RrsetRule { most, ..exact(asked.name, rtype, ttl, members) })
+    }
+
+    /// Host names: one of them, by weight, is resolved.
+    fn hosts(&self, asked: &Asked, with_host: &[&(&PlainInstance, Place)], kind: (u16, Option<usize>)) -> Found {
+        let mut hosts: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+        for (entry, place) in with_host {
+            if let Place::Host(host) = place {
+                let known = hosts.entry(host.clone()).or_insert((0, u32::MAX));
+                known.0 += facts::weight(self.world, entry);
+                known.1 = known.1.min(facts::ttl(self.world, entry));
+            }
+        }
+        let some_weight = hosts.values().any(|(weight, _)| *weight > 0);
+        hosts.retain(|_, (weight, _)| !some_weight || *weight > 0);
+        if hosts.is_empty() {
+            return Found::Nothing;
+        }
+        let ttl = self.smallest_ttl(with_host.iter().map(|(entry, _)| *entry));
+        let of_host = |(host, (_, own)): (&String, &(u32, u32))| {
+            // The chain's smallest TTL: that of the instance chosen, or of the whole RRset.
+            let mut ttls = vec![ttl.min(*own), *own];
+            ttls.dedup();
+            let one = |ttl: u32| match self.resolve(asked.name, host, kind, (ttl, asked.step)) {
+                Outcome::Ours(draft) if draft.answer.is_empty() => {
+                    let mut none = ours(NOERROR, Authority::Soa(self.service_soa(asked)), asked.form);
+                    none.errors = draft.errors;
+                    Outcome::Ours(none)
+                }
+                outcome => outcome,
+            };
+            Outcome::AnyOf(ttls.into_iter().map(one).collect())
+        };
+        Found::Slow(Outcome::AnyOf(hosts.iter().map(of_host).collect()))
+    }
+
+    /// Addresses of a host name, at the name that was asked.
+    pub fn resolve(
+        &self,
+        name: &Name,
+        host: &str,
+        (rtype, most): (u16, Option<usize>),
+        (ttl, step): (u32, usize),
+    ) -> Outcome {
+        let Ok(target) = Name::parse(host) else { return unresolved(host) };
+        if self.world.settings.host_names == HostNames::Cname {
+            let rdata = lower(&target);
+            let link = Record { owner: name.as_wire().to_vec(), rtype: CNAME, ttl: Some(ttl), rdata };
+            if step >= STEPS_MAX {
+                return Outcome::Ours(Draft { chain: vec![link], ..ours(NOERROR, Authority::AnySoa, "host chain") });
+            }
+            return self.link(link, &target, self.look_up(&target, rtype, step + 1));
+        }
+        if step >= STEPS_MAX {
+            return unresolved(host);
+        }
+        // Resolving is our own doing: RD and the client's rights do not matter, only whether there is forwarding.
+        let inner = Asking { recursion: self.world.settings.forwarding, ..*self };
+        let outcome = inner.look_up(&target, rtype, step + 1);
+        self.flatten(name, host, most, ttl, outcome)
+    }
+
+    fn flatten(&self, name: &Name, host: &str, most: Option<usize>, ttl: u32, outcome: Outcome) -> Outcome {
+        let host_wire = Name::parse(host).map(|host| lower(&host)).unwrap_or_default();
+        let slow = |mut names: Vec<Vec<u8>>| {
+            names.push(host_wire.clone());
+            if self.recursion {
+                Outcome::HostName(names)
+            } else {
+                Outcome::AnyOf(vec![Outcome::HostName(names), unresolved(host)])
+            }
+        };
+        match outcome {
+            Outcome::Forward => slow(Vec::new()),
+            Outcome::HostName(names) => slow(names),
+            Outcome::Chase(target) => slow(vec![target]),
+            Outcome::AnyOf(all) => {
+                Outcome::AnyOf(all.into_iter().map(|one| self.flatten(name, host, most, ttl, one)).collect())
+            }
+            Outcome::Ours(draft) if draft.rcode == SERVFAIL => Outcome::Ours(draft),
+            Outcome::Ours(draft) if draft.answer.is_empty() => unresolved(host),
+            Outcome::Ours(mut draft) => {
+                let chain = draft.chain.iter().filter_map(|record| record.ttl);
+                let ttl = chain.chain(draft.answer.iter().filter_map(|rule| rule.ttl)).fold(ttl, u32::min);
+                for rule in &mut draft.answer {
+                    rule.owner = name.as_wire().to_vec();
+                    rule.ttl = Some(ttl);
+                    rule.most = most.or(rule.most);
+                }
+                draft.chain.clear();
+                draft.form = "host name";
+                draft.aa = true;
+                Outcome::Ours(draft)
+            }
+        }
+    }
+
+    fn srv(&self, asked: &Asked) -> Found {
+        let mut weights: BTreeMap<Vec<u8>, Member> = BTreeMap::new();
+        let mut shown = Vec::new();
+        for entry in &asked.members {
+            let Some((port, target)) = self.srv_target(asked, entry) else { continue };
+            let scale = u32::from(self.world.settings.srv_weight_scale);
+            let weight = (facts::weight(self.world, entry) * scale).min(65_535) as u16;
+            let numbers = [facts::priority(entry), weight, port];
+            let rdata = [&numbers.map(u16::to_be_bytes).concat(), &target[..]].concat();
+            weights.insert(rdata.clone(), Member { rdata, weight: 1 });
+            shown.push(*entry);
+        }
+        if shown.is_empty() {
+            return Found::Nothing;
+        }
+        let ttl = self.smallest_ttl(shown.into_iter());
+        Found::Rule(exact(asked.name, SRV, ttl, weights.into_values().collect()))
+    }
+
+    /// Port and target of an instance's SRV RR.
+    fn srv_target(&self, asked: &Asked, entry: &PlainInstance) -> Option<(u16, Vec<u8>)> {
+        let index = facts::port_index(entry, asked.filter.port.as_ref())?;
+        let below = |labels: &[Vec<u8>]| {
+            let domain = self.suffix(asked);
+            Name::from_labels(labels.iter().map(Vec::as_slice).chain(domain.labels())).ok().map(|name| lower(&name))
+        };
+        let hex = |ip| below(&[facts::to_hex(ip), b"addr".to_vec()]);
+        if let Some(there) = facts::network_entry(self.world, entry, self.network) {
+            let port = there.ports.get(index).copied().unwrap_or(0);
+            let Place::Ip(ip) = facts::answered(there.address) else { return None };
+            return Some((port, hex(ip)?)).filter(|(port, _)| *port > 0);
+        }
+        let port = entry.instance.ports[index].number;
+        if let Some(host) = facts::own_host(self.world, &self.forest.names, entry) {
+            return Some((port, lower(&Name::parse(&host).ok()?)));
+        }
+        let of_address = entry.instance.address.as_ref().and_then(nameplate::catalog::node::Address::ip);
+        let mut families = [Family::V4, Family::V6];
+        families.sort_by_key(|family| !of_address.is_some_and(|ip| facts::is(ip, *family)));
+        let own: Vec<_> = families.iter().filter_map(|family| facts::own_ip(entry, *family)).collect();
+        if !own.is_empty() {
+            let shown = own.into_iter().find(|ip| matches!(facts::answered(*ip), Place::Ip(_)))?;
+            return Some((port, hex(shown)?));
+        }
+        let node = &facts::node_of(self.world, entry)?.node;
+        let places = [Family::V4, Family::V6].map(|family| facts::node_place(node, family));
+        if !places.iter().any(|place| matches!(place, Place::Ip(_))) {
+            let host = places.into_iter().find_map(|place| match place {
+                Place::Host(host) => Some(host),
+                _ => None,
+            });
+            return Some((port, lower(&Name::parse(&host?).ok()?)));
+        }
+        let mut labels = dotted_labels(node.name.as_str());
+        labels.push(b"node".to_vec());
+        labels.push(self.world.settings.datacenter.as_bytes().to_ascii_lowercase());
+        Some((port, below(&labels)?))
+    }
+
+    fn txt(&self, asked: &Asked) -> Found {
+        if asked.filter.id.is_none() && !self.world.settings.service_txt {
+            return Found::Nothing;
+        }
+        let mut members: BTreeMap<Vec<u8>, Member> = BTreeMap::new();
+        let mut shown = Vec::new();
+        for entry in &asked.members {
+            let rdata: Vec<u8> = facts::txt_pairs(&entry.instance.meta).iter().flat_map(|pair| string(pair)).collect();
+            if !rdata.is_empty() {
+                members.insert(rdata.clone(), Member { rdata, weight: 1 });
+                shown.push(*entry);
+            }
+        }
+        if shown.is_empty() {
+            return Found::Nothing;
+        }
+        Found::Rule(exact(asked.name, TXT, self.smallest_ttl(shown.into_iter()), members.into_values().collect()))
+    }
+
+    fn https(&self, asked: &Asked) -> Found {
+        let mut members = Vec::new();
+        let mut shown = Vec::new();
+        for entry in &asked.members {
+            let Some(alpn) = entry.instance.meta.get("dns-https").filter(|alpn| !alpn.is_empty()) else { continue };
+            let there = facts::network_entry(self.world, entry, self.network);
+            let index = facts::port_index(entry, asked.filter.port.as_ref());
+            let port = index.and_then(|index| match there {
+                Some(there) => there.ports.get(index).copied(),
+                None => Some(entry.instance.ports[index].number),
+            });
+            let hints = [Family::V4, Family::V6].into_iter().filter_map(|family| {
+                match facts::place(self.world, &self.forest.names, entry, self.network, family) {
+                    Place::Ip(ip) => Some(ip),
+                    _ => None,
+                }
+            });
+            members.push(HttpsMember { alpn: alpn.to_string(), port, hints: hints.collect() });
+            shown.push(*entry);
+        }
+        if shown.is_empty() {
+            return Found::Nothing;
+        }
+        let mut rule = exact(asked.name, HTTPS, self.smallest_ttl(shown.into_iter()), Vec::new());
+        rule.members = Members::Https(members);
+        Found::Rule(rule)
+    }
+
+    fn smallest_ttl<'b>(&self, entries: impl Iterator<Item = &'b PlainInstance>) -> u32 {
+        entries.map(|entry| facts::ttl(self.world, entry)).min().unwrap_or(0)
+    }
+
+    /// The domain that was asked; D for a bare name.
+    fn suffix(&self, asked: &Asked) -> Name {
+        asked.tree.map_or_else(|| self.world.settings.domain.clone(), |tree| tree.origin.clone())
+    }
+
+    fn service_positive(&self, asked: &Asked, rules: Vec<RrsetRule>) -> Draft {
+        let mut draft = ours(NOERROR, Authority::Empty, asked.form);
+        for rule in rules.iter().filter(|rule| rule.rtype == SRV) {
+            let (Members::Exact(members), Some(ttl)) = (&rule.members, rule.ttl) else { continue };
+            for target in members.iter().map(|member| member.rdata[6..].to_vec()) {
+                let sets = self.target_sets(asked, &target, ttl);
+                draft.additional.by_target.insert(target, sets);
+            }
+        }
+        let stale = |entry: &&PlainInstance| {
+            self.world.sources.iter().any(|source| source.stale && source.origin == entry.instance.origin)
+        };
+        if asked.members.iter().all(stale) {
+            draft.errors.push(ErrorRule::required(3));
+        } else {
+            draft.errors.push(ErrorRule::allowed(3));
+        }
+        draft.answer = rules;
+        draft
+    }
+
+    /// The address RRsets of an SRV target of ours, A before AAAA; none for a host name.
+    fn target_sets(&self, asked: &Asked, target: &[u8], ttl: u32) -> Vec<Vec<Record>> {
+        let record = |ip| Record {
+            owner: target.to_vec(),
+            rtype: if std::net::IpAddr::is_ipv4(&ip) { A } else { AAAA },
+            ttl: Some(ttl),
+            rdata: facts::octets(ip),
+        };
+        let name = Name::from_wire(target).expect("targets are names");
+        if !name.is_at_or_below(&self.suffix(asked)) {
+            return Vec::new();
+        }
+        let labels: Vec<&[u8]> = name.labels().collect();
+        let spelled = facts::from_hex(labels[0]).filter(|_| labels.get(1).is_some_and(|label| *label == b"addr"));
+        if let Some(ip) = spelled {
+            return vec![vec![record(ip)]];
+        }
+        let node = asked.members.iter().filter_map(|entry| facts::node_of(self.world, entry)).find(|node| {
+            let own = dotted_labels(node.node.name.as_str());
+            labels.len() > own.len() && labels[..own.len()] == own[..] && labels[own.len()] == b"node"
+        });
+        let Some(node) = node else { return Vec::new() };
+        let places = [Family::V4, Family::V6].map(|family| facts::node_place(&node.node, family));
+        places
+            .into_iter()
+            .filter_map(|place| match place {
+                Place::Ip(ip) => Some(vec![record(ip)]),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn service_no_data(&self, asked: &Asked) -> Outcome {
+        let mut draft = ours(NOERROR, Authority::Soa(self.service_soa(asked)), asked.form);
+        draft.errors = vec![ErrorRule::allowed(3)];
+        Outcome::Ours(draft)
+    }
+
+    /// The SOA of a known service's negative answers: no longer than the service's TTL.
+    fn service_soa(&self, asked: &Asked) -> SoaRule {
+        let negative = self.world.settings.negative_ttl_secs;
+        let by_rule = negative.min(facts::rule(self.world, asked.service).ttl_secs);
+        let by_meta = negative.min(self.smallest_ttl(asked.all.iter().copied()));
+        let mut rule = match asked.tree {
+            Some(tree) => self.soa(tree),
+            None => self.own_soa(asked.name),
+        };
+        rule.ttls = vec![by_rule, by_meta];
+        if let Some(rdata) = &mut rule.rdata {
+            rdata.minimums.extend([by_rule, by_meta]);
+        }
+        rule
+    }
+
+    /// The SOA of a name that is its own zone.
+    pub fn own_soa(&self, name: &Name) -> SoaRule {
+        let ttls = vec![self.world.settings.negative_ttl_secs];
+        let domain = self.forest.trees.iter().find(|tree| tree.origin == self.world.settings.domain);
+        SoaRule { owner: Some(lower(name)), ttls, rdata: domain.and_then(|tree| self.soa(tree).rdata) }
+    }
+}
+
+/// Those of the lowest priority among the ones in such a place.
+fn lowest<'b, 'c>(
+    places: &'b [(&'c PlainInstance, Place)],
+    wanted: impl Fn(&Place) -> bool,
+) -> Vec<&'b (&'c PlainInstance, Place)> {
+    let all: Vec<_> = places.iter().filter(|(_, place)| wanted(place)).collect();
+    let priority = all.iter().map(|(entry, _)| facts::priority(entry)).min();
+    all.into_iter().filter(|(entry, _)| Some(facts::priority(entry)) == priority).collect()
+}
+
+/// No address for a host name; the name's zone is put in by who asked.
+fn unresolved(host: &str) -> Outcome {
+    let mut draft = refusal(NOERROR, Vec::new(), "host name");
+    draft.aa = true;
+    draft.authority = Authority::AnySoa;
+    draft.errors = vec![ErrorRule { codes: vec![0], required: true, text: Some(host.to_owned()) }];
+    Outcome::Ours(draft)
+}
+
+/// A character string.
+pub fn string(text: &[u8]) -> Vec<u8> {
+    [&[text.len() as u8][..], text].concat()
+}

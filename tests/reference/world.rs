@@ -1,0 +1,140 @@
+//! All that an answer depends on, as plain lists.
+
+use std::net::IpAddr;
+
+use nameplate::{
+    catalog::{check::CheckStatus, node::Node, service::Instance, state::State},
+    publish::{feed::SourceStatus, settings::Settings},
+    wire::name::Name,
+};
+
+/// What is known at one moment.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Settings in force.
+    pub settings: Settings,
+    /// All nodes, sorted by name.
+    pub nodes: Vec<PlainNode>,
+    /// All instances, sorted by node and ID.
+    pub instances: Vec<PlainInstance>,
+    /// Static zones.
+    pub zones: Vec<PlainZone>,
+    /// The sources and how they are.
+    pub sources: Vec<SourceStatus>,
+    /// SOA serial.
+    pub serial: u32,
+}
+
+/// A node and how its own checks are.
+#[derive(Debug, Clone)]
+pub struct PlainNode {
+    /// What is known of it.
+    pub node: Node,
+    /// Its own checks.
+    pub checks: Vec<PlainCheck>,
+}
+
+/// An instance and how its own checks are.
+#[derive(Debug, Clone)]
+pub struct PlainInstance {
+    /// What its registration says.
+    pub instance: Instance,
+    /// Its own checks.
+    pub checks: Vec<PlainCheck>,
+}
+
+/// What matters of a check.
+#[derive(Debug, Clone, Copy)]
+pub struct PlainCheck {
+    /// Its status.
+    pub status: CheckStatus,
+    /// Whether it stands for maintenance.
+    pub maintenance: bool,
+}
+
+/// A static zone.
+#[derive(Debug, Clone)]
+pub struct PlainZone {
+    /// Its apex.
+    pub origin: Name,
+    /// Its records, the SOA among them.
+    pub records: Vec<PlainRecord>,
+}
+
+/// One record of a static zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainRecord {
+    /// Owner name.
+    pub owner: Name,
+    /// Type.
+    pub rtype: u16,
+    /// TTL in seconds.
+    pub ttl: u32,
+    /// RDATA, names in it uncompressed.
+    pub rdata: Vec<u8>,
+}
+
+/// Who asks, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker {
+    /// Source address.
+    pub address: IpAddr,
+    /// Whether the source is port 0 or a listener of our own.
+    pub suspect: bool,
+    /// Whether over TCP.
+    pub tcp: bool,
+    /// Largest UDP response by settings and network, whatever the query says.
+    pub udp_cap: usize,
+    /// Whether it may recurse.
+    pub may_recurse: bool,
+}
+
+impl World {
+    /// Takes everything out of a catalog state.
+    pub fn of(state: &State, settings: &Settings, zones: Vec<PlainZone>) -> World {
+        let plain = |check: &nameplate::catalog::check::Check| PlainCheck {
+            status: check.status,
+            maintenance: check.is_maintenance(),
+        };
+        let mut nodes: Vec<_> = state
+            .nodes()
+            .map(|entry| PlainNode {
+                node: (*entry.node).clone(),
+                checks: entry.checks.iter().map(|check| plain(&check.check)).collect(),
+            })
+            .collect();
+        nodes.sort_by(|a, b| a.node.name.cmp(&b.node.name));
+        let mut instances: Vec<_> = state
+            .services()
+            .flat_map(|service| service.instances())
+            .map(|entry| PlainInstance {
+                instance: (*entry.instance).clone(),
+                checks: entry.checks.iter().map(|check| plain(&check.check)).collect(),
+            })
+            .collect();
+        instances.sort_by_key(|entry| entry.instance.key());
+        World { settings: settings.clone(), nodes, instances, zones, sources: Vec::new(), serial: 1 }
+    }
+
+    /// D and all ADs, D first.
+    pub fn domains(&self) -> Vec<Name> {
+        let mut domains = vec![self.settings.domain.clone()];
+        domains.extend(self.settings.alt_domains.iter().cloned());
+        domains
+    }
+
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<&PlainNode> {
+        self.nodes.iter().find(|entry| entry.node.name.as_str() == name)
+    }
+
+    /// Whether every source has delivered its first list.
+    pub fn synced(&self) -> bool {
+        self.sources.iter().all(|source| source.synced)
+    }
+
+    /// Whether some source is away.
+    pub fn stale(&self) -> bool {
+        self.sources.iter().any(|source| source.stale)
+    }
+}
