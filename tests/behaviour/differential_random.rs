@@ -1,0 +1,210 @@
+//! The engine gives what the reference answerer accepts, for random catalogs and random questions.
+//!
+//! Time budget: 30 s. `SEED=n` repeats one world, `ASK=hex` (of the bytes) then shows all about a question,
+//! `WORLDS=n` draws more worlds.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use super::{
+    engine::{ask, follow, load_zones, publish},
+    reference::{
+        answer::expect,
+        check::{Actual, check},
+        expected::Expected,
+        generate::draw,
+        parse::parse,
+        queries::Questions,
+        rng::Rng,
+        tree::Forest,
+        zones::text,
+    },
+};
+
+/// Counts what was drawn, by form of name and by outcome.
+#[derive(Debug, Default)]
+struct Tally {
+    drawn: BTreeMap<String, usize>,
+    failures: BTreeMap<String, (usize, String)>,
+}
+
+impl Tally {
+    fn count(&mut self, expected: &Expected, actual: &Actual) {
+        let (form, outcome) = class(expected);
+        for what in [form, outcome.as_str()] {
+            *self.drawn.entry(what.to_owned()).or_default() += 1;
+        }
+        let Actual::Sent(bytes) = actual else { return };
+        let Ok(parsed) = parse(bytes) else { return };
+        let mut also = vec![];
+        if parsed.flags & 0x0200 != 0 {
+            also.push("truncated".to_owned());
+        }
+        if parsed.sections[2].iter().any(|rr| rr.rtype == 1) {
+            also.push("additional A".to_owned());
+        }
+        also.extend(parsed.sections[0].iter().map(|rr| format!("type {}", rr.rtype)));
+        also.sort();
+        also.dedup();
+        for what in also {
+            *self.drawn.entry(what).or_default() += 1;
+        }
+    }
+
+    fn fail(&mut self, form: &str, reason: String, text: String) {
+        // Numbers differ from case to case; the words tell cases apart.
+        let kind: String = reason.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').take(70).collect();
+        let example = format!("{form}: {reason}\n    {text}");
+        self.failures.entry(kind).or_insert((0, example)).0 += 1;
+    }
+}
+
+/// The form and the outcome of what is expected.
+fn class(expected: &Expected) -> (&'static str, String) {
+    match expected {
+        Expected::Drop => ("drop", "drop".into()),
+        Expected::Forward => ("forward", "forward".into()),
+        Expected::HostName(_) => ("host name to resolve", "slow".into()),
+        Expected::Chase(_) => ("chain to chase", "slow".into()),
+        Expected::AnyOf(all) => class(all.first().expect("something is accepted")),
+        Expected::Response(response) => {
+            let outcome = match (response.rcode, response.answer.is_empty() && response.chain.is_empty()) {
+                (0, false) => "positive".into(),
+                (0, true) if response.form == "referral" => "referral".into(),
+                (0, true) => "NODATA".into(),
+                (rcode, _) => format!("RCODE {rcode}"),
+            };
+            (response.form, outcome)
+        }
+    }
+}
+
+#[test]
+fn the_engine_gives_what_the_reference_accepts() {
+    let one = env::var("SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    let count = env::var("WORLDS").map_or(80, |count| count.parse().unwrap());
+    let mut tally = Tally::default();
+    for seed in one.map_or(0..count, |seed| seed..seed + 1) {
+        compare_world(seed, &mut tally);
+    }
+    let failed: usize = tally.failures.values().map(|(count, _)| count).sum();
+    let list: Vec<String> =
+        tally.failures.iter().map(|(kind, (count, example))| format!("{count} x {kind}\n    {example}")).collect();
+    assert!(failed == 0, "{}\n{failed} differ in {} kinds", list.join("\n"), list.len());
+    if one.is_none() {
+        for what in WANTED {
+            let drawn = tally.drawn.get(what).copied().unwrap_or(0);
+            assert!(drawn >= DRAWN_MIN, "{what:?} was drawn {drawn} times only: {:#?}", tally.drawn);
+        }
+    }
+}
+
+fn compare_world(seed: u64, tally: &mut Tally) {
+    let mut rng = Rng::new(seed);
+    let drawn = draw(&mut rng);
+    let forest = Forest::of(&drawn.world);
+    let texts: Vec<(String, String)> =
+        drawn.world.zones.iter().map(|zone| (zone.origin.to_string(), text(zone))).collect();
+    let texts = texts.iter().map(|(origin, text)| (origin.as_str(), text.clone()));
+    let zones = load_zones(texts, &drawn.world.settings).expect("drawn zones have no errors");
+    // Half of the snapshots follow change by change, half are built from nothing: both must be right.
+    let snapshot = match seed % 2 {
+        0 => publish(&drawn.state, &drawn.world, zones),
+        _ => follow(&drawn.changes, &drawn.world, zones).1,
+    };
+    let questions = Questions::new(&drawn.world, &forest);
+    for _ in 0..QUESTIONS {
+        let asked = questions.draw(&mut rng);
+        let expected = expect(&drawn.world, &forest, &asked.asker, &asked.bytes);
+        let random = rng.next();
+        let outcome = catch_unwind(AssertUnwindSafe(|| ask(&snapshot, &asked.asker, &asked.bytes, random)));
+        let Ok(actual) = outcome else {
+            tally.fail("panic", "the engine panicked".into(), format!("SEED={seed} {}", asked.text));
+            continue;
+        };
+        tally.count(&expected, &actual);
+        if env::var("ASK").is_ok_and(|wanted| asked.text.contains(&wanted)) {
+            let parsed = match &actual {
+                Actual::Sent(bytes) => format!("{:#?}", parse(bytes)),
+                other => format!("{other:?}"),
+            };
+            println!("{:#?}\n{}\n{expected:#?}\n{actual:?}\n{parsed}", drawn.world, asked.text);
+        }
+        if let Err(reason) = check(&expected, &actual) {
+            tally.fail(class(&expected).0, reason, format!("SEED={seed} {}", asked.text));
+        }
+    }
+}
+
+/// Questions to each world.
+const QUESTIONS: usize = 500;
+
+/// Fewest times that each form, outcome and type must be drawn.
+const DRAWN_MIN: usize = 100;
+
+/// Forms of names, outcomes, and types of records in answers.
+const WANTED: [&str; 60] = [
+    "S.service",
+    "S.service.P.port",
+    "S.D",
+    "_S._T",
+    "_S._T.service",
+    "_S._tcp.service",
+    "_S._udp.service",
+    "_P._tcp.S.service",
+    "I._id.S.service",
+    "T.S.service",
+    "bare",
+    "bare unknown",
+    "node",
+    "addr",
+    "apex",
+    "ns",
+    "empty",
+    "missing",
+    "reverse",
+    "reserved",
+    "localhost",
+    "chaos",
+    "static",
+    "chain",
+    "referral",
+    "foreign",
+    "forward",
+    "gate",
+    "not allowed",
+    "notify",
+    "update",
+    "drop",
+    "host name",
+    "host name to resolve",
+    "chain to chase",
+    "empty zone",
+    "slow",
+    "positive",
+    "NODATA",
+    "RCODE 1",
+    "RCODE 2",
+    "RCODE 3",
+    "RCODE 4",
+    "RCODE 5",
+    "RCODE 9",
+    "RCODE 16",
+    "truncated",
+    "additional A",
+    "type 1",
+    "type 2",
+    "type 5",
+    "type 6",
+    "type 12",
+    "type 15",
+    "type 16",
+    "type 28",
+    "type 33",
+    "type 65",
+    "type 257",
+    "chain leaves",
+];
