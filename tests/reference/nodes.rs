@@ -28,7 +28,10 @@ impl<'a> Asking<'a> {
                 }
                 Place::Host(host) => match self.resolve(name, &host, (rtype, None), (ttl, step)) {
                     Outcome::Ours(draft) if draft.answer.is_empty() && draft.rcode == NOERROR => {
-                        let mut none = ours(NOERROR, Authority::Soa(self.soa(tree)), "node");
+                        let mut soa = self.soa(tree);
+                        soa.ttls.push(ttl.min(self.world.settings.negative_ttl_secs));
+                        soa.rdata.iter_mut().for_each(|rdata| rdata.minimums.push(ttl));
+                        let mut none = ours(NOERROR, Authority::Soa(soa), "node");
                         none.errors = draft.errors;
                         none.chain = draft.chain;
                         return Outcome::Ours(none);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nameplate::{
+    catalog::check::CheckStatus,
     publish::settings::{HostNames, NoneEligible},
     wire::name::Name,
 };
@@ -55,6 +56,9 @@ impl<'a> Asking<'a> {
             let place = |family| facts::place(self.world, &self.forest.names, entry, self.network, family);
             [Family::V4, Family::V6].into_iter().any(|family| place(family) != Place::Nowhere)
         };
+        if filter.id.is_some() && !self.is_eligible(&asked) {
+            return self.ineligible_id(asked, qtype);
+        }
         if asked.members.is_empty() {
             return self.nobody(&asked, qtype);
         }
@@ -63,6 +67,35 @@ impl<'a> Asking<'a> {
             return Outcome::AnyOf(vec![self.members_answer(&asked, qtype), self.nobody(&asked, qtype)]);
         }
         self.members_answer(&asked, qtype)
+    }
+
+    /// Whether somebody is eligible without the help of `none_eligible`.
+    fn is_eligible(&self, asked: &Asked) -> bool {
+        let worst = match facts::rule(self.world, asked.service).only_passing {
+            true => CheckStatus::Passing,
+            false => CheckStatus::Warning,
+        };
+        asked.all.iter().any(|entry| facts::status(self.world, entry) <= worst)
+    }
+
+    /// One instance that is not eligible: `none_eligible` speaks of services, and may hold for it or not; its TXT
+    /// says what it is, not that it can be used, and may be answered or not.
+    fn ineligible_id(&self, asked: Asked, qtype: u16) -> Outcome {
+        let mut no_data = self.nobody(&asked, qtype);
+        if let Outcome::Ours(draft) = &mut no_data {
+            draft.rcode = NOERROR;
+        }
+        let mut accepted = vec![self.nobody(&asked, qtype), no_data];
+        if !asked.members.is_empty() {
+            accepted.push(self.members_answer(&asked, qtype));
+        }
+        if qtype == TXT || qtype == ANY {
+            let whole = Asked { members: asked.all.clone(), ..asked };
+            if let Found::Rule(rule) = self.txt(&whole) {
+                accepted.push(Outcome::Ours(self.service_positive(&whole, vec![rule])));
+            }
+        }
+        Outcome::AnyOf(accepted)
     }
 
     /// Nobody is eligible.
@@ -244,7 +277,9 @@ impl<'a> Asking<'a> {
                 draft.chain.clear();
                 draft.form = "host name";
                 draft.aa = true;
-                Outcome::Ours(draft)
+                let mut whole = draft.clone();
+                whole.answer.iter_mut().for_each(|rule| rule.most = None);
+                Outcome::AnyOf(vec![Outcome::Ours(draft), Outcome::Ours(whole)])
             }
         }
     }
