@@ -7,12 +7,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
+    apply_checks::{ChangedChecks, changed_checks, place},
     change::{Change, ChangeError, Origin, Registration},
-    check::{Check, CheckKey, CheckResult, CheckStatus},
-    names::{CheckId, NodeName, ServiceId},
+    check::{Check, CheckKey, CheckStatus},
+    names::NodeName,
     node::Node,
     service::{Instance, InstanceKey},
-    state::{CheckEntry, CheckPlace, InstanceEntry, NodeEntry, ServiceEntry, State, is_at},
+    state::{CheckEntry, InstanceEntry, NodeEntry, ServiceEntry, State, is_at},
     table::Table,
 };
 
@@ -88,10 +89,10 @@ impl State {
     }
 }
 
-struct Apply<'a> {
-    state: &'a mut State,
-    index: u64,
-    effects: Effects,
+pub(super) struct Apply<'a> {
+    pub(super) state: &'a mut State,
+    pub(super) index: u64,
+    pub(super) effects: Effects,
     bumped: bool,
 }
 
@@ -133,7 +134,7 @@ impl Apply<'_> {
     }
 
     /// Puts a node in of which more than the list of its instances changed, and touches all its instances.
-    fn put_node(&mut self, before: Option<Arc<NodeEntry>>, after: NodeEntry) {
+    pub(super) fn put_node(&mut self, before: Option<Arc<NodeEntry>>, after: NodeEntry) {
         let after = Arc::new(after);
         self.set_node(Arc::clone(&after));
         self.state.indexes.nodes = self.index;
@@ -230,21 +231,6 @@ impl Apply<'_> {
         }
     }
 
-    /// A check with the status and output that it had, and its indexes; the same one if nothing is new.
-    fn check_entry(&self, before: Option<&CheckEntry>, mut check: Check) -> CheckEntry {
-        match before {
-            None => CheckEntry { check: Arc::new(check), create_index: self.index, modify_index: self.index },
-            Some(before) => {
-                check.status = before.check.status;
-                check.output = Arc::clone(&before.check.output);
-                if *before.check == check {
-                    return before.clone();
-                }
-                CheckEntry { check: Arc::new(check), create_index: before.create_index, modify_index: self.index }
-            }
-        }
-    }
-
     fn deregister(&mut self, key: &InstanceKey, origin: Origin) -> Result<(), ChangeError> {
         let old = self.instance(key)?;
         if old.instance.origin != origin {
@@ -269,117 +255,6 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn register_check(&mut self, check: Check) -> Result<(), ChangeError> {
-        let key = check.key();
-        let node = self.node(&key.node)?;
-        let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
-        if place.is_some_and(|place| place.service_id != check.service_id) {
-            return Err(ChangeError::CheckElsewhere(key));
-        }
-        self.put_check(&key, check.service_id.clone(), Some(check))
-    }
-
-    fn deregister_check(&mut self, key: &CheckKey, origin: Origin) -> Result<(), ChangeError> {
-        let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
-        let owner = before.check.origin;
-        if owner != origin {
-            return Err(ChangeError::OwnedBy { what: format!("check ID {:?}", key.id.as_str()), owner });
-        }
-        let service_id = before.check.service_id.clone();
-        self.put_check(key, service_id, None)
-    }
-
-    fn instance_maintenance(&mut self, key: &InstanceKey, reason: Option<Arc<str>>) -> Result<(), ChangeError> {
-        self.instance(key)?;
-        let check = reason.map(|reason| Check::maintenance(key, reason));
-        let check_key = CheckKey { node: key.node.clone(), id: Check::maintenance_id(&key.id) };
-        self.put_check(&check_key, Some(key.id.clone()), check)
-    }
-
-    /// Puts one check in, or takes it out, where it belongs.
-    fn put_check(
-        &mut self,
-        key: &CheckKey,
-        service_id: Option<ServiceId>,
-        check: Option<Check>,
-    ) -> Result<(), ChangeError> {
-        let replaced = |apply: &Self, checks: &[CheckEntry], check: Option<Check>| -> Vec<CheckEntry> {
-            let before = checks.iter().find(|entry| entry.check.id == key.id);
-            let mut all: Vec<_> = checks.iter().filter(|entry| entry.check.id != key.id).cloned().collect();
-            all.extend(check.map(|check| apply.check_entry(before, check)));
-            all.sort_by(|left, right| left.check.id.cmp(&right.check.id));
-            all
-        };
-        match service_id {
-            Some(id) => {
-                let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
-                let checks = replaced(self, &old.checks, check).into();
-                let entry = InstanceEntry { checks, ..InstanceEntry::clone(&old) };
-                self.put(Some(old), Some(entry));
-            }
-            None => {
-                let before = self.node(&key.node)?;
-                let mut after = NodeEntry::clone(&before);
-                after.checks = replaced(self, &before.checks, check).into();
-                self.put_node_checks(before, after);
-            }
-        }
-        Ok(())
-    }
-
-    fn put_node_checks(&mut self, before: Arc<NodeEntry>, mut after: NodeEntry) {
-        let changed = changed_checks(&before.checks, &after.checks);
-        if changed.definitions.is_empty() && changed.statuses.is_empty() {
-            return;
-        }
-        let keep_index = changed.output_only;
-        for id in &changed.definitions {
-            let here = after.checks.iter().any(|entry| entry.check.id == *id);
-            place(&mut after, self.state, id, here.then_some(None));
-        }
-        self.count_checks(before.checks.len(), after.checks.len());
-        self.note_checks(&before.node.name, changed);
-        if keep_index {
-            self.set_node(Arc::new(after));
-        } else {
-            self.put_node(Some(before), after);
-        }
-    }
-
-    fn set_status(&mut self, key: &CheckKey, result: &CheckResult) -> Result<(), ChangeError> {
-        let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
-        if before.check.status == result.status && before.check.output == result.output {
-            return Ok(());
-        }
-        let bumps = before.check.status != result.status;
-        let service_id = before.check.service_id.clone();
-        let after = CheckEntry {
-            check: Arc::new(Check {
-                status: result.status,
-                output: Arc::clone(&result.output),
-                ..Check::clone(&before.check)
-            }),
-            create_index: before.create_index,
-            modify_index: if bumps { self.index } else { before.modify_index },
-        };
-        let replaced = |checks: &[CheckEntry]| -> Vec<CheckEntry> {
-            checks.iter().map(|entry| if entry.check.id == key.id { after.clone() } else { entry.clone() }).collect()
-        };
-        match service_id {
-            Some(id) => {
-                let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
-                let entry = InstanceEntry { checks: replaced(&old.checks).into(), ..InstanceEntry::clone(&old) };
-                self.put(Some(old), Some(entry));
-            }
-            None => {
-                let before = self.node(&key.node)?;
-                let entry = NodeEntry { checks: replaced(&before.checks).into(), ..NodeEntry::clone(&before) };
-                self.put_node_checks(before, entry);
-            }
-        }
-        Ok(())
-    }
-
     fn replace_origin(
         &mut self,
         node: &NodeName,
@@ -397,7 +272,7 @@ impl Apply<'_> {
     }
 
     /// Puts an instance in place of another: the one way by which instances change.
-    fn put(&mut self, before: Option<Arc<InstanceEntry>>, after: Option<InstanceEntry>) {
+    pub(super) fn put(&mut self, before: Option<Arc<InstanceEntry>>, after: Option<InstanceEntry>) {
         if before.as_deref() == after.as_ref() {
             return;
         }
@@ -513,77 +388,17 @@ impl Apply<'_> {
         self.state.indexes.services = self.index;
     }
 
-    fn set_node(&mut self, entry: Arc<NodeEntry>) {
+    pub(super) fn set_node(&mut self, entry: Arc<NodeEntry>) {
         let name = entry.node.name.clone();
         self.state.nodes.set(self.state.seed.hash(&name), entry, |old| old.node.name == name);
     }
 
-    fn node(&self, name: &NodeName) -> Result<Arc<NodeEntry>, ChangeError> {
+    pub(super) fn node(&self, name: &NodeName) -> Result<Arc<NodeEntry>, ChangeError> {
         self.state.node(name).cloned().ok_or_else(|| ChangeError::UnknownNode(name.clone()))
     }
 
-    fn instance(&self, key: &InstanceKey) -> Result<Arc<InstanceEntry>, ChangeError> {
+    pub(super) fn instance(&self, key: &InstanceKey) -> Result<Arc<InstanceEntry>, ChangeError> {
         self.state.instance(key).cloned().ok_or_else(|| ChangeError::UnknownInstance(key.clone()))
-    }
-
-    fn count_checks(&mut self, before: usize, after: usize) {
-        self.state.check_count = self.state.check_count + after - before;
-    }
-
-    fn note_checks(&mut self, node: &NodeName, changed: ChangedChecks) {
-        if !changed.output_only {
-            self.state.indexes.checks = self.index;
-        }
-        let key = |id| CheckKey { node: node.clone(), id };
-        self.effects.checks.extend(changed.definitions.into_iter().map(key));
-        self.effects.statuses.extend(changed.statuses.into_iter().map(key));
-    }
-}
-
-/// How the checks of one instance or node differ.
-struct ChangedChecks {
-    /// Came, went, or with another definition.
-    definitions: Vec<CheckId>,
-    /// Another status or output, nothing else.
-    statuses: Vec<CheckId>,
-    /// Whether nothing but outputs differ, which nobody waits for.
-    output_only: bool,
-}
-
-fn changed_checks(before: &[CheckEntry], after: &[CheckEntry]) -> ChangedChecks {
-    let mut changed = ChangedChecks { definitions: Vec::new(), statuses: Vec::new(), output_only: true };
-    for old in before {
-        match after.iter().find(|new| new.check.id == old.check.id) {
-            Some(new) if Arc::ptr_eq(&new.check, &old.check) => {}
-            Some(new) => {
-                let mut same = Check::clone(&old.check);
-                (same.status, same.output) = (new.check.status, Arc::clone(&new.check.output));
-                if same == *new.check {
-                    changed.statuses.push(old.check.id.clone());
-                    changed.output_only &= old.check.status == new.check.status;
-                } else {
-                    changed.definitions.push(old.check.id.clone());
-                }
-            }
-            None => changed.definitions.push(old.check.id.clone()),
-        }
-    }
-    let new = after.iter().filter(|new| !before.iter().any(|old| old.check.id == new.check.id));
-    changed.definitions.extend(new.map(|new| new.check.id.clone()));
-    changed.output_only &= changed.definitions.is_empty();
-    changed
-}
-
-/// Notes where a check is (none: nowhere any more).
-fn place(node: &mut NodeEntry, state: &State, id: &CheckId, home: Option<Option<ServiceId>>) {
-    let hash = state.seed.hash(id);
-    match home {
-        Some(service_id) => {
-            node.check_places.set(hash, CheckPlace { id: id.clone(), service_id }, |place| place.id == *id);
-        }
-        None => {
-            node.check_places.remove(hash, |place| place.id == *id);
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! service is not known here (see `publish::build`).
 
 pub mod apply;
+mod apply_checks;
 pub mod change;
 pub mod check;
 pub mod definition;

@@ -1,0 +1,204 @@
+//! What a change makes of checks.
+
+use std::sync::Arc;
+
+use super::{
+    apply::Apply,
+    change::{ChangeError, Origin},
+    check::{Check, CheckKey, CheckResult},
+    names::{CheckId, NodeName, ServiceId},
+    service::InstanceKey,
+    state::{CheckEntry, CheckPlace, InstanceEntry, NodeEntry, State},
+};
+
+impl Apply<'_> {
+    /// A check with the status and output that it had, and its indexes; the same one if nothing is new.
+    pub(super) fn check_entry(&self, before: Option<&CheckEntry>, mut check: Check) -> CheckEntry {
+        match before {
+            None => CheckEntry { check: Arc::new(check), create_index: self.index, modify_index: self.index },
+            Some(before) => {
+                check.status = before.check.status;
+                check.output = Arc::clone(&before.check.output);
+                if *before.check == check {
+                    return before.clone();
+                }
+                CheckEntry { check: Arc::new(check), create_index: before.create_index, modify_index: self.index }
+            }
+        }
+    }
+
+    pub(super) fn register_check(&mut self, check: Check) -> Result<(), ChangeError> {
+        let key = check.key();
+        let node = self.node(&key.node)?;
+        let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
+        if place.is_some_and(|place| place.service_id != check.service_id) {
+            return Err(ChangeError::CheckElsewhere(key));
+        }
+        self.put_check(&key, check.service_id.clone(), Some(check))
+    }
+
+    pub(super) fn deregister_check(&mut self, key: &CheckKey, origin: Origin) -> Result<(), ChangeError> {
+        let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
+        let owner = before.check.origin;
+        if owner != origin {
+            return Err(ChangeError::OwnedBy { what: format!("check ID {:?}", key.id.as_str()), owner });
+        }
+        let service_id = before.check.service_id.clone();
+        self.put_check(key, service_id, None)
+    }
+
+    pub(super) fn instance_maintenance(
+        &mut self,
+        key: &InstanceKey,
+        reason: Option<Arc<str>>,
+    ) -> Result<(), ChangeError> {
+        self.instance(key)?;
+        let check = reason.map(|reason| Check::maintenance(key, reason));
+        let check_key = CheckKey { node: key.node.clone(), id: Check::maintenance_id(&key.id) };
+        self.put_check(&check_key, Some(key.id.clone()), check)
+    }
+
+    /// Puts one check in, or takes it out, where it belongs.
+    fn put_check(
+        &mut self,
+        key: &CheckKey,
+        service_id: Option<ServiceId>,
+        check: Option<Check>,
+    ) -> Result<(), ChangeError> {
+        let replaced = |apply: &Self, checks: &[CheckEntry], check: Option<Check>| -> Vec<CheckEntry> {
+            let before = checks.iter().find(|entry| entry.check.id == key.id);
+            let mut all: Vec<_> = checks.iter().filter(|entry| entry.check.id != key.id).cloned().collect();
+            all.extend(check.map(|check| apply.check_entry(before, check)));
+            all.sort_by(|left, right| left.check.id.cmp(&right.check.id));
+            all
+        };
+        match service_id {
+            Some(id) => {
+                let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
+                let checks = replaced(self, &old.checks, check).into();
+                let entry = InstanceEntry { checks, ..InstanceEntry::clone(&old) };
+                self.put(Some(old), Some(entry));
+            }
+            None => {
+                let before = self.node(&key.node)?;
+                let mut after = NodeEntry::clone(&before);
+                after.checks = replaced(self, &before.checks, check).into();
+                self.put_node_checks(before, after);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_node_checks(&mut self, before: Arc<NodeEntry>, mut after: NodeEntry) {
+        let changed = changed_checks(&before.checks, &after.checks);
+        if changed.definitions.is_empty() && changed.statuses.is_empty() {
+            return;
+        }
+        let keep_index = changed.output_only;
+        for id in &changed.definitions {
+            let here = after.checks.iter().any(|entry| entry.check.id == *id);
+            place(&mut after, self.state, id, here.then_some(None));
+        }
+        self.count_checks(before.checks.len(), after.checks.len());
+        self.note_checks(&before.node.name, changed);
+        if keep_index {
+            self.set_node(Arc::new(after));
+        } else {
+            self.put_node(Some(before), after);
+        }
+    }
+
+    pub(super) fn set_status(&mut self, key: &CheckKey, result: &CheckResult) -> Result<(), ChangeError> {
+        let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
+        if before.check.status == result.status && before.check.output == result.output {
+            return Ok(());
+        }
+        let bumps = before.check.status != result.status;
+        let service_id = before.check.service_id.clone();
+        let after = CheckEntry {
+            check: Arc::new(Check {
+                status: result.status,
+                output: Arc::clone(&result.output),
+                ..Check::clone(&before.check)
+            }),
+            create_index: before.create_index,
+            modify_index: if bumps { self.index } else { before.modify_index },
+        };
+        let replaced = |checks: &[CheckEntry]| -> Vec<CheckEntry> {
+            checks.iter().map(|entry| if entry.check.id == key.id { after.clone() } else { entry.clone() }).collect()
+        };
+        match service_id {
+            Some(id) => {
+                let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
+                let entry = InstanceEntry { checks: replaced(&old.checks).into(), ..InstanceEntry::clone(&old) };
+                self.put(Some(old), Some(entry));
+            }
+            None => {
+                let before = self.node(&key.node)?;
+                let entry = NodeEntry { checks: replaced(&before.checks).into(), ..NodeEntry::clone(&before) };
+                self.put_node_checks(before, entry);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn count_checks(&mut self, before: usize, after: usize) {
+        self.state.check_count = self.state.check_count + after - before;
+    }
+
+    pub(super) fn note_checks(&mut self, node: &NodeName, changed: ChangedChecks) {
+        if !changed.output_only {
+            self.state.indexes.checks = self.index;
+        }
+        let key = |id| CheckKey { node: node.clone(), id };
+        self.effects.checks.extend(changed.definitions.into_iter().map(key));
+        self.effects.statuses.extend(changed.statuses.into_iter().map(key));
+    }
+}
+
+/// How the checks of one instance or node differ.
+pub(super) struct ChangedChecks {
+    /// Came, went, or with another definition.
+    pub(super) definitions: Vec<CheckId>,
+    /// Another status or output, nothing else.
+    pub(super) statuses: Vec<CheckId>,
+    /// Whether nothing but outputs differ, which nobody waits for.
+    pub(super) output_only: bool,
+}
+
+pub(super) fn changed_checks(before: &[CheckEntry], after: &[CheckEntry]) -> ChangedChecks {
+    let mut changed = ChangedChecks { definitions: Vec::new(), statuses: Vec::new(), output_only: true };
+    for old in before {
+        match after.iter().find(|new| new.check.id == old.check.id) {
+            Some(new) if Arc::ptr_eq(&new.check, &old.check) => {}
+            Some(new) => {
+                let mut same = Check::clone(&old.check);
+                (same.status, same.output) = (new.check.status, Arc::clone(&new.check.output));
+                if same == *new.check {
+                    changed.statuses.push(old.check.id.clone());
+                    changed.output_only &= old.check.status == new.check.status;
+                } else {
+                    changed.definitions.push(old.check.id.clone());
+                }
+            }
+            None => changed.definitions.push(old.check.id.clone()),
+        }
+    }
+    let new = after.iter().filter(|new| !before.iter().any(|old| old.check.id == new.check.id));
+    changed.definitions.extend(new.map(|new| new.check.id.clone()));
+    changed.output_only &= changed.definitions.is_empty();
+    changed
+}
+
+/// Notes where a check is (none: nowhere any more).
+pub(super) fn place(node: &mut NodeEntry, state: &State, id: &CheckId, home: Option<Option<ServiceId>>) {
+    let hash = state.seed.hash(id);
+    match home {
+        Some(service_id) => {
+            node.check_places.set(hash, CheckPlace { id: id.clone(), service_id }, |place| place.id == *id);
+        }
+        None => {
+            node.check_places.remove(hash, |place| place.id == *id);
+        }
+    }
+}
