@@ -4,13 +4,13 @@
 //! The [`Effects`] say what was touched, before and after, so that whoever keeps something that follows from the
 //! catalog can follow in O(what changed).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     apply_checks::{ChangedChecks, changed_checks, place},
     change::{Change, ChangeError, Origin, Registration},
     check::{Check, CheckKey, CheckStatus},
-    names::NodeName,
+    names::{NodeName, ServiceName},
     node::Node,
     service::{Instance, InstanceKey},
     state::{CheckEntry, InstanceEntry, NodeEntry, ServiceEntry, State, is_at},
@@ -71,13 +71,17 @@ impl State {
     /// or says why not, and then nothing has changed.
     pub fn apply(&mut self, change: Change) -> Result<Effects, ChangeError> {
         let kept = self.clone();
-        let mut apply = Apply { index: self.index + 1, effects: Effects::default(), state: self, bumped: false };
+        let index = self.index + 1;
+        let mut apply = Apply { index, effects: Effects::default(), state: self, bumped: false, vanished: Vec::new() };
         let outcome = apply.change(change);
-        let (bumped, index, effects) = (apply.bumped, apply.index, apply.effects);
+        let (bumped, effects, vanished) = (apply.bumped, apply.effects, apply.vanished);
         match outcome {
             Ok(()) => {
                 if bumped {
                     self.index = index;
+                }
+                if vanished.iter().any(|name| self.service(name).is_none()) {
+                    self.indexes.extinction = index;
                 }
                 Ok(effects)
             }
@@ -94,6 +98,8 @@ pub(super) struct Apply<'a> {
     pub(super) index: u64,
     pub(super) effects: Effects,
     bumped: bool,
+    /// Services that lost their last instance; the same change may bring another.
+    vanished: Vec<ServiceName>,
 }
 
 impl Apply<'_> {
@@ -164,9 +170,10 @@ impl Apply<'_> {
         let node = self.node(&key.node)?;
         registration.checks.sort_by(|left, right| left.id.cmp(&right.id));
         registration.checks.dedup_by(|later, earlier| later.id == earlier.id);
-        for check in &registration.checks {
-            let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
-            if place.is_some_and(|place| place.service_id.as_ref() != Some(&key.id)) {
+        for check in &mut registration.checks {
+            // They are its own, and one spelling of their node is enough in memory.
+            (check.node, check.service_id) = (node.node.name.clone(), Some(key.id.clone()));
+            if !self.is_free(&node, check) {
                 return Err(ChangeError::CheckElsewhere(check.key()));
             }
         }
@@ -189,8 +196,8 @@ impl Apply<'_> {
                     replace_existing_checks: true,
                 };
                 let mut entry = self.entry(Some(&old), registration);
-                entry.checks =
-                    entry.checks.into_iter().filter(|entry| entry.check.origin != loser.instance.origin).collect();
+                let stays = |check: &Check| check.origin != loser.instance.origin || check.is_maintenance();
+                entry.checks = entry.checks.into_iter().filter(|entry| stays(&entry.check)).collect();
                 entry.shadowed = aside(&old.shadowed, loser);
                 self.put(Some(old), Some(entry));
             }
@@ -212,10 +219,14 @@ impl Apply<'_> {
         let mut entries: Vec<CheckEntry> = Vec::with_capacity(checks.len());
         for check in checks {
             let before = old.and_then(|old| old.checks.iter().find(|entry| entry.check.id == check.id));
-            entries.push(self.check_entry(before, check));
+            // A check that a more explicit origin put in its place stays.
+            entries.push(match before {
+                Some(before) if before.check.origin < check.origin => before.clone(),
+                _ => self.check_entry(before, check),
+            });
         }
         for before in old.iter().flat_map(|old| old.checks.iter()) {
-            let replaced = replace_existing_checks && before.check.origin == origin && !before.check.is_maintenance();
+            let replaced = replace_existing_checks && is_replaced(&before.check, origin);
             if !replaced && !entries.iter().any(|entry| entry.check.id == before.check.id) {
                 entries.push(before.clone());
             }
@@ -233,6 +244,7 @@ impl Apply<'_> {
 
     fn deregister(&mut self, key: &InstanceKey, origin: Origin) -> Result<(), ChangeError> {
         let old = self.instance(key)?;
+        let node = self.node(&key.node)?;
         if old.instance.origin != origin {
             let shadowed: Box<[_]> =
                 old.shadowed.iter().filter(|loser| loser.instance.origin != origin).cloned().collect();
@@ -249,7 +261,10 @@ impl Apply<'_> {
             let kept: Box<[_]> = old.checks.iter().filter(|entry| entry.check.origin != origin).cloned().collect();
             let shadowed: Box<[_]> = old.shadowed[1..].into();
             let base = Arc::new(InstanceEntry { checks: kept, shadowed, ..InstanceEntry::clone(&old) });
-            self.entry(Some(&base), Registration::clone(registration))
+            let mut registration = Registration::clone(registration);
+            // While it was aside, another instance may have taken the ID of one of its checks.
+            registration.checks.retain(|check| self.is_free(&node, check));
+            self.entry(Some(&base), registration)
         });
         self.put(Some(old), successor);
         Ok(())
@@ -262,13 +277,34 @@ impl Apply<'_> {
         registrations: Vec<Registration>,
     ) -> Result<(), ChangeError> {
         self.node(node)?;
-        let wanted: BTreeSet<InstanceKey> = registrations.iter().map(|wanted| wanted.instance.key()).collect();
+        // Of several with one key the last counts, so that the same list again changes nothing.
+        let wanted: BTreeMap<InstanceKey, Registration> =
+            registrations.into_iter().map(|wanted| (wanted.instance.key(), wanted)).collect();
         for key in self.state.of_origin(node, origin) {
-            if !wanted.contains(&key) {
+            if !wanted.contains_key(&key) {
                 self.deregister(&key, origin)?;
             }
         }
-        registrations.into_iter().try_for_each(|registration| self.register(registration))
+        // It is a state, in no order: a check may have moved from one instance to another.
+        for registration in wanted.values().filter(|wanted| wanted.replace_existing_checks) {
+            self.release_checks(registration);
+        }
+        wanted.into_values().try_for_each(|registration| self.register(registration))
+    }
+
+    /// Takes out the checks that the registration will replace.
+    fn release_checks(&mut self, registration: &Registration) {
+        let origin = registration.instance.origin;
+        let Some(old) = self.state.instance(&registration.instance.key()).cloned() else { return };
+        if old.instance.origin != origin {
+            return;
+        }
+        let goes = |entry: &CheckEntry| {
+            is_replaced(&entry.check, origin) && !registration.checks.iter().any(|check| check.id == entry.check.id)
+        };
+        let checks = old.checks.iter().filter(|entry| !goes(entry)).cloned().collect();
+        let entry = InstanceEntry { checks, ..InstanceEntry::clone(&old) };
+        self.put(Some(old), Some(entry));
     }
 
     /// Puts an instance in place of another: the one way by which instances change.
@@ -373,7 +409,7 @@ impl Apply<'_> {
         let hash = self.state.seed.hash(name);
         if service.instances.is_empty() {
             self.state.services.remove(hash, |entry| entry.name == *name);
-            self.state.indexes.extinction = self.index;
+            self.vanished.push(name.clone());
         } else {
             self.state.services.set(hash, Arc::new(service), |entry| entry.name == *name);
         }
@@ -403,8 +439,15 @@ impl Apply<'_> {
 }
 
 /// The registrations kept aside with this one among them, in place of its origin's earlier one, best first.
-fn aside(shadowed: &[Arc<Registration>], loser: Registration) -> Box<[Arc<Registration>]> {
+fn aside(shadowed: &[Arc<Registration>], mut loser: Registration) -> Box<[Arc<Registration>]> {
     let origin = loser.instance.origin;
+    let earlier = shadowed.iter().find(|other| other.instance.origin == origin);
+    for check in &mut loser.checks {
+        let same = |other: &&Check| other.id == check.id;
+        if let Some(kept) = earlier.and_then(|earlier| earlier.checks.iter().find(same)) {
+            (check.status, check.output) = (kept.status, Arc::clone(&kept.output));
+        }
+    }
     let mut all: Vec<_> = shadowed.iter().filter(|other| other.instance.origin != origin).cloned().collect();
     all.push(Arc::new(loser));
     all.sort_by_key(|registration| registration.instance.origin);
@@ -414,7 +457,12 @@ fn aside(shadowed: &[Arc<Registration>], loser: Registration) -> Box<[Arc<Regist
 /// The checks that came with the registration of the instance itself.
 fn own_checks(entry: &InstanceEntry) -> impl Iterator<Item = &CheckEntry> {
     let origin = entry.instance.origin;
-    entry.checks.iter().filter(move |check| check.check.origin == origin && !check.check.is_maintenance())
+    entry.checks.iter().filter(move |entry| is_replaced(&entry.check, origin))
+}
+
+/// Whether a registration of this origin replaces the check with its own.
+fn is_replaced(check: &Check, origin: Origin) -> bool {
+    check.origin == origin && !check.is_maintenance()
 }
 
 #[cfg(test)]

@@ -17,8 +17,10 @@ impl Apply<'_> {
         match before {
             None => CheckEntry { check: Arc::new(check), create_index: self.index, modify_index: self.index },
             Some(before) => {
-                check.status = before.check.status;
-                check.output = Arc::clone(&before.check.output);
+                // Maintenance has no result that could be kept: it is critical while it lasts.
+                if !check.is_maintenance() {
+                    (check.status, check.output) = (before.check.status, Arc::clone(&before.check.output));
+                }
                 if *before.check == check {
                     return before.clone();
                 }
@@ -27,12 +29,22 @@ impl Apply<'_> {
         }
     }
 
+    /// Whether no other instance of the node, nor the node, has a check of this ID.
+    pub(super) fn is_free(&self, node: &NodeEntry, check: &Check) -> bool {
+        let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
+        place.is_none_or(|place| place.service_id == check.service_id)
+    }
+
     pub(super) fn register_check(&mut self, check: Check) -> Result<(), ChangeError> {
         let key = check.key();
         let node = self.node(&key.node)?;
-        let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
-        if place.is_some_and(|place| place.service_id != check.service_id) {
+        if !self.is_free(&node, &check) {
             return Err(ChangeError::CheckElsewhere(key));
+        }
+        if let Some(owner) =
+            self.state.check(&key).map(|before| before.check.origin).filter(|owner| *owner != check.origin)
+        {
+            return Err(owned_by(&key, owner));
         }
         self.put_check(&key, check.service_id.clone(), Some(check))
     }
@@ -41,7 +53,7 @@ impl Apply<'_> {
         let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
         let owner = before.check.origin;
         if owner != origin {
-            return Err(ChangeError::OwnedBy { what: format!("check ID {:?}", key.id.as_str()), owner });
+            return Err(owned_by(key, owner));
         }
         let service_id = before.check.service_id.clone();
         self.put_check(key, service_id, None)
@@ -53,8 +65,13 @@ impl Apply<'_> {
         reason: Option<Arc<str>>,
     ) -> Result<(), ChangeError> {
         self.instance(key)?;
+        let node = self.node(&key.node)?;
         let check = reason.map(|reason| Check::maintenance(key, reason));
         let check_key = CheckKey { node: key.node.clone(), id: Check::maintenance_id(&key.id) };
+        // An operator may have given that ID to a check of another instance.
+        if !self.is_free(&node, &Check::maintenance(key, Arc::from(""))) {
+            return Err(ChangeError::CheckElsewhere(check_key));
+        }
         self.put_check(&check_key, Some(key.id.clone()), check)
     }
 
@@ -110,7 +127,8 @@ impl Apply<'_> {
 
     pub(super) fn set_status(&mut self, key: &CheckKey, result: &CheckResult) -> Result<(), ChangeError> {
         let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
-        if before.check.status == result.status && before.check.output == result.output {
+        let same = before.check.status == result.status && before.check.output == result.output;
+        if same || before.check.is_maintenance() {
             return Ok(());
         }
         let bumps = before.check.status != result.status;
@@ -154,6 +172,10 @@ impl Apply<'_> {
         self.effects.checks.extend(changed.definitions.into_iter().map(key));
         self.effects.statuses.extend(changed.statuses.into_iter().map(key));
     }
+}
+
+fn owned_by(key: &CheckKey, owner: Origin) -> ChangeError {
+    ChangeError::OwnedBy { what: format!("check ID {:?}", key.id.as_str()), owner }
 }
 
 /// How the checks of one instance or node differ.

@@ -20,3 +20,8 @@ pub mod restore;
 pub mod service;
 pub mod state;
 pub mod table;
+
+#[cfg(test)]
+pub(crate) mod model;
+#[cfg(test)]
+pub(crate) mod testing;
