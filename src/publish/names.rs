@@ -372,3 +372,7 @@ fn claims(service: &ServiceName) -> Vec<(Key, Claim)> {
 fn word_hash(seed: Seed, kind: GroupKind, labels: &[u8]) -> u32 {
     seed.hash(&(kind, labels))
 }
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;
