@@ -26,6 +26,7 @@ use std::{
 use anyhow::Context;
 use tokio::sync::watch;
 
+pub use self::reload::Why;
 use self::{banner::Banner, engine::DnsEngine, reload::Reloader};
 use crate::{
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
@@ -192,8 +193,8 @@ impl Server {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload(reload::Why::Told).await,
-                _ = tick.tick() => self.reload(reload::Why::Looked).await,
+                _ = hangup.recv() => self.reload(Why::Told).await,
+                _ = tick.tick() => self.reload(Why::Looked).await,
             }
         }
         tracing::info!("stopping");
@@ -202,7 +203,7 @@ impl Server {
     }
 
     /// Reads again what was changed, or everything if told to.
-    pub async fn reload(&mut self, why: reload::Why) {
+    pub async fn reload(&mut self, why: Why) {
         let Server { reloader, config, advertised, feed, published, forwarder, transport, .. } = self;
         let parts = reload::Parts { feed, published, forwarder, dns: transport.local_addresses(), advertised };
         if let Some(new) = reloader.look(why, config, &parts).await {
