@@ -13,10 +13,10 @@
 //! | client not in `allow_query` | REFUSED |
 //! | NOTIFY | NOTAUTH |
 //! | UPDATE | REFUSED for a zone of ours, else NOTAUTH |
+//! | class other than IN, or CH for the server's own names | REFUSED |
 //! | QTYPE OPT, TSIG, TKEY, MAILA, MAILB | NOTIMP |
 //! | AXFR over UDP (RFC 5936 section 4.2) | FORMERR |
 //! | AXFR, IXFR | REFUSED |
-//! | class other than IN, or CH for the server's own names | REFUSED |
 
 use super::{Client, Transport};
 use crate::{
@@ -81,17 +81,17 @@ pub fn accept(snapshot: &Snapshot, query: &Query, client: &Client) -> Gate {
 }
 
 fn accept_question(question: &Question, client: &Client) -> Gate {
+    let own_name = question.class == class::CH && super::server::is_own_name(question);
+    if question.class != class::IN && !own_name {
+        return refuse_with(rcode::REFUSED, extended::NOT_SUPPORTED);
+    }
     match question.rtype {
         rtype::OPT | rtype::TSIG | rtype::TKEY | rtype::MAILA | rtype::MAILB => return refuse(rcode::NOTIMP),
         rtype::AXFR if client.transport == Transport::Udp => return refuse(rcode::FORMERR),
-        rtype::AXFR | rtype::IXFR => return refuse(rcode::REFUSED),
+        rtype::AXFR | rtype::IXFR if question.class == class::IN => return refuse(rcode::REFUSED),
         _ => {}
     }
-    match question.class {
-        class::IN => Gate::Accept,
-        class::CH if super::server::is_own_name(question) => Gate::Accept,
-        _ => refuse_with(rcode::REFUSED, extended::NOT_SUPPORTED),
-    }
+    Gate::Accept
 }
 
 fn refuse(rcode: u16) -> Gate {

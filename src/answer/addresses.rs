@@ -3,17 +3,15 @@
 use std::net::IpAddr;
 
 use super::{
-    names::{Chosen, Denier},
+    names::{Both, Chosen, Denier},
     order::CHOSEN_MAX,
     respond::{Place, Response},
+    services::with_length,
     srv::Members,
 };
 use crate::{
-    publish::snapshot::{Addressed, Found, GroupKind, Member, Owner, Reach, ServiceAnswers, Set, eligible, text_pairs},
-    wire::{
-        code::rtype,
-        writer::{Fixed, Section},
-    },
+    publish::snapshot::{Addressed, Found, GroupKind, Member, Owner, Reach, ServiceAnswers, Set, eligible, has_tag},
+    wire::{code::rtype, name::LABEL_MAX_BYTES, writer::Section},
 };
 
 impl<'a> Response<'a> {
@@ -24,12 +22,20 @@ impl<'a> Response<'a> {
             return;
         }
         let wanted = if most == 0 { all } else { all.min(usize::from(most)) };
-        let fitting = self.writer.room() / (ADDRESS_RECORD_BYTES + N);
-        if wanted > fitting {
-            self.cut(fitting, wanted);
-        }
+        let fitting = self.fitting(wanted, ADDRESS_RECORD_BYTES + N);
         self.scratch.choose(&set.table, wanted.min(fitting));
         self.write_picks::<N>(place, set.ttl());
+    }
+
+    /// How many records of a size fit, where so many are wanted; if not all do, the response says so.
+    fn fitting(&mut self, wanted: usize, bytes: usize) -> usize {
+        let fitting = self.writer.room() / bytes;
+        if wanted <= fitting {
+            return wanted;
+        }
+        let fitting = (self.writer.room() - self.room_for_error()) / bytes;
+        self.cut(fitting, wanted);
+        fitting
     }
 
     fn write_picks<const N: usize>(&mut self, place: Place<'_>, ttl: u32) {
@@ -42,28 +48,26 @@ impl<'a> Response<'a> {
     }
 
     /// The instances that have a tag and a named port at once.
-    pub fn tagged_and_ported(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
-        let Some((first, end)) = chosen.tag else { return };
-        let tag = place.question.labels(first, end);
-        let names = &self.asked.snapshot.names;
-        let view = &chosen.service.views(self.reading.network).eligible;
-        let Found::Members(tagged) = view.group(names.seed(), GroupKind::Tag, tag) else { return };
-        let ports = [&chosen.selection.ported, &chosen.selection.portless];
-        let all = ports.into_iter().flat_map(|set| set.table.iter());
-        let members: Vec<&Member> = all
-            .filter(|member| {
-                let sets = [&tagged.ported, &tagged.portless];
-                let hash = names.seed().hash(&(&member.instance.node, &member.instance.id));
-                let same = |other: &Member| {
-                    other.instance.id == member.instance.id && other.instance.node == member.instance.node
-                };
-                sets.into_iter().any(|set| set.table.get(hash, same).is_some())
-            })
-            .collect();
-        if members.is_empty() {
-            return self.nobody(place, chosen);
+    pub fn with_both(&mut self, place: Place<'_>, chosen: Chosen<'a>, both: Both) {
+        let question = place.question;
+        let mut buffer = [0; LABEL_MAX_BYTES + 1];
+        let tag = match both.underscored {
+            true => with_length(&question.label(both.tag.0)[1..], &mut buffer),
+            false => question.labels(both.tag.0, both.tag.1),
+        };
+        let port = question.labels(both.port, both.port + 1);
+        let seed = self.asked.snapshot.names.seed();
+        let views = chosen.service.views(self.reading.network);
+        for view in std::iter::once(&views.eligible).chain(views.everyone.as_deref()) {
+            let Found::Members(selection) = view.group(seed, GroupKind::Port, port) else { continue };
+            let sets = [&selection.ported, &selection.portless].into_iter();
+            let members = sets.flat_map(|set| set.table.iter());
+            let members: Vec<&Member> = members.filter(|member| has_tag(&member.instance, tag)).collect();
+            if !members.is_empty() {
+                return self.listed(place, chosen.service, members, chosen.denier);
+            }
         }
-        self.listed(place, chosen.service, members, chosen.denier);
+        self.nobody(place, chosen);
     }
 
     /// The instances with one service ID, one a node.
@@ -83,9 +87,6 @@ impl<'a> Response<'a> {
             },
         };
         let id = place.question.labels(label, label + 1);
-        if port.is_some_and(|at| !has_port(service, seed, id, place.question.labels(at, at + 1))) {
-            return self.nxdomain(place, denier);
-        }
         if place.question.rtype == rtype::TXT {
             return self.texts_of_id(place, service, id, denier);
         }
@@ -97,7 +98,7 @@ impl<'a> Response<'a> {
             members.extend(sets.into_iter().find_map(|set| set.table.get(hash, same)));
         }
         if members.is_empty() {
-            let chosen = Chosen { service, selection, tag: None, denier };
+            let chosen = Chosen { service, selection, both: None, denier };
             return self.nobody(place, chosen);
         }
         self.listed(place, service, members, denier);
@@ -149,10 +150,7 @@ impl<'a> Response<'a> {
         }
         let all = self.scratch.picks.len();
         let wanted = if most == 0 { all } else { all.min(usize::from(most)) };
-        let fitting = (self.writer.room() / (ADDRESS_RECORD_BYTES + N)).min(CHOSEN_MAX);
-        if wanted > fitting {
-            self.cut(fitting, wanted);
-        }
+        let fitting = self.fitting(wanted, ADDRESS_RECORD_BYTES + N).min(CHOSEN_MAX);
         self.scratch.order_picks(wanted.min(fitting));
         self.write_picks::<N>(place, ttl);
     }
@@ -169,7 +167,7 @@ impl<'a> Response<'a> {
             return Some(eligible::network_reach(address));
         }
         let node = snapshot.catalog.node(&instance.node)?;
-        Some(eligible::reach(instance, &node.node))
+        Some(eligible::reach(instance, &node.node, &snapshot.settings))
     }
 
     /// How far an instance is from the client: 0 on the same node, 1 in the same subnet, 2 elsewhere.
@@ -206,36 +204,15 @@ impl<'a> Response<'a> {
         eligible::ttl(&member.instance, &rule)
     }
 
-    /// TXT of the meta of instances with one service ID: one record each, a string a pair.
+    /// TXT of the meta of instances with one service ID.
     fn texts_of_id(&mut self, place: Place<'_>, service: &'a ServiceAnswers, id: &[u8], denier: Denier) {
         let before = self.writer.count(Section::Answer);
-        let seed = self.asked.snapshot.names.seed();
-        let ttl = service.by_id(seed, id).map(|instance| eligible::ttl(instance, &service.rule)).min().unwrap_or(0);
-        for instance in service.by_id(seed, id) {
-            self.text_of(place, &instance.meta, ttl);
-        }
+        let instances = service.by_id(self.asked.snapshot.names.seed(), id);
+        self.texts(place, instances.map(|instance| &**instance), &service.rule);
         if self.wrote_nothing_since(before) {
             self.nodata(place, denier, Some(service.rule.ttl_secs));
         }
     }
-
-    /// One TXT record of all pairs of meta.
-    pub fn text_of(&mut self, place: Place<'_>, meta: &crate::publish::snapshot::Meta, ttl: u32) {
-        let strings: Vec<u8> = text_pairs(meta).flat_map(|pair| [vec![pair.len() as u8], pair].concat()).collect();
-        if !strings.is_empty() && self.writer.record(place.owner, Fixed::new(rtype::TXT, ttl), &[&strings]).is_err() {
-            self.flags.truncated = self.asked.client.transport == super::Transport::Udp;
-        }
-    }
-}
-
-fn has_port(service: &ServiceAnswers, seed: crate::publish::snapshot::Seed, id: &[u8], port: &[u8]) -> bool {
-    service.by_id(seed, id).any(|instance| {
-        instance
-            .ports
-            .iter()
-            .filter_map(|port| port.name.as_ref())
-            .any(|name| crate::publish::snapshot::port_key(name.as_str()).as_wire() == port)
-    })
 }
 
 fn host_among<'m>(members: &[&'m Member]) -> Option<&'m crate::wire::name::Name> {

@@ -38,6 +38,9 @@ impl<'a> Response<'a> {
         let meaning = self.reading.meaning(&question);
         match meaning {
             Meaning::Outside | Meaning::NotOurs => self.outside_target(target),
+            Meaning::Unknown(Denier::Domain { number, .. }) if self.falls_through(number) => {
+                self.outside_target(target);
+            }
             _ => self.answer(Place { question: &question, owner }, meaning),
         }
     }
@@ -174,6 +177,11 @@ impl<'a> Response<'a> {
                 Step::Done
             }
             Meaning::Outside => self.outside_host(place, end),
+            Meaning::Unknown(Denier::Domain { number, .. })
+                if self.asked.snapshot.plan.domain(number).falls_through && self.asked.snapshot.settings.forwarding =>
+            {
+                self.outside_host(place, end)
+            }
             _ => Step::Done,
         }
     }

@@ -18,12 +18,14 @@ mod accept;
 mod addresses;
 mod chain;
 pub mod explain;
+mod location;
 mod names;
 mod negative;
 mod order;
 mod records;
 mod respond;
 mod server;
+mod services;
 mod srv;
 mod statics;
 

@@ -4,12 +4,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::location::{Kind, Location, locate};
 use crate::{
     publish::snapshot::{
-        Found, FoundNode, FoundService, GroupKind, IpNetwork, Lookup, NodeAnswers, Origin, Owner, SERVICE_LABELS_MAX,
-        Selection, ServiceAnswers, Snapshot, View, Zone,
+        FoundNode, FoundService, IpNetwork, Lookup, NodeAnswers, Origin, Owner, Selection, ServiceAnswers, Snapshot,
+        Zone,
     },
-    wire::{code::rtype, name::LABEL_MAX_BYTES, query::Question},
+    wire::{code::rtype, name::Name, query::Question},
 };
 
 /// What a name means.
@@ -61,10 +62,21 @@ pub struct Chosen<'s> {
     pub service: &'s ServiceAnswers,
     /// Those that may be answered.
     pub selection: &'s Selection,
-    /// Whether they must also have the tag that the question's labels from this one to that one name.
-    pub tag: Option<(usize, usize)>,
+    /// The tag and the named port that they must have at once; then `selection` is not narrowed down yet.
+    pub both: Option<Both>,
     /// Who denies what they lack.
     pub denier: Denier,
+}
+
+/// A tag and a named port, as labels of the question.
+#[derive(Debug, Clone, Copy)]
+pub struct Both {
+    /// The first label of the tag, and the one after its last.
+    pub tag: (usize, usize),
+    /// Whether the tag's label has `_` before it.
+    pub underscored: bool,
+    /// The label of the port.
+    pub port: usize,
 }
 
 /// Whose SOA stands in a negative response, by the label of the question at which its zone begins.
@@ -139,7 +151,7 @@ impl<'s> Reading<'s> {
             return self.outside();
         }
         if let FoundService::Service(service) = self.snapshot.names.service(question.labels(0, 1)) {
-            return self.service(service, None, Denier::Itself);
+            return self.whole(service, Denier::Itself);
         }
         let asked_by_stubs = matches!(
             question.rtype,
@@ -192,100 +204,54 @@ impl<'s> Reading<'s> {
         if first == 0 {
             return Meaning::Apex(number, denier);
         }
-        let ours = match self.located(question, first) {
-            Located::Kind { kind, at, port } => return self.of_kind(question, kind, Rest { end: at, port, denier }),
-            Located::Nowhere => return Meaning::Unknown(denier),
-            Located::Between => return Meaning::Empty(denier),
-            Located::Short => self.short(question, first, denier),
-        };
-        self.beside_zone(question, number, denier, ours)
+        match self.snapshot.plan.domain(number).zone.as_deref() {
+            Some(zone) => self.beside_zone(question, zone, (number, first)),
+            None => self.ours(question, denier, first),
+        }
     }
 
-    /// What a name without a kind means if the static zone that adds to the domain has it, or else what it means to us.
-    fn beside_zone(&self, question: &Question, number: usize, denier: Denier, ours: Meaning<'s>) -> Meaning<'s> {
-        let Some(zone) = self.snapshot.plan.domain(number).zone.as_deref() else { return ours };
-        let Denier::Domain { first, .. } = denier else { return ours };
+    /// What a name under a domain means to the catalog alone.
+    fn ours(&self, question: &Question, denier: Denier, first: usize) -> Meaning<'s> {
+        match locate(self.snapshot, question, first) {
+            Location::Kind { kind, at, port } => self.of_kind(question, kind, Rest { end: at, port, denier }),
+            Location::Nowhere => Meaning::Unknown(denier),
+            Location::Between => Meaning::Empty(denier),
+            Location::Short => self.short(question, first, denier),
+        }
+    }
+
+    /// What a name means where a static zone adds to the domain: a delegation or a record of the file, else what the
+    /// catalog has, else what a wildcard of the file makes of it.
+    fn beside_zone(&self, question: &Question, zone: &'s Zone, (number, first): (usize, usize)) -> Meaning<'s> {
+        let denier = Denier::Domain { number, first };
         let lookup = zone.lookup(question.name(), question.rtype);
-        let has_records = match &lookup {
-            Lookup::Referral(_) => true,
-            Lookup::Nxdomain { .. } => false,
-            Lookup::Answer(found, _) | Lookup::Cname(found, _) | Lookup::Any(found) | Lookup::Nodata(found) => {
-                !found.is_synthesised && !found.node.is_empty_non_terminal()
-            }
+        let found = match &lookup {
+            Lookup::Referral(_) => return Meaning::Static(zone, lookup, denier),
+            Lookup::Nxdomain { .. } => return self.ours(question, denier, first),
+            Lookup::Answer(found, _) | Lookup::Cname(found, _) | Lookup::Any(found) | Lookup::Nodata(found) => found,
         };
-        if has_records {
+        if !found.is_synthesised && !found.node.is_empty_non_terminal() {
             return Meaning::Static(zone, lookup, denier);
         }
-        match (ours, lookup) {
-            (Meaning::Unknown(_), Lookup::Nxdomain { .. }) => Meaning::Unknown(denier),
-            // A name of ours between the wildcard and this one is its closest encloser (RFC 4592 section 3.3.1).
-            (Meaning::Unknown(_), _) if first > 1 && self.is_known_below_apex(question, first) => {
-                Meaning::Unknown(denier)
+        match self.ours(question, denier, first) {
+            Meaning::Unknown(_) if !found.is_synthesised => Meaning::Static(zone, lookup, denier),
+            Meaning::Unknown(_) if self.covers(found.node.owner(), question, (number, first)) => {
+                Meaning::Static(zone, lookup, denier)
             }
-            (Meaning::Unknown(_), lookup) => Meaning::Static(zone, lookup, denier),
-            (ours, _) => ours,
+            ours => ours,
         }
     }
 
-    /// Whether the name one label below the apex, above the question's, is one of ours.
-    fn is_known_below_apex(&self, question: &Question, first: usize) -> bool {
-        let label = question.labels(first - 1, first);
-        !matches!(self.snapshot.names.service(label), FoundService::Nothing)
-    }
-
-    /// What stands between the domain and the rest of the name.
-    fn located(&self, question: &Question, first: usize) -> Located {
-        let plan = &self.snapshot.plan;
-        let names = &self.snapshot.names;
-        let kind_at = (0..first).rev().find(|at| Kind::of(question.label(*at)).is_some());
-        let mut end = first;
-        let mut port = None;
-        let mut datacenter = false;
-        let stop = kind_at.map_or(0, |at| at + 1);
-        while end > stop {
-            let label = question.label(end - 1);
-            let pair = end - 1 > stop;
-            if label == b"dc" && !datacenter {
-                if pair {
-                    if question.labels(end - 2, end - 1) != &*plan.datacenter {
-                        return Located::Nowhere;
-                    }
-                    end -= 2;
-                } else if kind_at.is_none() && end == 1 {
-                    return Located::Between;
-                } else {
-                    return Located::Nowhere;
-                }
-                datacenter = true;
-            } else if label == b"port" && port.is_none() && (kind_at.is_some() || names.has_ports()) {
-                if pair {
-                    if !names.has_word(GroupKind::Port, question.labels(end - 2, end - 1)) {
-                        return Located::Nowhere;
-                    }
-                    port = Some(end - 2);
-                    end -= 2;
-                } else if kind_at.is_none() && end == 1 {
-                    return Located::Between;
-                } else {
-                    return Located::Nowhere;
-                }
-            } else if question.labels(end - 1, end) == &*plan.datacenter && !datacenter {
-                datacenter = true;
-                end -= 1;
-            } else if kind_at.is_none() && end == first {
-                return Located::Short;
-            } else {
-                return Located::Nowhere;
-            }
-        }
-        match kind_at {
-            Some(at) => match Kind::of(question.label(at)) {
-                Some(kind) => Located::Kind { kind, at, port },
-                None => Located::Nowhere,
-            },
-            // Nothing but a location: names below it exist.
-            None => Located::Between,
-        }
+    /// Whether a wildcard answers for the name: not if a name of the catalog between them exists, which would be the
+    /// closest encloser (RFC 4592 section 3.3.1).
+    fn covers(&self, wildcard: &Name, question: &Question, (number, first): (usize, usize)) -> bool {
+        let encloser = question.label_count() + 1 - wildcard.label_count();
+        (1..encloser).all(|label| {
+            let Ok(ancestor) = Name::from_wire(question.suffix(label)) else { return false };
+            let ancestor = Question::of(&ancestor, question.rtype, question.class);
+            let first = first - label;
+            matches!(self.ours(&ancestor, Denier::Domain { number, first }, first), Meaning::Unknown(_))
+        })
     }
 
     fn of_kind(&self, question: &Question, kind: Kind, rest: Rest) -> Meaning<'s> {
@@ -307,230 +273,17 @@ impl<'s> Reading<'s> {
             Kind::Addr => unknown,
         }
     }
-
-    /// A name below `service`.
-    fn in_services(&self, question: &Question, rest: Rest) -> Meaning<'s> {
-        if rest.end == 0 {
-            return Meaning::Empty(rest.denier);
-        }
-        if let Some(meaning) = self.rfc2782(question, rest) {
-            return meaning;
-        }
-        let mut nearest = None;
-        for start in rest.end.saturating_sub(SERVICE_LABELS_MAX)..rest.end {
-            match self.snapshot.names.service(question.labels(start, rest.end)) {
-                FoundService::Service(service) => return self.of_service(question, service, start, rest),
-                FoundService::Below if start == 0 => return Meaning::Empty(rest.denier),
-                FoundService::Below => nearest = nearest.or(Some(start)),
-                FoundService::Nothing => {}
-            }
-        }
-        match self.wildcard(question, rest.denier) {
-            // A name between would be its closest encloser (RFC 4592 section 3.3.1).
-            Some(meaning) if nearest.is_none() && rest.port.is_none() => meaning,
-            _ => Meaning::Unknown(rest.denier),
-        }
-    }
-
-    /// `*.service.D` of the static zone that adds to the domain, for a service that nobody registered.
-    fn wildcard(&self, question: &Question, denier: Denier) -> Option<Meaning<'s>> {
-        let Denier::Domain { number, .. } = denier else { return None };
-        let zone = self.snapshot.plan.domain(number).zone.as_deref()?;
-        let lookup = zone.lookup(question.name(), question.rtype);
-        (!matches!(lookup, Lookup::Nxdomain { .. })).then_some(Meaning::Static(zone, lookup, denier))
-    }
-
-    /// `_web._tcp`, `_web._blue`: none if the labels are not of that form.
-    fn rfc2782(&self, question: &Question, rest: Rest) -> Option<Meaning<'s>> {
-        let names = &self.snapshot.names;
-        if rest.end == 1 {
-            let filter = question.label(0).strip_prefix(b"_")?;
-            let exists = match filter {
-                b"tcp" | b"udp" => names.has_services(),
-                tag => {
-                    let mut buffer = [0; LABEL_MAX_BYTES + 1];
-                    names.has_word(GroupKind::Tag, with_length(tag, &mut buffer))
-                }
-            };
-            return exists.then_some(Meaning::Empty(rest.denier));
-        }
-        let (service, filter) = (question.label(0).strip_prefix(b"_")?, question.label(1).strip_prefix(b"_")?);
-        if rest.end != 2 || service.is_empty() {
-            return None;
-        }
-        let mut buffer = [0; LABEL_MAX_BYTES + 1];
-        let FoundService::Service(service) = names.service(with_length(service, &mut buffer)) else {
-            return Some(self.wildcard(question, rest.denier).unwrap_or(Meaning::Unknown(rest.denier)));
-        };
-        let tag = with_length(filter, &mut buffer);
-        let found = service.views(self.network).eligible.group(names.seed(), GroupKind::Tag, tag);
-        Some(match (filter, found) {
-            (b"tcp", _) => self.service(service, rest.port.map(|at| (question, at)), rest.denier),
-            (b"udp", Found::Nothing | Found::Below) => {
-                self.service(service, rest.port.map(|at| (question, at)), rest.denier)
-            }
-            (_, Found::Members(_)) => {
-                self.grouped(question, service, Wanted { tag: Some(tag), at: Some((1, 2)) }, rest)
-            }
-            _ => Meaning::Unknown(rest.denier),
-        })
-    }
-
-    /// What is left of a service's name says which of its instances.
-    fn of_service(&self, question: &Question, service: &'s ServiceAnswers, start: usize, rest: Rest) -> Meaning<'s> {
-        let (unknown, empty) = (Meaning::Unknown(rest.denier), Meaning::Empty(rest.denier));
-        let seed = self.snapshot.names.seed();
-        if start == 0 {
-            return self.service(service, rest.port.map(|at| (question, at)), rest.denier);
-        }
-        let view = &service.views(self.network).eligible;
-        let last = question.label(start - 1);
-        if last == b"_id" {
-            return match start {
-                1 => empty,
-                2 if service.by_id(seed, question.labels(0, 1)).next().is_some() => {
-                    Meaning::Id { service, label: 0, port: rest.port, denier: rest.denier }
-                }
-                _ => unknown,
-            };
-        }
-        if (last == b"_tcp" || last == b"_udp") && start <= 2 {
-            if start == 1 {
-                return if view.has_ports() { empty } else { unknown };
-            }
-            if let (Some(port), None) = (question.label(0).strip_prefix(b"_"), rest.port) {
-                let mut buffer = [0; LABEL_MAX_BYTES + 1];
-                let port = with_length(port, &mut buffer);
-                return match view.group(seed, GroupKind::Port, port) {
-                    Found::Members(_) => {
-                        self.members(service, rest.denier, |view| view.group(seed, GroupKind::Port, port))
-                    }
-                    _ => unknown,
-                };
-            }
-            return unknown;
-        }
-        let wanted = Wanted { tag: Some(question.labels(0, start)), at: Some((0, start)) };
-        self.grouped(question, service, wanted, rest)
-    }
-
-    /// The instances with a tag, and with the named port of the location if there is one.
-    fn grouped(&self, question: &Question, service: &'s ServiceAnswers, wanted: Wanted<'_>, rest: Rest) -> Meaning<'s> {
-        let seed = self.snapshot.names.seed();
-        let view = &service.views(self.network).eligible;
-        let Some(tag) = wanted.tag else { return Meaning::Unknown(rest.denier) };
-        match (view.group(seed, GroupKind::Tag, tag), rest.port) {
-            (Found::Nothing, _) => Meaning::Unknown(rest.denier),
-            (Found::Below, _) => Meaning::Empty(rest.denier),
-            (Found::Members(_), None) => {
-                self.members(service, rest.denier, |view| view.group(seed, GroupKind::Tag, tag))
-            }
-            (Found::Members(_), Some(port)) => {
-                let both = self.service(service, Some((question, port)), rest.denier);
-                match (both, wanted.at) {
-                    (Meaning::Service(chosen), Some(at)) => Meaning::Service(Chosen { tag: Some(at), ..chosen }),
-                    (other, _) => other,
-                }
-            }
-        }
-    }
-
-    /// A service as a whole, or those of its instances that have the named port at this label of the question.
-    fn service(&self, service: &'s ServiceAnswers, port: Option<(&Question, usize)>, denier: Denier) -> Meaning<'s> {
-        let seed = self.snapshot.names.seed();
-        match port {
-            None => self.members(service, denier, |view| Found::Members(&view.all)),
-            Some((question, at)) => {
-                self.members(service, denier, |view| view.group(seed, GroupKind::Port, question.labels(at, at + 1)))
-            }
-        }
-    }
-
-    /// The eligible members of a group, or everyone in it if nobody is eligible and that is wanted.
-    fn members(
-        &self,
-        service: &'s ServiceAnswers,
-        denier: Denier,
-        group: impl Fn(&'s View) -> Found<'s>,
-    ) -> Meaning<'s> {
-        let views = service.views(self.network);
-        let Found::Members(mut selection) = group(&views.eligible) else { return Meaning::Unknown(denier) };
-        if selection.is_empty()
-            && let Some(everyone) = &views.everyone
-            && let Found::Members(all) = group(everyone)
-        {
-            selection = all;
-        }
-        Meaning::Service(Chosen { service, selection, tag: None, denier })
-    }
-
-    /// A name without a kind: `web.D`, `_web._tcp.D`, `ns.D`.
-    fn short(&self, question: &Question, first: usize, denier: Denier) -> Meaning<'s> {
-        if first == 1 && question.label(0) == b"ns" {
-            return Meaning::Server(denier);
-        }
-        let rest = Rest { end: first, port: None, denier };
-        if question.label(first - 1).first() == Some(&b'_') {
-            return self.rfc2782(question, rest).unwrap_or(Meaning::Unknown(denier));
-        }
-        if first > SERVICE_LABELS_MAX {
-            return Meaning::Unknown(denier);
-        }
-        match self.snapshot.names.service(question.labels(0, first)) {
-            FoundService::Service(service) => self.service(service, None, denier),
-            FoundService::Below => Meaning::Empty(denier),
-            FoundService::Nothing => Meaning::Unknown(denier),
-        }
-    }
 }
 
 /// What a name under a kind still has to say.
 #[derive(Debug, Clone, Copy)]
-struct Rest {
+pub struct Rest {
     /// The kind's label: what is left of it is the rest.
-    end: usize,
+    pub end: usize,
     /// The label of the named port in the location.
-    port: Option<usize>,
-    denier: Denier,
-}
-
-/// Which tag is wanted.
-#[derive(Debug, Clone, Copy)]
-struct Wanted<'q> {
-    tag: Option<&'q [u8]>,
-    at: Option<(usize, usize)>,
-}
-
-enum Located {
-    /// The kind is at this label; a named port's label, if the location has one.
-    Kind { kind: Kind, at: usize, port: Option<usize> },
-    /// A location that is not there.
-    Nowhere,
-    /// A name that only has names below it.
-    Between,
-    /// Neither location nor kind.
-    Short,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Service,
-    Node,
-    Addr,
-    /// Consul's kinds that we do not have.
-    Foreign,
-}
-
-impl Kind {
-    fn of(label: &[u8]) -> Option<Kind> {
-        match label {
-            b"service" => Some(Kind::Service),
-            b"node" => Some(Kind::Node),
-            b"addr" => Some(Kind::Addr),
-            b"query" | b"connect" | b"ingress" | b"virtual" => Some(Kind::Foreign),
-            _ => None,
-        }
-    }
+    pub port: Option<usize>,
+    /// Who denies.
+    pub denier: Denier,
 }
 
 /// The address that 8 or 32 hex digits spell.
@@ -565,11 +318,4 @@ fn reverse_address(question: &Question) -> Option<IpAddr> {
         return Some(Ipv6Addr::from(number).into());
     }
     None
-}
-
-/// A label with its length byte before it.
-fn with_length<'b>(label: &[u8], buffer: &'b mut [u8; LABEL_MAX_BYTES + 1]) -> &'b [u8] {
-    buffer[0] = label.len() as u8;
-    buffer[1..=label.len()].copy_from_slice(label);
-    &buffer[..=label.len()]
 }

@@ -17,6 +17,8 @@ pub struct Scratch {
     /// Places in a table of members, with what orders them.
     pub places: Vec<MemberPlace>,
     seen: Box<[u32]>,
+    /// Which slots of `seen` are used, so that forgetting costs what was seen.
+    used: Vec<u16>,
 }
 
 /// An address that was chosen.
@@ -55,6 +57,7 @@ impl Default for Scratch {
             picks: Vec::with_capacity(CHOSEN_MAX),
             places: Vec::with_capacity(CHOSEN_MAX),
             seen: vec![0; SEEN_SLOTS].into(),
+            used: Vec::with_capacity(SEEN_SLOTS / 2),
         }
     }
 }
@@ -121,7 +124,7 @@ impl Scratch {
 
     /// Draws one by one, by weight, without drawing any twice.
     fn draw<const N: usize>(&mut self, table: &Table<Addressed<N>>, wanted: usize) {
-        self.seen.fill(0);
+        self.forget();
         let sum = table.measure();
         let weighty = sum.count - sum.weightless;
         let by_weight = wanted.min(weighty as usize);
@@ -165,18 +168,23 @@ impl Scratch {
             slot = (slot + 1) % SEEN_SLOTS;
         }
         self.seen[slot] = self.picks.len() as u32 + 1;
+        self.used.push(slot as u16);
         true
     }
 
     /// Clears what [`Scratch::is_new`] has seen.
     pub fn forget(&mut self) {
-        self.seen.fill(0);
+        for slot in self.used.drain(..) {
+            self.seen[usize::from(slot)] = 0;
+        }
     }
 
     /// Whether this number, which must not be 0, was not seen since [`Scratch::forget`]; it is now.
     pub fn is_new(&mut self, number: u32) -> bool {
+        if self.used.len() >= SEEN_SLOTS / 2 {
+            return true;
+        }
         let mut slot = number as usize % SEEN_SLOTS;
-        // There are always free slots: no answer has so many records.
         while self.seen[slot] != 0 {
             if self.seen[slot] == number {
                 return false;
@@ -184,6 +192,7 @@ impl Scratch {
             slot = (slot + 1) % SEEN_SLOTS;
         }
         self.seen[slot] = number;
+        self.used.push(slot as u16);
         true
     }
 

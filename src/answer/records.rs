@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use super::{
-    names::Denier,
+    names::{Chosen, Denier},
     respond::{Place, Response},
     srv::{Domain, join},
 };
 use crate::{
-    publish::snapshot::{Member, NodeAnswers, Owner, Selection, Walk, eligible},
+    publish::snapshot::{DefaultRule, Instance, Member, NodeAnswers, Owner, Selection, eligible, text_pairs},
     wire::{
         code::rtype,
         name::NAME_MAX_BYTES,
@@ -138,14 +138,30 @@ impl<'a> Response<'a> {
     }
 
     /// TXT of the meta of all eligible instances.
-    pub fn service_texts(&mut self, place: Place<'_>, selection: &'a Selection) {
-        let ttl =
-            [&selection.ported, &selection.portless].iter().filter(|set| !set.is_empty()).map(|set| set.ttl()).min();
-        for set in [&selection.ported, &selection.portless] {
-            let _ = set.table.each_from(0, &mut |member| {
-                self.text_of(place, &member.instance.meta, ttl.unwrap_or(0));
-                if self.flags.truncated { Walk::Break(()) } else { Walk::Continue(()) }
-            });
+    pub fn service_texts(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
+        let sets = [&chosen.selection.ported, &chosen.selection.portless].into_iter();
+        let instances = sets.flat_map(|set| set.table.iter()).map(|member| &*member.instance);
+        self.texts(place, instances, &chosen.service.rule);
+    }
+
+    /// TXT of the meta of instances: one record each, a string a pair; equal ones once.
+    pub fn texts<'m>(&mut self, place: Place<'_>, instances: impl Iterator<Item = &'m Instance>, rule: &DefaultRule) {
+        let mut texts: Vec<Vec<u8>> = Vec::new();
+        let mut ttl = u32::MAX;
+        for instance in instances {
+            let pairs = text_pairs(&instance.meta);
+            let text: Vec<u8> = pairs.flat_map(|pair| std::iter::once(pair.len() as u8).chain(pair)).collect();
+            if !text.is_empty() {
+                ttl = ttl.min(eligible::ttl(instance, rule));
+                texts.push(text);
+            }
+        }
+        texts.sort_unstable();
+        texts.dedup();
+        for (written, text) in texts.iter().enumerate() {
+            if self.writer.record(place.owner, Fixed::new(rtype::TXT, ttl), &[text]).is_err() {
+                return self.cut(written, texts.len());
+            }
         }
     }
 

@@ -150,8 +150,8 @@ impl<'a> Response<'a> {
 
     /// The instances of a service.
     fn service(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
-        if chosen.tag.is_some() {
-            return self.tagged_and_ported(place, chosen);
+        if let Some(both) = chosen.both {
+            return self.with_both(place, chosen, both);
         }
         if chosen.selection.is_empty() {
             return self.nobody(place, chosen);
@@ -173,7 +173,7 @@ impl<'a> Response<'a> {
             }
             rtype::SRV => self.srv(place, super::srv::Members::Table(&chosen.selection.ported), chosen.denier),
             rtype::HTTPS => self.https(place, chosen.selection),
-            rtype::TXT if self.asked.snapshot.settings.service_txt => self.service_texts(place, chosen.selection),
+            rtype::TXT if self.asked.snapshot.settings.service_txt => self.service_texts(place, chosen),
             _ => {}
         }
         if self.wrote_nothing_since(before) && !self.flags.truncated {
@@ -215,8 +215,7 @@ impl<'a> Response<'a> {
             return;
         }
         if let Denier::Domain { number, .. } = denier
-            && self.asked.snapshot.plan.domain(number).falls_through
-            && self.may_forward()
+            && self.falls_through(number)
         {
             return self.outside(place);
         }
@@ -224,6 +223,11 @@ impl<'a> Response<'a> {
         if of_catalog && self.asked.snapshot.is_stale() {
             self.extended = Some(extended::STALE_NXDOMAIN);
         }
+    }
+
+    /// Whether names of a domain that we do not know are asked elsewhere, for this client.
+    pub fn falls_through(&self, number: usize) -> bool {
+        self.asked.snapshot.plan.domain(number).falls_through && self.may_forward()
     }
 
     fn may_forward(&self) -> bool {
@@ -252,6 +256,12 @@ impl<'a> Response<'a> {
         self.extended = Some(extended);
     }
 
+    /// Bytes that are kept free where not everything fits, so that the extended error can say so.
+    pub fn room_for_error(&self) -> usize {
+        let says = self.asked.client.transport == Transport::Tcp && self.asked.query.edns.is_some();
+        if says { ERROR_BYTES.min(self.writer.room()) } else { 0 }
+    }
+
     /// What is not everything: over TCP the text of the extended error says so, over UDP the TC bit does.
     pub fn cut(&mut self, written: usize, all: usize) {
         if self.asked.client.transport == Transport::Tcp {
@@ -278,6 +288,9 @@ impl<'a> Response<'a> {
         }
     }
 }
+
+/// An extended error option that tells two numbers. Source: RFC 8914 section 2.
+const ERROR_BYTES: usize = 32;
 
 /// The text of an extended error; what is too long is cut.
 #[derive(Debug)]

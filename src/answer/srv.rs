@@ -2,7 +2,7 @@
 
 use super::{
     names::Denier,
-    order::MemberPlace,
+    order::{MemberPlace, Scratch},
     respond::{Place, Response},
 };
 use crate::{
@@ -74,8 +74,10 @@ impl Response<'_> {
         let domain = Domain::of(self, place, denier);
         let client = self.asked.snapshot.names.seed().hash(&self.asked.client.address);
         let start = client as usize % all;
-        let total = self.choose_members(members, &domain, start);
+        let room = self.writer.room();
+        let mut total = self.choose_members(members, &domain, (start, room));
         if self.scratch.places.len() < total {
+            total = self.choose_members(members, &domain, (start, room - self.room_for_error()));
             self.cut(self.scratch.places.len(), total);
         }
         self.rank_places(members);
@@ -106,43 +108,39 @@ impl Response<'_> {
         }
     }
 
-    /// Chooses as many members as fit, beginning with the client's own start, and returns how many there are.
-    fn choose_members(&mut self, members: Members<'_>, domain: &Domain, start: usize) -> usize {
+    /// Chooses as many members as fit into the room, beginning with the client's own start, and returns how many
+    /// there are. Members whose records are equal have one (RFC 2181 section 5).
+    fn choose_members(&mut self, members: Members<'_>, domain: &Domain, (start, mut room): (usize, usize)) -> usize {
         self.scratch.places.clear();
+        self.scratch.forget();
         let all = members.len();
-        let mut room = self.writer.room();
         let mut at = start;
-        let mut portless = 0;
-        let seed = self.asked.snapshot.names.seed();
+        let mut left_out = 0;
         let mut full = false;
+        let seed = self.asked.snapshot.names.seed();
         let scratch = &mut *self.scratch;
         let _ = members.each_from(start, &mut |member| {
             let here = at;
             at = if at + 1 == all { 0 } else { at + 1 };
-            if member.port == 0 {
-                portless += 1;
+            let target = seed.hash(&member.target);
+            let record = seed.hash(&(target, member.port, member.weight, member.priority)) | 1;
+            if member.port == 0 || (!scratch.is_new(record) && is_listed(scratch, members, member)) {
+                left_out += 1;
                 return Walk::Continue(());
             }
             let bytes = SRV_RECORD_BYTES + domain.target_length(&member.target);
             if full || bytes > room || scratch.places.len() == scratch.places.capacity() {
                 full = true;
-                // A list may have members without a port further on, which do not count.
+                // A list may have members further on that do not count.
                 return if matches!(members, Members::Table(_)) { Walk::Break(()) } else { Walk::Continue(()) };
             }
             room -= bytes;
             let key = scratch.key(member.weight.into());
-            let target = seed.hash(&member.target);
-            scratch.places.push(MemberPlace {
-                priority: member.priority,
-                rank: 0,
-                offset: 0,
-                key,
-                at: here as u32,
-                target,
-            });
+            let priority = member.priority;
+            scratch.places.push(MemberPlace { priority, rank: 0, offset: 0, key, at: here as u32, target });
             Walk::Continue(())
         });
-        all - portless
+        all - left_out
     }
 
     /// Writes one record; returns where its target is spelled.
@@ -193,6 +191,13 @@ impl Response<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a record equal to this member's is among the chosen.
+fn is_listed(scratch: &Scratch, members: Members<'_>, member: &Member) -> bool {
+    let facts = |member: &Member| (member.port, member.weight, member.priority);
+    let chosen = scratch.places.iter().filter_map(|place| members.nth(place.at as usize));
+    chosen.into_iter().any(|other| facts(other) == facts(member) && other.target == member.target)
 }
 
 /// What targets end in: the domain that was asked, spelled as it was asked.

@@ -69,7 +69,7 @@ fn instance(
     let instance = &entry.instance;
     let node = snapshot.catalog.node(&instance.node)?;
     let presence = Presence { entry: Arc::clone(entry), node: Arc::clone(&node.node), node_status: node.status() };
-    let reach = eligible::reach(instance, &presence.node);
+    let reach = eligible::reach(instance, &presence.node, &snapshot.settings);
     let address = match (reach.v4, reach.v6, reach.via) {
         (_, _, Via::Host(host)) => Some(host.to_owned()),
         (Some(v4), _, _) => Some(IpAddr::from(v4).to_string()),

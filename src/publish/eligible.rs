@@ -10,7 +10,10 @@ use crate::{
         node::{Address, Node},
         service::{Instance, IpNetwork, NetworkAddress},
     },
-    publish::{selection::answerable, settings::DefaultRule},
+    publish::{
+        selection::answerable,
+        settings::{DefaultRule, Settings},
+    },
 };
 
 /// Addresses that may be answered, and what an SRV record would point at.
@@ -78,9 +81,9 @@ pub fn https(instance: &Instance) -> Option<&str> {
 }
 
 /// How an instance is reached by clients outside of its client networks.
-pub fn reach<'a>(instance: &'a Instance, node: &'a Node) -> Reach<'a> {
+pub fn reach<'a>(instance: &'a Instance, node: &'a Node, settings: &Settings) -> Reach<'a> {
     let tagged = |role| instance.tagged_address(role).map(|tagged| &tagged.address);
-    let address = own_address(instance);
+    let address = instance.address.as_ref().filter(|address| !names_itself(address, &instance.service, settings));
     let own = if address.is_none() && tagged("lan_ipv4").is_none() && tagged("lan_ipv6").is_none() {
         return node_reach(node);
     } else {
@@ -128,13 +131,23 @@ pub fn network_address(instance: &Instance, network: IpNetwork) -> Option<&Netwo
     instance.network_addresses.iter().find(|address| address.network == network)
 }
 
-/// The instance's own address; a host name equal to the service's own means none.
-fn own_address(instance: &Instance) -> Option<&Address> {
-    instance.address.as_ref().filter(|address| !names_itself(address, &instance.service))
-}
-
-fn names_itself(address: &Address, service: &ServiceName) -> bool {
-    matches!(address, Address::Host(host) if host.eq_ignore_ascii_case(service.as_str()))
+/// Whether a host name is the service's own (`web`, `web.D`, `web.service.D`), which means that there is no address.
+fn names_itself(address: &Address, service: &ServiceName, settings: &Settings) -> bool {
+    let Address::Host(host) = address else { return false };
+    let Some((own, rest)) = host.as_bytes().split_at_checked(service.as_str().len()) else { return false };
+    if !own.eq_ignore_ascii_case(service.as_str().as_bytes()) {
+        return false;
+    }
+    let Some(rest) = rest.strip_prefix(b".") else { return rest.is_empty() };
+    let labels = || rest.split(|byte| *byte == b'.');
+    let mut domains = std::iter::once(&settings.domain).chain(&settings.alt_domains);
+    domains.any(|domain| {
+        let below = |first: Option<&'static [u8]>| {
+            let wanted = first.into_iter().chain(domain.labels());
+            labels().map(<[u8]>::to_ascii_lowercase).eq(wanted.map(<[u8]>::to_ascii_lowercase))
+        };
+        below(None) || below(Some(b"service"))
+    })
 }
 
 fn v4(address: Option<&Address>) -> Option<[u8; 4]> {

@@ -60,6 +60,11 @@ impl Key {
         }
     }
 
+    /// A key that stands for a label at some place below a name. No name has it: names have no empty labels.
+    pub fn below(label: &[u8], name: &[u8]) -> Key {
+        Key::from_wire(&[label, &[0], name].concat())
+    }
+
     /// The keys that are left when labels are taken away from the left: what lies between this name and its domain.
     pub fn ancestors(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.as_wire();

@@ -20,7 +20,7 @@ use crate::{
         reverse::Reverse,
         service::{Context, ServiceAnswers},
         settings::Settings,
-        view::{GroupChange, GroupKind},
+        view::{GroupChange, GroupKind, GroupName},
     },
 };
 
@@ -140,6 +140,11 @@ impl Names {
         self.words.iter().any(|word| word.kind == GroupKind::Port)
     }
 
+    /// Whether a service below a name has this named port.
+    pub fn has_port_below(&self, port: &[u8], labels: &[u8]) -> bool {
+        self.has_word(GroupKind::Port, Key::below(port, labels).as_wire())
+    }
+
     /// The client network of ours in which the address lies; the smallest if several.
     pub fn client_network(&self, address: std::net::IpAddr) -> Option<IpNetwork> {
         self.networks.iter().map(|(network, _)| *network).find(|network| network.contains(address))
@@ -173,7 +178,7 @@ impl Names {
                 self.change_service(&service, None, touched.after.as_ref(), settings);
             }
         }
-        self.reverse.change_instance(self.seed(), &settings.node, touched);
+        self.reverse.change_instance(self.seed(), settings, touched);
         self.change_networks(touched, settings);
     }
 
@@ -194,10 +199,11 @@ impl Names {
         let nodes = &self.nodes;
         let seed = self.seed();
         let target = |node: &Node| nodes.target(seed, node);
-        let context = Context { seed, own_node: &settings.node, target: &target };
+        let context = Context { seed, settings, target: &target };
         let changes = answers.change(context, before, after);
         for change in changes {
-            self.count_word(&change);
+            self.count_word(&change.name, change.exists);
+            self.count_ports_below(&claims, &change);
         }
         if answers.registered == 0 {
             self.unclaim(service, &claims);
@@ -311,16 +317,29 @@ impl Names {
         }
     }
 
-    fn count_word(&mut self, change: &GroupChange) {
-        let (kind, labels) = (change.name.kind, change.name.key.as_wire());
+    /// Notes a named port at all names above its service.
+    fn count_ports_below(&mut self, claims: &[(Key, Claim)], change: &GroupChange) {
+        if change.name.kind != GroupKind::Port {
+            return;
+        }
+        for (key, _) in claims {
+            for ancestor in key.ancestors() {
+                let key = Key::below(change.name.key.as_wire(), ancestor);
+                self.count_word(&GroupName { kind: GroupKind::Port, key }, change.exists);
+            }
+        }
+    }
+
+    fn count_word(&mut self, name: &GroupName, exists: bool) {
+        let (kind, labels) = (name.kind, name.key.as_wire());
         let hash = word_hash(self.seed(), kind, labels);
         let is = |word: &Arc<Word>| word.is(kind, labels);
         let services = self.words.get(hash, is).map_or(0, |word| word.services);
-        if change.exists {
-            let word = Word { kind, key: change.name.key.clone(), services: services + 1 };
+        if exists {
+            let word = Word { kind, key: name.key.clone(), services: services + 1 };
             self.words.set(hash, Arc::new(word), is);
         } else if services > 1 {
-            let word = Word { kind, key: change.name.key.clone(), services: services - 1 };
+            let word = Word { kind, key: name.key.clone(), services: services - 1 };
             self.words.set(hash, Arc::new(word), is);
         } else {
             self.words.remove(hash, is);

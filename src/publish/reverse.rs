@@ -9,7 +9,10 @@ use crate::{
         node::Node,
         table::{Measured, Seed, Table},
     },
-    publish::eligible::{self, Reach, Via},
+    publish::{
+        eligible::{self, Reach, Via},
+        settings::Settings,
+    },
 };
 
 /// Names by address.
@@ -79,10 +82,10 @@ impl Reverse {
     }
 
     /// Follows an instance.
-    pub fn change_instance(&mut self, seed: Seed, own_node: &NodeName, touched: &TouchedInstance) {
+    pub fn change_instance(&mut self, seed: Seed, settings: &Settings, touched: &TouchedInstance) {
         let all = |presence: &Option<Presence>| -> (Option<ServiceName>, Vec<IpAddr>) {
             let Some(presence) = presence else { return (None, Vec::new()) };
-            (Some(presence.entry.instance.service.clone()), instance_addresses(presence, own_node))
+            (Some(presence.entry.instance.service.clone()), instance_addresses(presence, settings))
         };
         let ((was, before), (is, after)) = (all(&touched.before), all(&touched.after));
         if was == is && before == after {
@@ -118,11 +121,11 @@ impl Reverse {
 }
 
 /// The addresses that are an instance's own, not its node's.
-fn instance_addresses(presence: &Presence, own_node: &NodeName) -> Vec<IpAddr> {
+fn instance_addresses(presence: &Presence, settings: &Settings) -> Vec<IpAddr> {
     let instance = &presence.entry.instance;
-    let reach = eligible::reach(instance, &presence.node);
+    let reach = eligible::reach(instance, &presence.node, settings);
     let mut all: Vec<IpAddr> = if reach.via == Via::Node { Vec::new() } else { addresses(&reach).collect() };
-    if instance.node == *own_node {
+    if instance.node == settings.node {
         for address in &instance.network_addresses {
             all.extend(addresses(&eligible::network_reach(address)));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     catalog::{
         apply::Presence,
-        names::{NodeName, ServiceName},
+        names::ServiceName,
         node::Node,
         service::{Instance, IpNetwork},
         table::{Seed, Table},
@@ -14,7 +14,7 @@ use crate::{
         eligible::{self, Reach, Via},
         label::{dotted_key, id_key, port_key},
         selection::{Entry, Member, NodeTarget, Target},
-        settings::{DefaultRule, NoneEligible},
+        settings::{DefaultRule, NoneEligible, Settings},
         view::{Brought, GroupChange, View},
     },
     wire::name::Name,
@@ -59,8 +59,8 @@ struct NetworkViews {
 pub struct Context<'a> {
     /// The seed of all hashes.
     pub seed: Seed,
-    /// Our own node, whose client networks are ours.
-    pub own_node: &'a NodeName,
+    /// The settings; the client networks of our own node are ours.
+    pub settings: &'a Settings,
     /// A node as a target.
     pub target: &'a dyn Fn(&Node) -> Arc<NodeTarget>,
 }
@@ -89,6 +89,20 @@ impl ServiceAnswers {
     /// Registered instances whose ID has this label (in wire form), one a node.
     pub fn by_id<'a>(&'a self, seed: Seed, label: &'a [u8]) -> impl Iterator<Item = &'a Arc<Instance>> {
         self.ids.all(seed.hash(label)).filter(move |instance| id_key(instance.id.as_str()).as_wire() == label)
+    }
+
+    /// The registered instances, in no order.
+    pub fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.ids.iter()
+    }
+
+    /// Whether any registered instance has a tag below these labels, and a named port.
+    pub fn has_below(&self, tag: &[u8], port: &[u8]) -> bool {
+        let below = |instance: &Instance| {
+            let mut keys = instance.tags.iter().map(|tag| dotted_key(tag.as_str()));
+            keys.any(|key| key.ancestors().any(|ancestor| ancestor == tag))
+        };
+        self.ids.iter().any(|instance| below(instance) && has_port(instance, port))
     }
 
     /// Follows one instance. Returns which groups came into being or ceased to be.
@@ -163,7 +177,7 @@ impl ServiceAnswers {
     /// What an instance brings to a view.
     fn brought(&self, context: Context<'_>, presence: &Presence, network: Option<IpNetwork>, who: Who) -> Brought {
         let instance = &presence.entry.instance;
-        let local = network.filter(|_| instance.node == *context.own_node);
+        let local = network.filter(|_| instance.node == context.settings.node);
         let there = local.and_then(|network| eligible::network_address(instance, network));
         let number = |at: usize| match there {
             Some(address) => address.ports.get(at).copied().unwrap_or(0),
@@ -190,7 +204,7 @@ impl ServiceAnswers {
         };
         let reach = match there {
             Some(address) => eligible::network_reach(address),
-            None => eligible::reach(instance, &presence.node),
+            None => eligible::reach(instance, &presence.node, context.settings),
         };
         brought.entry = counts.then(|| self.entry(context, presence, reach, port)).flatten();
         brought
@@ -223,6 +237,16 @@ impl ServiceAnswers {
     }
 }
 
+/// Whether an instance has a tag with these labels.
+pub fn has_tag(instance: &Instance, labels: &[u8]) -> bool {
+    instance.tags.iter().any(|tag| dotted_key(tag.as_str()).as_wire() == labels)
+}
+
+/// Whether an instance has a named port with this label.
+pub fn has_port(instance: &Instance, label: &[u8]) -> bool {
+    instance.ports.iter().filter_map(|port| port.name.as_ref()).any(|name| port_key(name.as_str()).as_wire() == label)
+}
+
 /// Who counts as a member.
 #[derive(Debug, Clone, Copy)]
 enum Who {
@@ -234,7 +258,7 @@ enum Who {
 /// The client networks of ours in which an instance has an address.
 fn own_networks(context: Context<'_>, presence: Option<&Presence>) -> Vec<IpNetwork> {
     let instance =
-        presence.map(|presence| &presence.entry.instance).filter(|instance| instance.node == *context.own_node);
+        presence.map(|presence| &presence.entry.instance).filter(|instance| instance.node == context.settings.node);
     let mut networks: Vec<IpNetwork> = instance
         .into_iter()
         .flat_map(|instance| instance.network_addresses.iter())

@@ -22,7 +22,7 @@ pub use crate::{
         plan::{Domain, Origin},
         reverse::Owner,
         selection::{Addressed, Addresses, Member, Selection, Set, Target},
-        service::ServiceAnswers,
+        service::{ServiceAnswers, has_port, has_tag},
         settings::{DefaultRule, HostNames, NoneEligible},
         view::{Found, GroupKind, View},
     },
