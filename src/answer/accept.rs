@@ -77,11 +77,12 @@ pub fn accept(snapshot: &Snapshot, query: &Query, client: &Client) -> Gate {
         }
         _ => {}
     }
-    accept_question(question, client)
+    accept_question(snapshot, question, client)
 }
 
-fn accept_question(question: &Question, client: &Client) -> Gate {
-    let own_name = question.class == class::CH && super::server::is_own_name(question);
+fn accept_question(snapshot: &Snapshot, question: &Question, client: &Client) -> Gate {
+    let hidden = snapshot.settings.hide_version;
+    let own_name = question.class == class::CH && !hidden && super::server::is_own_name(question);
     if question.class != class::IN && !own_name {
         return refuse_with(rcode::REFUSED, extended::NOT_SUPPORTED);
     }

@@ -55,6 +55,25 @@ pub struct Presence {
     pub node: Arc<Node>,
     /// The status of the node's own checks.
     pub node_status: CheckStatus,
+    /// Whether the node is in maintenance.
+    pub node_in_maintenance: bool,
+}
+
+impl Presence {
+    /// An instance on its node.
+    pub fn of(entry: &Arc<InstanceEntry>, node: &NodeEntry) -> Presence {
+        Presence {
+            entry: Arc::clone(entry),
+            node: Arc::clone(&node.node),
+            node_status: node.status(),
+            node_in_maintenance: node.checks.iter().any(|check| check.check.is_maintenance()),
+        }
+    }
+
+    /// Whether the instance or its node is in maintenance.
+    pub fn in_maintenance(&self) -> bool {
+        self.node_in_maintenance || self.entry.in_maintenance()
+    }
 }
 
 /// A node before and after.
@@ -151,11 +170,7 @@ impl Apply<'_> {
             for (service, key) in keys {
                 let entry = self.state.instance_of(&service, &key).expect("a node's instance is in its service");
                 let entry = Arc::clone(entry);
-                let presence = |node: &NodeEntry| Presence {
-                    entry: Arc::clone(&entry),
-                    node: Arc::clone(&node.node),
-                    node_status: node.status(),
-                };
+                let presence = |node: &NodeEntry| Presence::of(&entry, node);
                 self.effects
                     .instances
                     .push(TouchedInstance { before: Some(presence(before)), after: Some(presence(&after)) });
@@ -335,7 +350,7 @@ impl Apply<'_> {
         );
         self.note_checks(&node.node.name, changed);
         self.bumped |= !keep_index;
-        let presence = |entry| Presence { entry, node: Arc::clone(&node.node), node_status: node.status() };
+        let presence = |entry: Arc<InstanceEntry>| Presence::of(&entry, &node);
         self.effects.instances.push(TouchedInstance { before: before.map(presence), after: after.map(presence) });
     }
 

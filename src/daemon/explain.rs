@@ -68,7 +68,7 @@ fn instance(
 ) -> Option<Value> {
     let instance = &entry.instance;
     let node = snapshot.catalog.node(&instance.node)?;
-    let presence = Presence { entry: Arc::clone(entry), node: Arc::clone(&node.node), node_status: node.status() };
+    let presence = Presence::of(entry, node);
     let reach = eligible::reach(instance, &presence.node, &snapshot.settings);
     let address = match (reach.v4, reach.v6, reach.via) {
         (_, _, Via::Host(host)) => Some(host.to_owned()),
@@ -99,7 +99,7 @@ fn reason(presence: &Presence, rule: &DefaultRule, answered: bool, address: Opti
         (true, true) => format!("{status}; answered as {address}"),
         (true, false) => format!("{status}; answered because nobody is eligible"),
         (false, true) => format!("{status}, but the question is for others"),
-        (false, false) if presence.entry.in_maintenance() => "in maintenance".to_owned(),
+        (false, false) if presence.in_maintenance() => "in maintenance".to_owned(),
         (false, false) => match worst_check(presence) {
             Some((check, output)) if output.is_empty() => format!("{status}: check {check}"),
             Some((check, output)) => format!("{status}: check {check}: {output}"),

@@ -84,22 +84,19 @@ pub fn https(instance: &Instance) -> Option<&str> {
 pub fn reach<'a>(instance: &'a Instance, node: &'a Node, settings: &Settings) -> Reach<'a> {
     let tagged = |role| instance.tagged_address(role).map(|tagged| &tagged.address);
     let address = instance.address.as_ref().filter(|address| !names_itself(address, &instance.service, settings));
-    let own = if address.is_none() && tagged("lan_ipv4").is_none() && tagged("lan_ipv6").is_none() {
-        return node_reach(node);
-    } else {
-        address
+    let own_v4 = v4(tagged("lan_ipv4")).or(v4(address));
+    let own_v6 = v6(tagged("lan_ipv6")).or(v6(address));
+    let via_v4 = own_v4.map(|_| Via::V4);
+    let via_v6 = own_v6.map(|_| Via::V6);
+    let (first, second, node) = match address {
+        Some(Address::Host(host)) => return Reach { v4: own_v4, v6: own_v6, via: Via::Host(host) },
+        Some(Address::Ip(IpAddr::V4(_))) => (via_v4, via_v6, None),
+        Some(Address::Ip(IpAddr::V6(_))) => (via_v6, via_v4, None),
+        None => (via_v4, via_v6, Some(node_reach(node))),
     };
-    let v4 = v4(tagged("lan_ipv4")).or(v4(own));
-    let v6 = v6(tagged("lan_ipv6")).or(v6(own));
-    let via = match own {
-        Some(Address::Host(host)) => Via::Host(host),
-        Some(Address::Ip(IpAddr::V4(_))) if v4.is_some() => Via::V4,
-        Some(Address::Ip(IpAddr::V6(_))) if v6.is_some() => Via::V6,
-        None if v4.is_some() => Via::V4,
-        None if v6.is_some() => Via::V6,
-        _ => Via::Nothing,
-    };
-    Reach { v4, v6, via }
+    // Where an instance has an address of its own, its node's leads elsewhere.
+    let of_node = node.unwrap_or(Reach { v4: None, v6: None, via: Via::Nothing });
+    Reach { v4: own_v4.or(of_node.v4), v6: own_v6.or(of_node.v6), via: first.or(second).unwrap_or(of_node.via) }
 }
 
 /// How a node is reached.

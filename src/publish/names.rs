@@ -71,8 +71,10 @@ struct Claim {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// It is the name, or the hashed form, which nobody else has.
+    /// It is the name.
     Own,
+    /// It is the hashed form, which only a name made to look like it has too.
+    Hashed,
     /// It is what DNS makes of the name.
     Plain,
     /// It is the name with `-` for `_`.
@@ -95,8 +97,7 @@ impl Names {
         names.follow(&effects, settings);
         for entry in catalog.services().flat_map(|service| service.instances()) {
             let Some(node) = catalog.node(&entry.instance.node) else { continue };
-            let presence =
-                Presence { entry: Arc::clone(entry), node: Arc::clone(&node.node), node_status: node.status() };
+            let presence = Presence::of(entry, node);
             names.follow_instance(&TouchedInstance { before: None, after: Some(presence) }, settings);
         }
         names
@@ -383,7 +384,7 @@ impl Word {
 fn claims(service: &ServiceName) -> Vec<(Key, Claim)> {
     let keys = service_keys(service);
     let plain = if keys.hashed.is_some() { Rank::Plain } else { Rank::Own };
-    let wanted = [(keys.hashed, Rank::Own), (keys.plain, plain), (keys.dashed, Rank::Dashed)];
+    let wanted = [(keys.hashed, Rank::Hashed), (keys.plain, plain), (keys.dashed, Rank::Dashed)];
     let claim = |rank| Claim { rank, service: service.clone() };
     wanted.into_iter().filter_map(|(key, rank)| Some((key?, claim(rank)))).collect()
 }

@@ -200,7 +200,7 @@ impl ServiceAnswers {
         }
         let counts = match who {
             Who::Eligible => eligible::is_eligible(presence, &self.rule),
-            Who::Everyone => !presence.entry.in_maintenance(),
+            Who::Everyone => !presence.in_maintenance(),
         };
         let reach = match there {
             Some(address) => eligible::network_reach(address),
