@@ -263,7 +263,7 @@ fn open_dns(config: &Config, engine: &Arc<DnsEngine>, observer: Observer) -> any
         transports.listen_if_possible = transports.listen.split_off(1.min(transports.listen.len()));
         transports.listen_if_possible.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 53)));
     }
-    let transport = Transport::start(transports, Arc::clone(engine), observer)?;
+    let transport = Transport::start(transports, Arc::clone(engine), observer).context("dns")?;
     for error in transport.left_out() {
         let expected = matches!(error, BindError::Forbidden { .. }) || matches!(error, BindError::NotLocal { .. });
         if !expected {
