@@ -19,6 +19,7 @@ mod settings;
 use std::{
     hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -37,7 +38,7 @@ use crate::{
     observe::{logging, metrics::Metrics, query_log::QueryLog},
     publish::{
         feed::Feed,
-        journal::{Journal, Place, Restored},
+        journal::{Batch, Journal, Place, Restored, Write},
         publisher::{Publisher, Start},
         watch::Published,
     },
@@ -90,11 +91,11 @@ impl Server {
         query_log
             .set(settings::query_log(&config), config.query_log_file.as_deref())
             .context("query_log_file: cannot be opened")?;
-        let zones = load_zones(&config)?;
+        let (zones, included) = load_zones(&config)?;
         let listener = http::listen(config.http).await.map_err(|error| taken(error, config.http))?;
         let http_address = listener.local_addr().context("http: the address cannot be told")?;
         let (journal, mut restored) = open_journal(&config)?;
-        let uuid = restored.node_uuid.take().unwrap_or_else(new_uuid);
+        let uuid = restored.node_uuid.take().unwrap_or_else(|| new_node_uuid(&journal, &restored));
         let restored_index = if restored.fresh { 0 } else { restored.index };
 
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
@@ -133,9 +134,9 @@ impl Server {
         feed.submit(own::registrations(&local, http_address)?).await.context("cannot register this node")?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
         let reload = start_files(&config, (&feed, &published));
-        let parts = api_parts(local, (&feed, &published), (&forwarder, &engine, &health), (metrics, stopped.clone()));
+        let parts = api_parts(local, (&feed, &published), (&forwarder, &engine, &health), (Arc::clone(&metrics), stopped.clone()));
         let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
-        let reloader = Reloader::new(reload, log, query_log);
+        let reloader = Reloader::new(reload, log, query_log, (metrics, included));
         Ok(Server {
             config,
             advertised,
@@ -225,8 +226,9 @@ impl Server {
     }
 }
 
-fn load_zones(config: &Config) -> anyhow::Result<Zones> {
-    let Some(directory) = &config.zones else { return Ok(Zones::default()) };
+/// The zones, and the files that they include.
+fn load_zones(config: &Config) -> anyhow::Result<(Zones, Vec<PathBuf>)> {
+    let Some(directory) = &config.zones else { return Ok(Default::default()) };
     let loaded = zones::load(directory, &settings::zones(config, Zones::default()));
     for problem in &loaded.problems {
         if !problem.is_error() {
@@ -238,7 +240,7 @@ fn load_zones(config: &Config) -> anyhow::Result<Zones> {
             loaded.problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
         anyhow::bail!("{}", errors.join("\n"));
     }
-    Ok(loaded.zones)
+    Ok((loaded.zones, loaded.included))
 }
 
 fn open_journal(config: &Config) -> anyhow::Result<(Journal, Restored)> {
@@ -350,6 +352,20 @@ fn raise_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
+}
+
+/// A UUID for this node, which the journal keeps for its next start.
+fn new_node_uuid(journal: &Journal, restored: &Restored) -> Arc<str> {
+    let uuid = new_uuid();
+    journal.write(Batch {
+        index: restored.index,
+        serial: restored.serial,
+        extinction_index: restored.extinction_index,
+        writes: vec![Write::NodeUuid(Arc::clone(&uuid))],
+        acknowledge: Vec::new(),
+        urgent: true,
+    });
+    uuid
 }
 
 /// A random UUID (RFC 9562 section 5.4).

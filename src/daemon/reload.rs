@@ -1,12 +1,16 @@
 //! Following changed files: the configuration, the zones, and on SIGHUP the service files too.
 
-use std::{net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::settings;
 use crate::{
     config::Config,
     forward::Forwarder,
-    observe::{logging::LogHandle, query_log::QueryLog},
+    observe::{
+        logging::LogHandle,
+        metrics::{Metrics, Reload as Reloaded},
+        query_log::QueryLog,
+    },
     publish::{feed::Feed, watch::Published},
     sources::file::Reload,
     zones::{self, fingerprint::Fingerprint},
@@ -40,6 +44,9 @@ pub struct Reloader {
     files: Option<(Reload, tokio::task::JoinHandle<()>)>,
     log: Option<LogHandle>,
     query_log: QueryLog,
+    metrics: Arc<Metrics>,
+    /// Files that the zone files include.
+    included: Vec<PathBuf>,
     config: Option<Fingerprint>,
     zones: Option<Fingerprint>,
     search: Option<Vec<crate::wire::name::Name>>,
@@ -47,13 +54,15 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Has not looked yet: what is there at the first look counts as read.
+    /// Has not looked yet: what is there at the first look counts as read. `included` are the files that the zone files
+    /// include.
     pub fn new(
         files: Option<(Reload, tokio::task::JoinHandle<()>)>,
         log: Option<LogHandle>,
         query_log: QueryLog,
+        (metrics, included): (Arc<Metrics>, Vec<PathBuf>),
     ) -> Reloader {
-        Reloader { files, log, query_log, config: None, zones: None, search: None, first: true }
+        Reloader { files, log, query_log, metrics, included, config: None, zones: None, search: None, first: true }
     }
 
     /// Looks at all files; returns the configuration if it was read anew.
@@ -95,8 +104,12 @@ impl Reloader {
 
     fn reload_config(&self, config: &Config) -> Option<Config> {
         let new = match config.reload() {
-            Ok(new) => new,
+            Ok(new) => {
+                self.metrics.reload(Reloaded::Config, Ok(()));
+                new
+            }
             Err(error) => {
+                self.metrics.reload(Reloaded::Config, Err(()));
                 for line in format!("{error:#}").lines() {
                     tracing::error!("{line}");
                 }
@@ -139,7 +152,10 @@ impl Reloader {
 
     fn zones_changed(&mut self, config: &Config, told: bool) -> bool {
         let Some(directory) = &config.zones else { return false };
-        let now = Fingerprint::of(directory, &["zone"]).ok();
+        let mut now = Fingerprint::of(directory, &["zone"]).ok();
+        if let Some(now) = &mut now {
+            self.included.iter().for_each(|file| now.add_file(file));
+        }
         let changed = self.zones != now;
         self.zones = now;
         told || (changed && !self.first)
@@ -160,6 +176,9 @@ impl Reloader {
                 tracing::warn!("{problem}");
             }
         }
+        let refused = loaded.problems.iter().any(|problem| problem.is_error());
+        self.metrics.reload(Reloaded::Zones, if refused { Err(()) } else { Ok(()) });
+        self.included = loaded.included;
         let count = loaded.zones.len();
         match parts.feed.set_zones(loaded.zones).await {
             Ok(_) => tracing::info!(count, "zones read"),
