@@ -15,7 +15,10 @@ use std::{
 };
 
 use super::{Api, call::Read, respond::ApiError};
-use crate::publish::{snapshot::Snapshot, watch::WatchKey};
+use crate::{
+    observe::metrics::Metrics,
+    publish::{snapshot::Snapshot, watch::WatchKey},
+};
 
 impl Api {
     /// The snapshot that the read is answered from. No snapshot is held while it waits.
@@ -46,6 +49,7 @@ impl Api {
         let Ok(_permit) = self.waiting.try_acquire() else {
             return Err(ApiError::Busy(format!("{WAITING_MAX} reads are waiting already; try again")));
         };
+        let _blocked = Blocked::count(&self.parts.metrics);
         let mut stopping = self.parts.stopping.clone();
         let mut ticket = self.parts.published.register(key);
         let deadline = tokio::time::Instant::now() + wait + random_part(wait / JITTER_DIVISOR);
@@ -65,6 +69,22 @@ impl Api {
                 return Ok(self.parts.published.load());
             }
         }
+    }
+}
+
+/// A read that waits, for the metrics; until it is dropped.
+struct Blocked<'a>(&'a Metrics);
+
+impl Blocked<'_> {
+    fn count(metrics: &Metrics) -> Blocked<'_> {
+        metrics.http_blocked.inc();
+        Blocked(metrics)
+    }
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.http_blocked.dec();
     }
 }
 

@@ -104,9 +104,21 @@ pub(super) async fn ready(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
     Ok(response)
 }
 
-/// `GET /metrics`
+/// `GET /metrics`. Checks are counted here and not at each change, on a thread of its own: they may be a million.
 pub(super) async fn metrics(api: Arc<Api>, _: Call) -> Result<Response, ApiError> {
-    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], api.parts.metrics.encode()).into_response())
+    let encode = move || {
+        let snapshot = api.parts.published.load();
+        let mut counts = [0; 3];
+        for entry in snapshot.catalog.checks() {
+            counts[entry.check.status as usize] += 1;
+        }
+        drop(snapshot);
+        let [passing, warning, critical] = counts;
+        api.parts.metrics.set_checks(passing, warning, critical);
+        api.parts.metrics.encode()
+    };
+    let text = tokio::task::spawn_blocking(encode).await.map_err(|error| ApiError::Failed(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }
 
 const NAMEPLATE_VERSION: &str = env!("CARGO_PKG_VERSION");
