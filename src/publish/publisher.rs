@@ -19,7 +19,7 @@ use crate::{
         service::InstanceKey,
         state::State,
     },
-    observe::metrics::Metrics,
+    observe::metrics::{Metrics, SourceState},
     publish::{
         feed::{self, Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Work},
         journal::{self, Journal, StoredNode, Write},
@@ -75,6 +75,7 @@ impl Publisher {
             serial: later_serial(start.serial, (start.clock)()),
         });
         let published = Arc::new(Published::new(Arc::clone(&first)));
+        start.journal.count_in(Arc::clone(&start.metrics));
         let writer = Writer {
             intake,
             published: Arc::clone(&published),
@@ -85,6 +86,9 @@ impl Publisher {
             metrics: start.metrics,
         };
         writer.gauge();
+        for source in writer.next.sources.iter() {
+            writer.tell_source(source);
+        }
         let thread = std::thread::Builder::new().name("publisher".to_owned()).spawn(move || writer.run())?;
         Ok((Publisher { thread }, feed, published))
     }
@@ -163,6 +167,7 @@ impl Writer {
 
     fn batch(&mut self, first: Submission) {
         let mut batch = Batch::default();
+        self.metrics.feed_waiting.set(self.intake.submissions.len() as i64);
         self.take(first, &mut batch);
         for _ in 1..BATCH_MAX {
             match self.intake.submissions.try_recv() {
@@ -203,6 +208,7 @@ impl Writer {
                 (batch.changed, batch.zone_changed) = (true, true);
             }
             Work::Source(status) => {
+                self.tell_source(&status);
                 let mut sources: Vec<_> =
                     self.next.sources.iter().filter(|source| source.name != status.name).cloned().collect();
                 sources.push(status);
@@ -341,6 +347,10 @@ impl Writer {
             writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });
         }
         writes
+    }
+
+    fn tell_source(&self, status: &SourceStatus) {
+        self.metrics.set_source(&status.name, SourceState { synced: status.synced, stale: status.stale });
     }
 
     fn gauge(&self) {

@@ -46,11 +46,14 @@ use tokio::sync::oneshot;
 
 use self::{store::Store, writer::Shared};
 pub use crate::catalog::restore::StoredNode;
-use crate::catalog::{
-    check::{CheckKey, CheckResult},
-    names::NodeName,
-    service::InstanceKey,
-    state::InstanceEntry,
+use crate::{
+    catalog::{
+        check::{CheckKey, CheckResult},
+        names::NodeName,
+        service::InstanceKey,
+        state::InstanceEntry,
+    },
+    observe::metrics::Metrics,
 };
 
 /// The journal. One writer hands batches in; dropping it writes what is left and waits for it.
@@ -278,6 +281,12 @@ impl Journal {
             return self.shared.note_index(batch.index);
         }
         self.shared.put(batch, Instant::now());
+    }
+
+    /// Counts commits and failures in these from now on. The first call holds.
+    pub fn count_in(&self, metrics: Arc<Metrics>) {
+        // A second one would count what the first counts already.
+        let _ = self.shared.metrics.set(metrics);
     }
 
     /// How it is.

@@ -1,14 +1,17 @@
 //! The journal's thread, and the inbox through which the publisher reaches it.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
-use crate::publish::journal::{
-    BEHIND_MAX, Batch, JournalFailure, JournalStatus, RETRY_EVERY,
-    pending::{Pending, UNWRITTEN_MAX},
-    store::{Ending, Store},
+use crate::{
+    observe::metrics::Metrics,
+    publish::journal::{
+        BEHIND_MAX, Batch, JournalFailure, JournalStatus, RETRY_EVERY,
+        pending::{Pending, UNWRITTEN_MAX},
+        store::{Ending, Store},
+    },
 };
 
 /// What the publisher and the thread share. The lock is held for O(one batch), never over I/O.
@@ -17,6 +20,7 @@ pub(super) struct Shared {
     path: Option<Arc<str>>,
     inbox: Mutex<Inbox>,
     arrived: Condvar,
+    pub(super) metrics: OnceLock<Arc<Metrics>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl Shared {
             last_commit: Duration::ZERO,
             failure: None,
         };
-        Shared { path, inbox: Mutex::new(inbox), arrived: Condvar::new() }
+        Shared { path, inbox: Mutex::new(inbox), arrived: Condvar::new(), metrics: OnceLock::new() }
     }
 
     pub(super) fn put(&self, batch: Batch, now: Instant) {
@@ -101,6 +105,15 @@ impl Shared {
     }
 
     fn note(&self, outcome: &Result<(), JournalFailure>, unwritten: &Pending, took: Duration) {
+        if let Some(metrics) = self.metrics.get() {
+            match outcome {
+                Ok(()) => {
+                    metrics.journal_commits.inc();
+                    metrics.journal_commit_duration_seconds.observe(took.as_secs_f64());
+                }
+                Err(_) => _ = metrics.journal_failures.inc(),
+            }
+        }
         let mut inbox = self.lock();
         match outcome {
             Ok(()) => {
