@@ -17,11 +17,13 @@ use std::{
 use tokio::sync::Notify;
 
 use super::limits::TcpLimits;
+use crate::observe::metrics::Metrics;
 
 /// The open connections. Shared by all listeners.
 #[derive(Debug)]
 pub struct Connections {
     limits: TcpLimits,
+    metrics: Arc<Metrics>,
     started: Instant,
     open: Mutex<Open>,
     /// Told when the last connection is gone.
@@ -56,9 +58,9 @@ pub struct Place {
 }
 
 impl Connections {
-    /// None open.
-    pub fn new(limits: TcpLimits) -> Connections {
-        Connections { limits, started: Instant::now(), open: Mutex::default(), empty: Notify::new() }
+    /// None open. What comes and goes is counted in `metrics`.
+    pub fn new(limits: TcpLimits, metrics: Arc<Metrics>) -> Connections {
+        Connections { limits, metrics, started: Instant::now(), open: Mutex::default(), empty: Notify::new() }
     }
 
     /// The limits in force.
@@ -69,14 +71,23 @@ impl Connections {
     /// A place for a new connection of this client. If all places, or the client's share of them, are taken, the
     /// connection (of the client) that is idle longest is closed; if none is idle, there is no place.
     pub fn place(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+        self.metrics.tcp_accepted.inc();
+        let place = self.find_place(client);
+        if place.is_none() {
+            self.metrics.tcp_evicted.inc();
+        }
+        place
+    }
+
+    fn find_place(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let share =
             if client.is_loopback() { self.limits.connections_loopback } else { self.limits.connections_client };
         if open.by_client.get(&client).is_some_and(|count| *count >= share) {
-            open.close_idle(|activity| activity.client == client)?;
+            self.close_idle(&mut open, |activity| activity.client == client)?;
         }
         if open.by_id.len() >= self.limits.connections {
-            open.close_idle(|_| true)?;
+            self.close_idle(&mut open, |_| true)?;
         }
         let activity = Arc::new(Activity {
             client,
@@ -89,13 +100,15 @@ impl Connections {
         open.places += 1;
         open.by_id.insert(id, Arc::clone(&activity));
         *open.by_client.entry(client).or_insert(0) += 1;
+        self.gauge(&open);
         drop(open);
         Some(Place { connections: Arc::clone(self), id, activity })
     }
 
     /// Closes the connection that is idle longest. Returns whether there was one.
     pub fn make_room(&self) -> bool {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).close_idle(|_| true).is_some()
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.close_idle(&mut open, |_| true).is_some()
     }
 
     /// How many connections are open.
@@ -112,6 +125,17 @@ impl Connections {
             }
             emptied.await;
         }
+    }
+
+    fn close_idle(&self, open: &mut Open, may_close: impl Fn(&Activity) -> bool) -> Option<()> {
+        open.close_idle(may_close)?;
+        self.metrics.tcp_evicted.inc();
+        self.gauge(open);
+        Some(())
+    }
+
+    fn gauge(&self, open: &Open) {
+        self.metrics.tcp_connections.set(open.by_id.len() as i64);
     }
 
     fn now_millis(&self) -> u64 {
@@ -166,6 +190,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.connections.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.take(self.id);
+        self.connections.gauge(&open);
         open.places -= 1;
         if open.places == 0 {
             self.connections.empty.notify_waiters();

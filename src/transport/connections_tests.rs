@@ -18,7 +18,7 @@ mod look {
 
 fn table(connections: usize, connections_client: usize) -> Arc<Connections> {
     let limits = TcpLimits { connections, connections_client, ..TcpLimits::default() };
-    Arc::new(Connections::new(limits))
+    Arc::new(Connections::new(limits, Arc::default()))
 }
 
 fn client(last: u8) -> IpAddr {

@@ -88,7 +88,7 @@ impl<E: Engine> Transport<E> {
         let (opened, left_out) = open_all(&settings, workers)?;
         let (stop, stopped) = watch::channel(false);
         let slow = Arc::new(SlowPath::new(Arc::clone(&engine), observer.clone(), settings.slow));
-        let connections = Arc::new(Connections::new(settings.tcp));
+        let connections = Arc::new(Connections::new(settings.tcp, Arc::clone(&observer.metrics)));
         let server = Arc::new(TcpServer::new(
             Arc::clone(&engine),
             Arc::clone(&slow),

@@ -54,6 +54,7 @@ impl<E: Engine> SlowPath<E> {
         if permit.is_none() {
             self.observer.busy();
         }
+        self.gauge();
         permit
     }
 
@@ -79,11 +80,16 @@ impl<E: Engine> SlowPath<E> {
         let response = timeout(self.limits.wait, self.engine.finish(query)).await;
         drop(unanswered);
         drop(permit);
+        self.gauge();
         let response = response.unwrap_or_default();
         if response.is_empty() {
             self.observer.dropped(DropReason::Limit);
         }
         response
+    }
+
+    fn gauge(&self) {
+        self.observer.metrics.slow_waiting.set(self.admission.total.load(Relaxed) as i64);
     }
 
     /// Returns when no slow query is in flight.
