@@ -27,7 +27,6 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
     extract::{RawPathParams, Request},
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -183,6 +182,10 @@ impl Api {
             let answer = move |params: RawPathParams, request: Request| answer(Arc::clone(&api), path, params, request);
             router = router.route(path, any(answer));
         }
+        let panicked = move |_: Box<dyn std::any::Any + Send>| {
+            api.parts.metrics.panics.inc();
+            text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; the server goes on".to_owned())
+        };
         router.fallback(unknown_path).layer(CatchPanicLayer::custom(panicked))
     }
 
@@ -251,10 +254,6 @@ fn other_method(path: &str, method: &Method) -> Response {
 async fn unknown_path(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(PATH_SHOWN_MAX_CHARS).collect();
     text(StatusCode::NOT_FOUND, format!("no such path: {path}"))
-}
-
-fn panicked(_: Box<dyn std::any::Any + Send>) -> axum::http::Response<Body> {
-    text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; the server goes on".to_owned())
 }
 
 /// The node check by which Consul's clients know that a node is alive. Source: Consul.

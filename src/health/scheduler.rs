@@ -230,6 +230,7 @@ impl Scheduler {
         let Some(Start { slot, at }) = self.starts.remove(&id) else { return };
         let Some((key, watched)) = self.checks.get_mut(slot) else { return };
         watched.running = None;
+        self.settings.metrics.check_duration_seconds.observe(now.saturating_duration_since(at).as_secs_f64());
         let random = self.jitter.next();
         self.probes.set(slot, following(at, now, watched.definition.interval, random));
         let outcome = match ended {

@@ -36,6 +36,9 @@ impl Observer {
 
     /// Counts a message that got no response, of a task that is no worker.
     pub fn dropped(&self, reason: DropReason) {
+        if reason == DropReason::Panic {
+            self.metrics.panics.inc();
+        }
         self.metrics.dns().record_drop(reason);
     }
 

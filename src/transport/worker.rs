@@ -225,6 +225,7 @@ impl<E: Engine> Worker<E> {
 
     fn panicked(&mut self) {
         self.recorder.record_drop(DropReason::Panic);
+        self.parts.observer.metrics.panics.inc();
         self.panics += 1;
         // Once: a client that knows how to cause it could fill the log with it.
         if self.panics == 1 {
