@@ -1,4 +1,7 @@
 //! The one integration test binary: modules by behaviour.
+//!
+//! Those below `harness` start whole servers, in process and as programs, and ask them over real sockets on loopback.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "../../fuzz/answer_oracles.rs"]
 mod oracles;
@@ -11,3 +14,15 @@ mod fuzz_regressions;
 mod sampling;
 mod stage;
 mod transcripts;
+
+mod harness;
+
+mod blocking;
+mod cli;
+mod forwarding;
+mod health;
+mod hostile;
+mod registration;
+mod reload;
+mod shutdown;
+mod transports;

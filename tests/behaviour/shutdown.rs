@@ -1,0 +1,149 @@
+//! How the program starts, refuses to start, and stops.
+
+use std::{fs, net::TcpListener, path::Path, process::Output};
+
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::tempdir;
+
+use crate::harness::{run, serve};
+
+/// Runs `serve` with these arguments, which must fail as a wrong setting does; returns what it said.
+#[track_caller]
+fn refused(home: &Path, arguments: &[&str]) -> String {
+    let base = ["serve", "--forward", "off"];
+    let Output { status, stdout, stderr } = run(home, &[&base[..], arguments].concat());
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stdout.len()), (Some(2), 0), "{said}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_ends_the_server_with_0_and_keeps_the_catalog() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let (home, data) = (tempdir().unwrap(), tempdir().unwrap());
+        let directory = ["--data-dir", data.path().to_str().unwrap()];
+        let mut served = serve(&home, &directory).await;
+        served.at.register(json!({ "Name": "web", "Address": "192.0.2.9", "Port": 80 })).await;
+        served.signal(signal);
+        assert_eq!(served.ended().await.code(), Some(0), "{}", served.complaints());
+        drop(served);
+        let mut served = serve(&home, &directory).await;
+        assert_eq!(served.at.addresses("web.service.internal.").await, ["192.0.2.9"]);
+        assert_eq!(served.stop().await.code(), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ephemeral_server_writes_nothing() {
+    let home = tempdir().unwrap();
+    let mut served = serve(&home, &["--ephemeral"]).await;
+    served.at.register(json!({ "Name": "web", "Address": "192.0.2.9", "Port": 80 })).await;
+    assert_eq!(served.stop().await.code(), Some(0));
+    let mut files: Vec<String> =
+        fs::read_dir(home.path()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    assert_eq!(files, ["complained", "said"], "but what the test itself had it write");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_that_another_program_has_is_named_with_its_holder() {
+    let home = tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let me = format!("(process {})", std::process::id());
+    for setting in ["--http", "--dns"] {
+        let other = if setting == "--http" { "--dns" } else { "--http" };
+        let said = refused(home.path(), &["--ephemeral", setting, &address, other, "127.0.0.1:0"]);
+        assert!(said.contains(setting.trim_start_matches('-')), "names the setting: {said}");
+        for part in [&address, &me, "choose another address"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = udp.local_addr().unwrap().to_string();
+    let said = refused(home.path(), &["--ephemeral", "--dns", &address, "--http", "127.0.0.1:0"]);
+    assert!(said.contains("UDP") && said.contains(&me) && said.contains(&address), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_server_on_the_same_ports_or_data_is_refused() {
+    let (home, data, other) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    let directory = data.path().to_str().unwrap();
+    let mut served = serve(&home, &["--data-dir", directory]).await;
+    let holder = format!("nameplate (process {})", served.pid());
+    let (dns, http) = (served.at.dns.to_string(), served.at.http.to_string());
+    let said = refused(other.path(), &["--ephemeral", "--dns", &dns, "--http", "127.0.0.1:0"]);
+    assert!(said.contains(&holder) && said.contains(&dns), "{said}");
+    let said = refused(other.path(), &["--ephemeral", "--dns", "127.0.0.1:0", "--http", &http]);
+    assert!(said.contains(&holder) && said.contains(&http), "{said}");
+    let said = refused(other.path(), &["--data-dir", directory, "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    assert!(said.contains(directory) && said.contains("--data-dir") && said.lines().count() == 1, "{said}");
+    served.at.register(json!({ "Name": "web", "Address": "192.0.2.9", "Port": 80 })).await;
+    assert_eq!(served.at.addresses("web.service.internal.").await, ["192.0.2.9"], "the first goes on");
+    assert_eq!(served.stop().await.code(), Some(0));
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_used_is_named() {
+    let home = tempdir().unwrap();
+    let ports = ["--dns", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    // Root may write anywhere but where nobody may: below a file, and in /proc.
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    for directory in [file.join("below"), "/proc/nameplate".into(), file] {
+        let directory = directory.to_str().unwrap();
+        let said = refused(home.path(), &[&["--data-dir", directory][..], &ports].concat());
+        assert!(said.contains(directory) && said.contains("--data-dir") && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
+fn a_foreign_or_torn_journal_is_never_started_over() {
+    let (home, data) = (tempdir().unwrap(), tempdir().unwrap());
+    let directory = data.path().to_str().unwrap();
+    let ports = ["--dns", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir", directory];
+    let served = run(
+        home.path(),
+        &["serve", "--forward", "off", "--dns", "192.0.2.1:1", "--http", "127.0.0.1:0", "--data-dir", directory],
+    );
+    assert_eq!(served.status.code(), Some(2), "192.0.2.1 is not ours");
+    let files: Vec<_> = fs::read_dir(data.path()).unwrap().map(|file| file.unwrap().path()).collect();
+    let journal = files.iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    fs::write(journal, "this is no journal of ours, but it is somebody's ".repeat(1000)).unwrap();
+    let before = fs::read(journal).unwrap();
+    let said = refused(home.path(), &ports);
+    assert!(said.contains(journal.to_str().unwrap()) && said.lines().count() == 1, "{said}");
+    assert_eq!(fs::read(journal).unwrap(), before, "it is left as it was");
+}
+
+#[test]
+fn a_bad_zone_at_the_start_is_told_with_all_its_lines() {
+    let (home, zones) = (tempdir().unwrap(), tempdir().unwrap());
+    let text = "$ORIGIN corp.example.\n$TTL 60\n@ SOA ns host 1 60 60 60 60\n@ NS ns\nns A 192.0.2.53\n\
+                bad A 300\nworse DNAME x\n";
+    fs::write(zones.path().join("corp.zone"), text).unwrap();
+    let directory = zones.path().to_str().unwrap();
+    let said =
+        refused(home.path(), &["--ephemeral", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0", "--zones", directory]);
+    for part in ["corp.zone", "line 6", "line 7", "DNAME"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn all_problems_of_a_configuration_are_told_at_once_with_their_lines() {
+    let home = tempdir().unwrap();
+    let file = home.path().join("nameplate.toml");
+    fs::write(&file, "ttl = \"soon\"\nhttp = \"127.0.0.1\"\ndomian = \"example\"\nmax_answers = -1\n").unwrap();
+    for arguments in [["serve", "-c", file.to_str().unwrap()], ["config", "check", file.to_str().unwrap()]] {
+        let output = run(home.path(), &arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for part in ["line 1", "ttl", "line 2", "http", "line 3", "domain", "line 4", "max_answers"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(said.lines().count(), 4, "{said}");
+    }
+}
