@@ -1,7 +1,7 @@
 use std::{
     io::{Read, Write},
     net::TcpListener,
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, sync_channel},
     thread,
 };
 
@@ -11,7 +11,7 @@ use super::*;
 fn server(response: &'static str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(1);
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let (mut request, mut chunk) = (String::new(), [0; 4096]);

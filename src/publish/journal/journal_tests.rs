@@ -112,12 +112,12 @@ fn memory_alone_acknowledges_at_once_and_goes_on_from_the_time() {
 fn batches_that_wait_for_the_disk_share_its_next_sync() {
     let disk = Faulty::default();
     let (journal, _) = open(&disk);
-    let (entered, at_the_disk) = mpsc::channel();
-    let (release, gate) = mpsc::channel::<()>();
+    let (entered, at_the_disk) = mpsc::sync_channel(1);
+    let (release, gate) = mpsc::sync_channel::<()>(1);
     let gate = Mutex::new(gate);
     // Holds the first sync until the gate's other end is dropped; later ones pass.
     disk.at_sync(move |_| {
-        let _ = entered.send(());
+        let _ = entered.try_send(());
         let _ = gate.lock().unwrap().recv();
     });
     let first = urgent(&journal, 1);

@@ -24,6 +24,9 @@ struct Run {
     wrong: Vec<String>,
 }
 
+/// Most syncs of one recovery, far above what redb needs.
+const RECOVERY_SYNCS_MAX: usize = 256;
+
 impl Run {
     /// The power goes, leaving this image.
     fn power_loss(&mut self, image: Vec<u8>) {
@@ -38,9 +41,10 @@ impl Run {
         });
         let disk = Faulty::from_image(image);
         // Once more, at each sync of the recovery itself.
-        let (sender, again) = mpsc::channel();
+        let (sender, again) = mpsc::sync_channel(RECOVERY_SYNCS_MAX);
         disk.at_sync(move |mut images| {
-            let _ = sender.send(images.pop());
+            let sent = sender.try_send(images.pop());
+            assert!(!matches!(sent, Err(mpsc::TrySendError::Full(_))), "a recovery syncs a few times only");
         });
         self.look(&disk);
         if self.images.is_multiple_of(8) {
