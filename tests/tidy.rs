@@ -323,7 +323,7 @@ fn is_permissive(expression: &str) -> bool {
 fn command_lines(block: &str) -> Vec<String> {
     let joined = block.replace("\\\n", " ");
     let command = |line: &str| {
-        let line = line.split(" #").next().unwrap_or_default().trim().trim_end_matches('&').trim_end();
+        let line = line.split([';', '|', '&', '#']).next().unwrap_or_default().trim();
         let (_, arguments) = line.split_once("cargo run --release -- ").or_else(|| line.split_once("nameplate "))?;
         Some(arguments.to_owned())
     };
