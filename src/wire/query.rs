@@ -86,19 +86,39 @@ impl Query {
             answers: count(6),
         };
         let mut query = Query { header, question: None, edns: None, malformed: false };
-        if header.questions != 1 {
-            return Some(query);
-        }
-        query.question = Question::read(message);
-        if let Some(question) = &query.question {
+        query.question = if header.questions == 1 { Question::read(message) } else { None };
+        let records_at = match &query.question {
+            Some(question) => Some(question.end()),
+            None => skip_questions(message, header.questions),
+        };
+        if let Some(start) = records_at {
             let records = u32::from(count(6)) + u32::from(count(8));
-            let read = read_records(message, question.end(), records, u32::from(count(10)));
-            match read {
-                Some(edns) => query.edns = edns,
-                None => query.malformed = true,
-            }
+            query.malformed = query.read_records(message, start, records, u32::from(count(10))).is_none();
         }
         Some(query)
+    }
+
+    /// Steps over records and keeps the first OPT; none if anything is malformed, or a second OPT is there.
+    fn read_records(&mut self, message: &[u8], start: usize, before: u32, additional: u32) -> Option<()> {
+        let mut at = start;
+        for number in 0..before + additional {
+            let owner = *message.get(at)?;
+            at = skip_name(message, at)?;
+            let fixed: &[u8; 10] = message.get(at..)?.first_chunk()?;
+            let kind = u16::from_be_bytes([fixed[0], fixed[1]]);
+            let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            let data = message.get(at + 10..at + 10 + length)?;
+            at += 10 + length;
+            if kind == rtype::OPT {
+                if owner != 0 || self.edns.is_some() || number < before {
+                    return None;
+                }
+                let class = u16::from_be_bytes([fixed[2], fixed[3]]);
+                let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
+                self.edns = Some(Edns::read(class, ttl, data));
+            }
+        }
+        Some(())
     }
 }
 
@@ -237,28 +257,9 @@ impl Edns {
     }
 }
 
-/// Steps over records and finds the OPT; none if anything is malformed, or a second OPT is there.
-fn read_records(message: &[u8], start: usize, before: u32, additional: u32) -> Option<Option<Edns>> {
-    let mut at = start;
-    let mut found = None;
-    for number in 0..before + additional {
-        let owner = *message.get(at)?;
-        at = skip_name(message, at)?;
-        let fixed: &[u8; 10] = message.get(at..)?.first_chunk()?;
-        let kind = u16::from_be_bytes([fixed[0], fixed[1]]);
-        let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-        let data = message.get(at + 10..at + 10 + length)?;
-        at += 10 + length;
-        if kind == rtype::OPT {
-            if owner != 0 || found.is_some() || number < before {
-                return None;
-            }
-            let class = u16::from_be_bytes([fixed[2], fixed[3]]);
-            let ttl = u32::from_be_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
-            found = Some(Edns::read(class, ttl, data));
-        }
-    }
-    Some(found)
+/// Where the records begin after questions that are not looked at; none if that cannot be told.
+fn skip_questions(message: &[u8], questions: u16) -> Option<usize> {
+    (0..questions).try_fold(HEADER_BYTES, |at, _| Some(skip_name(message, at)? + 4))
 }
 
 /// Where the bytes after a name begin; a compression pointer ends it, and is not followed.
