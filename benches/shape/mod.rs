@@ -1,0 +1,243 @@
+//! The catalog that benches measure with: services of 10 instances on one node, each instance with an address of its
+//! own, one port, one tag and one HTTP check, all passing. Registered through the feed, as a server's are.
+#![allow(dead_code)]
+
+use std::{
+    net::Ipv4Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nameplate::{
+    answer::{Buffer, Client, Transport},
+    catalog::{
+        change::{Change, Origin, Registration},
+        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, HttpCheck},
+        names::{CheckId, NodeName, ServiceId, ServiceName, Tag},
+        node::{Address, Node},
+        service::{Instance, IpNetwork, Port, Weights},
+        state::State,
+        table::Seed,
+    },
+    observe::metrics::Metrics,
+    publish::{
+        feed::Feed,
+        journal::{Journal, Place},
+        publisher::{Publisher, Start},
+        settings::{DefaultRule, HostNames, NoneEligible, Settings},
+        watch::Published,
+    },
+    wire::name::Name,
+    zones::Zones,
+};
+
+/// A running publisher without a journal.
+pub struct Server {
+    pub publisher: Publisher,
+    pub feed: Feed,
+    pub published: Arc<Published>,
+    pub runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    /// One with nothing but its node.
+    pub fn empty() -> Server {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (journal, restored) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
+        let start = Start {
+            catalog: State::new(Seed(1), restored.index),
+            settings: settings(),
+            zones: Zones::default(),
+            sources: Vec::new(),
+            serial: 1,
+            clock: || 1,
+            journal,
+            metrics: Arc::new(Metrics::new()),
+        };
+        let (publisher, feed, published) = Publisher::start(start).unwrap();
+        let server = Server { publisher, feed, published, runtime };
+        server.submit(vec![Change::RegisterNode(node())]);
+        server
+    }
+
+    /// One with so many instances.
+    pub fn with(instances: u32) -> Server {
+        let server = Server::empty();
+        for first in (0..instances).step_by(BATCH) {
+            let last = instances.min(first + BATCH as u32);
+            server.submit((first..last).map(|number| Change::Register(Box::new(registration(number)))).collect());
+        }
+        assert_eq!(server.published.load().catalog.instance_count(), instances as usize);
+        server
+    }
+
+    pub fn submit(&self, changes: Vec<Change>) {
+        self.runtime.block_on(self.feed.submit(changes)).unwrap();
+    }
+}
+
+/// Service `s<number / 10>`, service ID `s<number / 10>-<number>`.
+pub fn registration(number: u32) -> Registration {
+    let service = number / SERVICE_INSTANCES;
+    let id = ServiceId::new(format!("s{service}-{number}")).unwrap();
+    let address = address(number);
+    let http = HttpCheck {
+        url: format!("http://{address}:8080/health").into(),
+        method: Arc::from("GET"),
+        headers: Vec::new(),
+        body: Arc::from(""),
+        disable_redirects: false,
+        tls_skip_verify: false,
+        tls_server_name: None,
+    };
+    let check = Check {
+        node: node_name(),
+        id: CheckId::new(format!("service:{id}")).unwrap(),
+        service_id: Some(id.clone()),
+        name: format!("Service 's{service}' check").into(),
+        notes: Arc::from(""),
+        status: CheckStatus::Passing,
+        output: Arc::from("HTTP GET: 200 OK"),
+        definition: Arc::new(CheckDefinition {
+            kind: CheckKind::Http(Box::new(http)),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(2),
+            success_before_passing: 0,
+            failures_before_warning: 0,
+            failures_before_critical: 0,
+            deregister_critical_service_after: None,
+        }),
+        // Not the API's, whose registrations are waited for until they are durable.
+        origin: Origin::Registry,
+    };
+    let instance = Instance {
+        node: node_name(),
+        id,
+        service: ServiceName::new(format!("s{service}")).unwrap(),
+        address: Some(Address::Ip(address.into())),
+        ports: [Port { name: None, number: 8080, default: false }].into(),
+        tags: [Tag::new("v1").unwrap()].into(),
+        meta: Arc::default(),
+        weights: Weights::default(),
+        tagged_addresses: [].into(),
+        network_addresses: [].into(),
+        enable_tag_override: false,
+        origin: Origin::Registry,
+    };
+    Registration { instance, checks: vec![check], replace_existing_checks: true }
+}
+
+/// Turns the check of an instance critical or passing.
+pub fn flip(number: u32, status: CheckStatus) -> Change {
+    let service = number / SERVICE_INSTANCES;
+    let key = CheckKey { node: node_name(), id: CheckId::new(format!("service:s{service}-{number}")).unwrap() };
+    let output = if status == CheckStatus::Passing { "HTTP GET: 200 OK" } else { "connection refused" };
+    Change::SetStatus { key, result: CheckResult { status, output: Arc::from(output) } }
+}
+
+/// A query with EDNS, which offers 1,232 bytes.
+pub fn query(name: &str, rtype: u16) -> Vec<u8> {
+    let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    query.extend_from_slice(Name::parse(name).unwrap().as_wire());
+    query.extend_from_slice(&rtype.to_be_bytes());
+    query.extend_from_slice(&[0, 1]);
+    query.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    query
+}
+
+/// A client elsewhere, over UDP.
+pub fn client(random: u64) -> Client {
+    let address = Ipv4Addr::new(192, 0, 2, 200).into();
+    Client { address, port: 4000, own_listener: false, transport: Transport::Udp, random }
+}
+
+/// Puts a query into the buffer; returns its length.
+pub fn put(buffer: &mut Buffer, query: &[u8]) -> usize {
+    buffer.bytes_mut()[..query.len()].copy_from_slice(query);
+    query.len()
+}
+
+/// Numbers that look random and are the same in each run (a Weyl sequence, mixed).
+#[derive(Default)]
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        mixed ^ (mixed >> 32)
+    }
+
+    pub fn below(&mut self, end: u32) -> u32 {
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u32
+    }
+}
+
+/// Nanoseconds that each of so many rounds took.
+pub fn time(rounds: u32, mut round: impl FnMut()) -> f64 {
+    let started = Instant::now();
+    for _ in 0..rounds {
+        round();
+    }
+    started.elapsed().as_nanos() as f64 / f64::from(rounds)
+}
+
+/// The middle one.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a00_0000 + number)
+}
+
+fn node() -> Node {
+    Node {
+        name: node_name(),
+        uuid: Arc::from("00000000-0000-4000-8000-000000000001"),
+        address: Address::parse("192.0.2.1").unwrap(),
+        tagged_addresses: Default::default(),
+        meta: Arc::default(),
+    }
+}
+
+fn node_name() -> NodeName {
+    NodeName::new("n1").unwrap()
+}
+
+fn settings() -> Settings {
+    let any = |text: &str| IpNetwork::parse(text).unwrap();
+    Settings {
+        domain: Name::parse("example.").unwrap(),
+        alt_domains: Vec::new(),
+        datacenter: Arc::from("dc1"),
+        node: node_name(),
+        advertise: vec![Ipv4Addr::new(192, 0, 2, 53).into()],
+        services: Vec::new(),
+        default_rule: DefaultRule {
+            ttl_secs: 5,
+            max_answers: 0,
+            none_eligible: NoneEligible::Nodata,
+            only_passing: false,
+        },
+        negative_ttl_secs: 5,
+        service_txt: false,
+        srv_weight_scale: 1,
+        host_names: HostNames::Resolve,
+        near: false,
+        hide_version: false,
+        forward_bare: false,
+        forwarding: false,
+        forward_zones: Vec::new(),
+        fallthrough: Vec::new(),
+        allow_query: vec![any("0.0.0.0/0"), any("::/0")],
+        allow_recursion: vec![any("127.0.0.0/8"), any("::1/128")],
+        udp_payload_max: Vec::new(),
+    }
+}
+
+/// Instances of each service.
+pub const SERVICE_INSTANCES: u32 = 10;
+
+const BATCH: usize = 1000;
