@@ -7,7 +7,7 @@
 
 mod shape;
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use hickory_proto::op::Message;
 use nameplate::{
@@ -37,9 +37,9 @@ fn main() {
 /// One kind of query.
 struct Case {
     name: String,
-    snapshot: std::sync::Arc<Snapshot>,
-    queries: Vec<Vec<u8>>,
-    /// What is answered to the first of the queries.
+    snapshot: Arc<Snapshot>,
+    queries: Vec<[u8; QUERY_BYTES]>,
+    /// What is answered to the first queries.
     messages: Vec<Message>,
     bytes: usize,
     buffer: Buffer,
@@ -61,10 +61,10 @@ impl Case {
         let mut cases = Vec::new();
         for (kind, rtype, name) in kinds {
             for (heat, count) in [("cold", services), ("hot", 1)] {
-                let queries: Vec<Vec<u8>> = (0..count).map(|number| query(&name(number), rtype)).collect();
+                let queries = (0..count).map(|number| padded(query(&name(number), rtype))).collect();
                 let mut case = Case {
                     name: format!("{kind}, {instances}, {heat}"),
-                    snapshot: std::sync::Arc::clone(&snapshot),
+                    snapshot: Arc::clone(&snapshot),
                     messages: Vec::new(),
                     queries,
                     bytes: 0,
@@ -73,7 +73,8 @@ impl Case {
                     times: Vec::new(),
                 };
                 for number in 0..case.queries.len().min(MESSAGES_MAX) {
-                    case.bytes = case.ask(number, 7);
+                    let query = case.queries[number];
+                    case.bytes = case.ask(&query, 7);
                     case.messages.push(Message::from_vec(&case.buffer.bytes()[..case.bytes]).unwrap());
                 }
                 cases.push(case);
@@ -83,10 +84,12 @@ impl Case {
     }
 
     fn round(&mut self) {
+        // Drawn beforehand and laid in a row, as the kernel hands queries over.
+        let drawn: Vec<[u8; QUERY_BYTES]> = (0..QUERIES).map(|_| self.draw()).collect();
+        let mut drawn = drawn.iter();
         let ours = time(QUERIES, || {
-            let number = self.numbers.below(self.queries.len() as u32);
             let random = self.numbers.next();
-            black_box(self.ask(number as usize, random));
+            black_box(self.ask(drawn.next().unwrap(), random));
         });
         let theirs = time(QUERIES, || {
             let number = self.numbers.below(self.messages.len() as u32);
@@ -95,14 +98,28 @@ impl Case {
         self.times.push((ours, theirs));
     }
 
-    fn ask(&mut self, number: usize, random: u64) -> usize {
-        let length = put(&mut self.buffer, &self.queries[number]);
+    fn draw(&mut self) -> [u8; QUERY_BYTES] {
+        self.queries[self.numbers.below(self.queries.len() as u32) as usize]
+    }
+
+    fn ask(&mut self, query: &[u8; QUERY_BYTES], random: u64) -> usize {
+        let length = put(&mut self.buffer, query);
         match respond(&self.snapshot, &mut self.buffer, length, &client(random)) {
             Verdict::Response(length) => length,
             other => panic!("{other:?}"),
         }
     }
 }
+
+/// What comes after a message is ignored.
+fn padded(query: Vec<u8>) -> [u8; QUERY_BYTES] {
+    let mut padded = [0; QUERY_BYTES];
+    padded[..query.len()].copy_from_slice(&query);
+    padded
+}
+
+/// Room for a query.
+const QUERY_BYTES: usize = 64;
 
 /// Queries of one kind in a round.
 const QUERIES: u32 = 20_000;

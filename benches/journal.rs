@@ -1,7 +1,7 @@
-//! Writes a million instances through the journal and times the restore, after a clean stop and after a crash, with
+//! Writes 100,000 instances through the journal and times the restore, after a clean stop and after a crash, with
 //! and without redb's quick repair; then durable registrations and check results one commit at a time.
 //!
-//! `cargo bench --bench journal [-- INSTANCES]`. Needs 2 GB of free space in the temporary directory. A plain main,
+//! `cargo bench --bench journal [-- INSTANCES]`. A million needs 2 GB of free space in the temporary directory. A plain main,
 //! not criterion: one run is long, and its parts follow from one another. A crash is a copy of the file while it is
 //! open and idle, which is what a killed process leaves.
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -32,7 +32,7 @@ fn main() {
     {
         return restore(Path::new(directory), Tuning { quick_repair: quick_repair == "true" });
     }
-    let total = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(1_000_000);
+    let total = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(100_000);
     for quick_repair in [true, false] {
         run(total, Tuning { quick_repair });
     }

@@ -71,6 +71,13 @@ impl Server {
         server
     }
 
+    /// Waits until nothing of it is left but what the caller holds.
+    pub fn stop(self) {
+        let Server { publisher, feed, published, runtime } = self;
+        drop((feed, published, runtime));
+        publisher.join();
+    }
+
     pub fn submit(&self, changes: Vec<Change>) {
         self.runtime.block_on(self.feed.submit(changes)).unwrap();
     }
