@@ -105,7 +105,7 @@ impl Check {
 }
 
 /// What is probed, when, and when its result counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CheckDefinition {
     /// What is probed.
     pub kind: CheckKind,
@@ -139,7 +139,7 @@ impl CheckDefinition {
 }
 
 /// What is probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum CheckKind {
     /// An HTTP request; 2xx passes, 429 warns, the rest is critical.
     Http(Box<HttpCheck>),
@@ -167,7 +167,7 @@ impl CheckKind {
 }
 
 /// An HTTP probe.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HttpCheck {
     /// `http://` or `https://`.
     pub url: Arc<str>,
@@ -186,7 +186,7 @@ pub struct HttpCheck {
 }
 
 /// A TCP probe.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TcpCheck {
     /// `host:port`; an IPv6 address in brackets.
     pub target: Arc<str>,

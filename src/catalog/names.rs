@@ -48,6 +48,12 @@ macro_rules! identifier {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The text itself, for putting an equal one in its place.
+            #[allow(dead_code, reason = "not every identifier is shared")]
+            pub(super) fn text_mut(&mut self) -> &mut Arc<str> {
+                &mut self.0
+            }
         }
 
         impl fmt::Display for $name {

@@ -15,6 +15,7 @@ use crate::{
         apply::Effects,
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
+        intern::Interner,
         names::{NodeName, ServiceName},
         service::InstanceKey,
         state::State,
@@ -80,6 +81,7 @@ impl Publisher {
             intake,
             published: Arc::clone(&published),
             next: Snapshot::clone(&first),
+            interner: Interner::new(first.catalog.seed()),
             retired: Vec::new(),
             clock: start.clock,
             journal: start.journal,
@@ -104,6 +106,8 @@ struct Writer {
     published: Arc<Published>,
     /// What the next snapshot will be.
     next: Snapshot,
+    /// What registrations have in common.
+    interner: Interner,
     /// Snapshots that a reader may still hold; freed here, never by a thread that answers.
     retired: Vec<Arc<Snapshot>>,
     clock: fn() -> u32,
@@ -175,7 +179,8 @@ impl Writer {
                 Err(_) => break,
             }
         }
-        for (key, result) in self.intake.take_results() {
+        for (key, mut result) in self.intake.take_results() {
+            self.interner.text(&mut result.output);
             // An unknown check was deregistered while its probe ran.
             if let Ok(effects) = self.next.catalog.apply(Change::SetStatus { key, result }) {
                 self.follow(&effects, &mut batch);
@@ -230,7 +235,8 @@ impl Writer {
         let kept = self.next.catalog.clone();
         let mut durable = false;
         let mut all = Vec::with_capacity(changes.len());
-        for change in changes {
+        for mut change in changes {
+            self.interner.change(&mut change);
             let operators = is_operators(&change);
             match self.next.catalog.apply(change) {
                 Ok(effects) => {
