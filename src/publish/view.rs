@@ -86,7 +86,7 @@ struct Group {
     /// How many groups lie below its name.
     below: u32,
     /// Its eligible members; none if they are all members of the view.
-    own: Option<Selection>,
+    own: Option<Box<Selection>>,
 }
 
 /// What one instance brings to one group.
@@ -99,7 +99,7 @@ impl View {
     /// The members that have a tag or a named port.
     pub fn group(&self, seed: Seed, kind: GroupKind, labels: &[u8]) -> Found<'_> {
         match self.find(seed, kind, labels) {
-            Some(group) if group.registered > 0 => Found::Members(group.own.as_ref().unwrap_or(&self.all)),
+            Some(group) if group.registered > 0 => Found::Members(group.own.as_deref().unwrap_or(&self.all)),
             Some(_) => Found::Below,
             None => Found::Nothing,
         }
@@ -140,7 +140,7 @@ impl View {
         let parted: Vec<GroupName> = shared.filter(|name| !touched.contains(name)).cloned().collect();
         for name in parted {
             if let Some(group) = self.find(seed, name.kind, name.key.as_wire()) {
-                let group = Group { own: Some(all_before.clone()), ..Group::clone(group) };
+                let group = Group { own: Some(Box::new(all_before.clone())), ..Group::clone(group) };
                 self.put(seed, group);
             }
         }
@@ -164,7 +164,7 @@ impl View {
         if group.same == self.registered {
             group.own = None;
         } else {
-            let own = group.own.get_or_insert_with(|| all_before.clone());
+            let own = group.own.get_or_insert_with(|| Box::new(all_before.clone()));
             let entry = |part: Option<Part>| part.and_then(|part| part.entry);
             replace(own, seed, entry(before), entry(after));
         }
@@ -223,7 +223,7 @@ impl GroupName {
 
 impl Group {
     fn new(name: GroupName) -> Group {
-        Group { name, registered: 0, same: 0, below: 0, own: Some(Selection::default()) }
+        Group { name, registered: 0, same: 0, below: 0, own: Some(Box::default()) }
     }
 }
 
