@@ -134,7 +134,12 @@ impl Server {
         feed.submit(own::registrations(&local, http_address)?).await.context("cannot register this node")?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
         let reload = start_files(&config, (&feed, &published));
-        let parts = api_parts(local, (&feed, &published), (&forwarder, &engine, &health), (Arc::clone(&metrics), stopped.clone()));
+        let parts = api_parts(
+            local,
+            (&feed, &published),
+            (&forwarder, &engine, &health),
+            (Arc::clone(&metrics), stopped.clone()),
+        );
         let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
         let reloader = Reloader::new(reload, log, query_log, (metrics, included));
         Ok(Server {
