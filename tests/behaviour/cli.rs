@@ -158,7 +158,7 @@ fn settings_are_printed_as_they_are_in_force() {
     }
     let (code, out, _) = said(&home, &["config", "check", path]);
     assert_eq!((code, out), (0, format!("{path}: ok\n")));
-    fs::write(&file, &out_of(&home)).unwrap();
+    fs::write(&file, out_of(&home)).unwrap();
     assert_eq!(said(&home, &["config", "check", path]).0, 0, "what is printed is a configuration");
 }
 
