@@ -75,11 +75,13 @@ impl Key {
     }
 }
 
-/// Presentation format, without a dot at the end.
+/// Presentation format, without a dot at the end; bytes, for what is no name.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Name::from_wire(&[self.as_wire(), &[0]].concat()).map_err(|_| fmt::Error)?;
-        f.write_str(name.to_string().trim_end_matches('.'))
+        match Name::from_wire(&[self.as_wire(), &[0]].concat()) {
+            Ok(name) => f.write_str(name.to_string().trim_end_matches('.')),
+            Err(_) => self.as_wire().escape_ascii().fmt(f),
+        }
     }
 }
 
