@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{
+    catalog::service::IpNetwork,
     config::{self, Config, DataDirectory, Forward, ZoneUpstreams},
     forward::{Description, ForwardSettings, SystemFiles, Upstreams},
     observe::query_log::QueryLogMode,
@@ -44,9 +45,26 @@ pub fn answering(config: &Config, search: &[Name], advertise: &[IpAddr]) -> Sett
         forward_zones: forward_zones(config, search),
         fallthrough: config.fallthrough.clone(),
         allow_query: config.allow_query.clone(),
-        allow_recursion: config.allow_recursion.clone(),
+        allow_recursion: recursion(&config.allow_recursion, &own_addresses(config, advertise)),
         udp_payload_max: config.udp_payload_max.clone(),
     }
+}
+
+/// Addresses that are this machine's: where DNS is listened for, and what is advertised.
+fn own_addresses(config: &Config, advertise: &[IpAddr]) -> Vec<IpAddr> {
+    let listens = config.dns.iter().map(SocketAddr::ip).filter(|address| !address.is_unspecified());
+    listens.chain(advertise.iter().copied()).collect()
+}
+
+/// Who may recurse. What this machine asks at an address of its own comes from that address, public ones included, so
+/// that is as good as from loopback: where one may recurse, the other may. No other machine can send from it: the
+/// kernel takes no packet that claims to come from an address of its own.
+fn recursion(allowed: &[IpNetwork], own: &[IpAddr]) -> Vec<IpNetwork> {
+    let loopback = |own: &IpAddr| if own.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let may = |address: IpAddr| allowed.iter().any(|network| network.contains(address));
+    let own = own.iter().filter(|own| may(loopback(own)) && !may(**own));
+    let own = own.filter_map(|own| IpNetwork::new(*own, if own.is_ipv4() { 32 } else { 128 }));
+    allowed.iter().copied().chain(own).collect()
 }
 
 /// Settings of forwarding.
@@ -160,3 +178,7 @@ fn none_eligible(choice: config::NoneEligible) -> NoneEligible {
         config::NoneEligible::All => NoneEligible::All,
     }
 }
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;
