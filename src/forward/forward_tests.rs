@@ -327,6 +327,23 @@ async fn upstreams_that_worked_are_used_at_the_next_start_when_resolv_conf_names
 }
 
 #[tokio::test]
+async fn upstreams_that_resolv_conf_named_for_a_moment_are_kept_for_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start(|seen| Action::Respond(address(seen, 1))).await;
+    let files = system_files(&folder, "127.0.0.1", fake.address.port());
+    let state_file = folder.path().join("upstreams");
+    let mut settings = ForwardSettings::new(Upstreams::System(files.clone()));
+    settings.state_file = Some(state_file.clone());
+    settings.own_addresses = vec![SocketAddr::from(([127, 0, 0, 2], files.port))];
+    let forwarder = Forwarder::new(settings);
+    system_files(&folder, "127.0.0.2", files.port);
+    let (_up, shutdown) = watch::channel(false);
+    tokio::spawn(Arc::clone(&forwarder).run(shutdown));
+    until(|| state_file.exists()).await;
+    assert_eq!(forwarder.describe().upstreams, Some(vec![fake.address]));
+}
+
+#[tokio::test]
 async fn a_host_name_is_resolved_with_its_chain_in_order() {
     let fake = Fake::start(|seen| {
         let mut message = response(seen, ResponseCode::NoError);

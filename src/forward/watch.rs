@@ -113,7 +113,8 @@ impl Forwarder {
         };
         let works = group.upstreams.iter().any(|upstream| upstream.has_answered() && !upstream.is_looping());
         let addresses = group.addresses();
-        if matches!(found, None | Some(Found::LastWorking | Found::Nowhere)) || !works || *saved == addresses {
+        // The last ones that worked are written too: resolv.conf may have named them for less than a second.
+        if matches!(found, None | Some(Found::Nowhere)) || !works || *saved == addresses {
             return;
         }
         saved.clone_from(&addresses);
