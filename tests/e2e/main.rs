@@ -1,0 +1,30 @@
+//! End to end: the built program with real components and nothing mocked, one module a scenario.
+//!
+//! ```sh
+//! cargo test --test e2e
+//! ```
+//!
+//! Every scenario has a sandbox of its own (`sandbox.rs`): namespaces in which ports, mounts, processes and files are
+//! its own and end with it, however it ends. No name is asked at the resolver of the machine, and nothing leaves it.
+//!
+//! | scenario | what it shows |
+//! |---|---|
+//! | `tour` | the README's tour does what it says, line by line |
+//! | `docker` | containers that never heard of nameplate find services that come and go |
+//! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
+//! | `disk` | a full disk fails writes, names itself, and hinders neither DNS nor checks |
+//!
+//! **Limits:** needs root and Linux, and the Debian packages that a missing program's message names.
+
+#![allow(clippy::unwrap_used, reason = "all of it is test code: what fails, fails the scenario")]
+
+mod disk;
+mod dns;
+mod docker;
+mod http;
+mod images;
+mod kill;
+mod sandbox;
+mod server;
+mod tour;
+mod until;
