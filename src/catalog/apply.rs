@@ -276,7 +276,8 @@ impl Apply<'_> {
             let kept: Box<[_]> = old.checks.iter().filter(|entry| entry.check.origin != origin).cloned().collect();
             let shadowed: Box<[_]> = old.shadowed[1..].into();
             let base = Arc::new(InstanceEntry { checks: kept, shadowed, ..InstanceEntry::clone(&old) });
-            let mut registration = Registration::clone(registration);
+            // What was registered in its name while it was aside stays too.
+            let mut registration = Registration { replace_existing_checks: false, ..Registration::clone(registration) };
             // While it was aside, another instance may have taken the ID of one of its checks.
             registration.checks.retain(|check| self.is_free(&node, check));
             self.entry(Some(&base), registration)
