@@ -139,7 +139,7 @@ impl<'a> Response<'a> {
         let found: Vec<(&Member, [u8; N])> =
             members.iter().filter_map(|member| Some((*member, address(member)?))).collect();
         let Some(best) = found.iter().map(|(member, _)| member.priority).min() else { return };
-        self.scratch.picks.clear();
+        self.scratch.begin_gathering();
         let mut ttl = u32::MAX;
         for (member, address) in found.iter().filter(|(member, _)| member.priority == best) {
             let mut bytes = [0; 16];

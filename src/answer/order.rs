@@ -196,15 +196,28 @@ impl Scratch {
         true
     }
 
-    /// Puts an address among the picks that are gathered one by one; one that is there already gains the weight.
+    /// Begins to gather picks one by one.
+    pub fn begin_gathering(&mut self) {
+        self.picks.clear();
+        self.forget();
+    }
+
+    /// Puts an address among the picks; one that is there already gains the weight.
     pub fn gather(&mut self, address: [u8; 16], weight: u64, rank: u8) {
-        match self.picks.iter().position(|pick| pick.address == address) {
-            Some(at) => {
-                self.picks[at].weight += weight;
-                self.picks[at].rank = self.picks[at].rank.min(rank);
+        let mut slot = hash(&address) as usize % SEEN_SLOTS;
+        while self.seen[slot] != 0 {
+            let pick = &mut self.picks[self.seen[slot] as usize - 1];
+            if pick.address == address {
+                pick.weight += weight;
+                pick.rank = pick.rank.min(rank);
+                return;
             }
-            None if self.picks.len() < CHOSEN_MAX => self.picks.push(Pick { key: 0.0, rank, address, weight }),
-            None => {}
+            slot = (slot + 1) % SEEN_SLOTS;
+        }
+        if self.picks.len() < CHOSEN_MAX {
+            self.seen[slot] = self.picks.len() as u32 + 1;
+            self.used.push(slot as u16);
+            self.picks.push(Pick { key: 0.0, rank, address, weight });
         }
     }
 }
@@ -235,3 +248,7 @@ const GATHER_FACTOR: usize = 4;
 
 /// See [`GATHER_FACTOR`].
 const GATHER_MIN: usize = 16;
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;
