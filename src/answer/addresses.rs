@@ -38,7 +38,8 @@ impl<'a> Response<'a> {
         fitting
     }
 
-    fn write_picks<const N: usize>(&mut self, place: Place<'_>, ttl: u32) {
+    /// Writes the addresses that were chosen.
+    pub fn write_picks<const N: usize>(&mut self, place: Place<'_>, ttl: u32) {
         for pick in &self.scratch.picks {
             let Some(address) = pick.address.first_chunk::<N>() else { return };
             if self.writer.address(place.owner, ttl, address).is_err() {

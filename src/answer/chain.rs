@@ -8,7 +8,7 @@ use super::{
     respond::{Place, Response},
 };
 use crate::{
-    publish::snapshot::{HostNames, Lookup, RrSet, Target},
+    publish::snapshot::{Addressed, HostNames, Lookup, RrSet, Selection, Set, Target},
     wire::{
         code::{class, extended, rcode, rtype},
         name::Name,
@@ -114,23 +114,10 @@ impl<'a> Response<'a> {
         let kind = place.question.rtype;
         let question = Question::of(&end.name, kind, class::IN);
         match self.reading.meaning(&question) {
-            Meaning::Service(chosen) => {
-                let selection = chosen.selection;
-                let (v4, v6) = (selection.v4.best(), selection.v6.best());
-                let (found, ttl) =
-                    if kind == rtype::A { (!v4.is_empty(), v4.ttl()) } else { (!v6.is_empty(), v6.ttl()) };
-                if !found {
-                    return self.next_host(selection, end);
-                }
-                end.ttl = end.ttl.min(ttl);
-                if kind == rtype::A {
-                    self.scratch.choose(&v4.table, self.writer.room() / 16);
-                } else {
-                    self.scratch.choose(&v6.table, self.writer.room() / 28);
-                }
-                self.write_chosen(place, end.ttl);
-                Step::Done
+            Meaning::Service(chosen) if kind == rtype::A => {
+                self.service_at_end(place, chosen.selection, chosen.selection.v4.best(), end)
             }
+            Meaning::Service(chosen) => self.service_at_end(place, chosen.selection, chosen.selection.v6.best(), end),
             Meaning::Node(node, _) => {
                 end.ttl = end.ttl.min(node.ttl);
                 self.one(place, (node.target.v4, node.target.v6), end.ttl);
@@ -186,7 +173,28 @@ impl<'a> Response<'a> {
         }
     }
 
-    fn next_host(&self, selection: &crate::publish::snapshot::Selection, end: &mut End) -> Step {
+    /// A service at the end of a chain: its addresses, else the host names that its instances have.
+    fn service_at_end<const N: usize>(
+        &mut self,
+        place: Place<'_>,
+        selection: &Selection,
+        addresses: &Set<Addressed<N>>,
+        end: &mut End,
+    ) -> Step {
+        if addresses.is_empty() {
+            return self.next_host(selection, end);
+        }
+        end.ttl = end.ttl.min(addresses.ttl());
+        let fitting = self.writer.room() / (RDATA_OFFSET + N);
+        if addresses.table.len() > fitting {
+            self.cut(fitting, addresses.table.len());
+        }
+        self.scratch.choose(&addresses.table, fitting);
+        self.write_picks::<N>(place, end.ttl);
+        Step::Done
+    }
+
+    fn next_host(&self, selection: &Selection, end: &mut End) -> Step {
         match selection.hosts.table.nth(0).map(|member| &member.target) {
             Some(Target::Host(host)) => {
                 end.ttl = end.ttl.min(selection.hosts.ttl());
@@ -220,15 +228,6 @@ impl<'a> Response<'a> {
             }
         }
         Step::Done
-    }
-
-    fn write_chosen(&mut self, place: Place<'_>, ttl: u32) {
-        for pick in &self.scratch.picks {
-            let address: &[u8] = if place.question.rtype == rtype::A { &pick.address[..4] } else { &pick.address };
-            if self.writer.record(place.owner, Fixed::new(place.question.rtype, ttl), &[address]).is_err() {
-                return;
-            }
-        }
     }
 
     fn one(&mut self, place: Place<'_>, (v4, v6): (Option<[u8; 4]>, Option<[u8; 16]>), ttl: u32) {

@@ -15,6 +15,7 @@ use crate::{
         table::{Seed, Table},
     },
     publish::{
+        eligible,
         label::{Key, service_keys},
         nodes::Nodes,
         reverse::Reverse,
@@ -37,6 +38,8 @@ pub struct Names {
     pub reverse: Reverse,
     /// How many services have a tag or a named port, by name.
     words: Table<Arc<Word>>,
+    /// How many of those words are named ports.
+    port_words: usize,
     /// Client networks of our own node, and how many instances have an address there.
     networks: Arc<Vec<(IpNetwork, u32)>>,
 }
@@ -111,10 +114,12 @@ impl Names {
             self.nodes.change(seed, before, &touched.after.node, settings.default_rule.ttl_secs);
             self.reverse.change_node(seed, before, &touched.after.node);
         }
-        for touched in &effects.instances {
+        let mut seen = !effects.nodes.is_empty();
+        for touched in effects.instances.iter().filter(|touched| is_seen(touched)) {
             self.follow_instance(touched, settings);
+            seen = true;
         }
-        !effects.nodes.is_empty() || !effects.instances.is_empty()
+        seen
     }
 
     /// The service whose name has these labels.
@@ -138,7 +143,7 @@ impl Names {
 
     /// Whether any service has a named port.
     pub fn has_ports(&self) -> bool {
-        self.words.iter().any(|word| word.kind == GroupKind::Port)
+        self.port_words > 0
     }
 
     /// Whether a service below a name has this named port.
@@ -335,15 +340,15 @@ impl Names {
         let (kind, labels) = (name.kind, name.key.as_wire());
         let hash = word_hash(self.seed(), kind, labels);
         let is = |word: &Arc<Word>| word.is(kind, labels);
-        let services = self.words.get(hash, is).map_or(0, |word| word.services);
-        if exists {
-            let word = Word { kind, key: name.key.clone(), services: services + 1 };
-            self.words.set(hash, Arc::new(word), is);
-        } else if services > 1 {
-            let word = Word { kind, key: name.key.clone(), services: services - 1 };
-            self.words.set(hash, Arc::new(word), is);
+        let before = self.words.get(hash, is).map_or(0, |word| word.services);
+        let services = if exists { before + 1 } else { before.saturating_sub(1) };
+        if services > 0 {
+            self.words.set(hash, Arc::new(Word { kind, key: name.key.clone(), services }), is);
         } else {
             self.words.remove(hash, is);
+        }
+        if kind == GroupKind::Port {
+            self.port_words = (self.port_words + usize::from(before == 0)).saturating_sub(usize::from(services == 0));
         }
     }
 
@@ -353,7 +358,8 @@ impl Names {
             instance.filter(|instance| instance.node == settings.node && !instance.network_addresses.is_empty())
         };
         let (before, after) = (ours(&touched.before), ours(&touched.after));
-        if before.is_none() && after.is_none() {
+        let same = before.as_ref().map(Arc::as_ptr) == after.as_ref().map(Arc::as_ptr);
+        if same {
             return;
         }
         let mut networks = Vec::clone(&self.networks);
@@ -387,6 +393,15 @@ fn claims(service: &ServiceName) -> Vec<(Key, Claim)> {
     let wanted = [(keys.hashed, Rank::Hashed), (keys.plain, plain), (keys.dashed, Rank::Dashed)];
     let claim = |rank| Claim { rank, service: service.clone() };
     wanted.into_iter().filter_map(|(key, rank)| Some((key?, claim(rank)))).collect()
+}
+
+/// Whether anything changed that an answer could depend on: outputs of checks, and what is kept aside, are not.
+fn is_seen(touched: &TouchedInstance) -> bool {
+    let (Some(before), Some(after)) = (&touched.before, &touched.after) else { return true };
+    let counts = |presence: &Presence| (eligible::status(presence), presence.in_maintenance());
+    !Arc::ptr_eq(&before.entry.instance, &after.entry.instance)
+        || !Arc::ptr_eq(&before.node, &after.node)
+        || counts(before) != counts(after)
 }
 
 fn word_hash(seed: Seed, kind: GroupKind, labels: &[u8]) -> u32 {

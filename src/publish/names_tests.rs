@@ -4,7 +4,13 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    catalog::{change::Change, node::Node, testing::any_change},
+    catalog::{
+        change::{Change, Origin},
+        check::CheckStatus,
+        node::Node,
+        service::Instance,
+        testing::{any_change, check, instance, register, registration, set_status},
+    },
     publish::{
         label::{dotted_key, port_key},
         nodes::FoundNode,
@@ -68,6 +74,23 @@ proptest! {
     }
 }
 
+#[test]
+fn what_no_answer_depends_on_is_not_a_change_of_names() {
+    let mut followed = Followed::new(settings(NoneEligible::Nodata));
+    let of = |origin| Instance { origin, ..instance("web", "web-1") };
+    let checked = registration(of(Origin::Api), vec![check("c", Some("web-1"), CheckStatus::Passing)]);
+    followed.apply(register(checked));
+    let mut follow = |change| {
+        let effects = followed.catalog.apply(change).unwrap();
+        assert!(!effects.is_empty());
+        followed.names.follow(&effects, &followed.settings)
+    };
+    assert!(!follow(set_status("n1", "c", CheckStatus::Passing, "200 OK")), "an output");
+    assert!(!follow(register(registration(of(Origin::Docker), vec![]))), "what is kept aside");
+    assert!(follow(set_status("n1", "c", CheckStatus::Warning, "200 OK")), "a status");
+    followed.check();
+}
+
 /// All that can be seen of names, in an order of its own.
 fn observed(names: &Names) -> Vec<String> {
     let mut all = Vec::new();
@@ -84,8 +107,9 @@ fn observed(names: &Names) -> Vec<String> {
     }
     all.extend(names.hidden.iter().map(|answers| format!("hidden {}", service(answers))));
     for word in names.words.iter() {
-        all.push(format!("word {:?} {}: {}", word.kind, word.key, word.services));
+        all.push(format!("word {:?} {:?}: {}", word.kind, word.key.as_wire(), word.services));
     }
+    assert_eq!(names.has_ports(), names.words.iter().any(|word| word.kind == GroupKind::Port));
     all.push(format!("ports {} services {}", names.has_ports(), names.has_services()));
     all.push(format!("networks {:?}", names.networks));
     all.extend(nodes(names));
@@ -145,6 +169,7 @@ fn service(answers: &ServiceAnswers) -> String {
 
 fn view(view: &View) -> String {
     let mut text = format!("all {} ports {}", selection(&view.all), view.has_ports());
+    assert_eq!(view.has_ports(), view.group_names().any(|name| name.kind == GroupKind::Port));
     let names: BTreeSet<String> = view.group_names().map(|name| format!("{name:?}")).collect();
     text.push_str(&format!(" names {names:?}"));
     let tags = ["blue", "a.b", "b", "udp", "c.a.b", "t 1", "green"].map(|tag| (GroupKind::Tag, dotted_key(tag)));

@@ -21,6 +21,8 @@ pub struct View {
     pub all: Selection,
     registered: u32,
     groups: Table<Arc<Group>>,
+    /// How many named ports registered instances have.
+    ports: u32,
     /// The groups that are kept as `all`: never more than any one instance has tags and ports.
     shared: Option<Arc<Vec<GroupName>>>,
 }
@@ -112,7 +114,7 @@ impl View {
 
     /// Whether any registered instance has a named port.
     pub fn has_ports(&self) -> bool {
-        self.group_names().any(|name| name.kind == GroupKind::Port)
+        self.ports > 0
     }
 
     /// Puts what an instance brings now in place of what it brought before; none if it was not, or is no longer,
@@ -172,6 +174,9 @@ impl View {
         self.put(seed, group);
         (exists != existed).then(|| {
             self.count_below(seed, &name, exists);
+            if name.kind == GroupKind::Port {
+                self.ports = if exists { self.ports + 1 } else { self.ports - 1 };
+            }
             GroupChange { name, exists }
         })
     }
