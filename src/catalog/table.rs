@@ -408,8 +408,9 @@ const BITS: u32 = 4;
 /// Children of an inner node.
 const FANOUT: usize = 1 << BITS;
 
-/// Most values in a leaf. Source: none, chosen: most services have fewer instances, and then one leaf each.
-const LEAF_MAX: usize = 16;
+/// Most values in a leaf. Source: none, chosen: most services have fewer instances, and then one leaf each; a leaf that
+/// splits leaves two values in each of its parts.
+const LEAF_MAX: usize = 32;
 
 #[cfg(test)]
 #[path = "table_tests.rs"]
