@@ -1,9 +1,9 @@
 //! Writes 100,000 instances through the journal and times the restore, after a clean stop and after a crash, with
 //! and without redb's quick repair; then durable registrations and check results one commit at a time.
 //!
-//! `cargo bench --bench journal [-- INSTANCES]`. A million needs 2 GB of free space in the temporary directory. A plain main,
-//! not criterion: one run is long, and its parts follow from one another. A crash is a copy of the file while it is
-//! open and idle, which is what a killed process leaves.
+//! `cargo bench --bench journal [-- INSTANCES]`. A million needs 2 GB of free space in the temporary directory. A plain
+//! main, not criterion: one run is long, and its parts follow from one another. A crash is a copy of the file while it
+//! is open and idle, which is what a killed process leaves.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
