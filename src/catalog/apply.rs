@@ -296,11 +296,13 @@ impl Apply<'_> {
         // Of several with one key the last counts, so that the same list again changes nothing.
         let wanted: BTreeMap<InstanceKey, Registration> =
             registrations.into_iter().map(|wanted| (wanted.instance.key(), wanted)).collect();
-        for key in self.state.of_origin(node, origin) {
-            if !wanted.contains_key(&key) {
-                self.deregister(&key, origin)?;
-            }
-        }
+        let mut gone = self.state.of_origin(node, origin);
+        gone.retain(|key| !wanted.contains_key(key));
+        // Where another steps in, it takes the IDs of its checks, which those that only go must have given up before.
+        gone.sort_by_cached_key(|key| {
+            (self.state.instance(key).is_some_and(|entry| !entry.shadowed.is_empty()), key.clone())
+        });
+        gone.iter().try_for_each(|key| self.deregister(key, origin))?;
         // It is a state, in no order: a check may have moved from one instance to another.
         for registration in wanted.values().filter(|wanted| wanted.replace_existing_checks) {
             self.release_checks(registration);
