@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     publish::snapshot::{Addressed, Found, GroupKind, Member, Owner, Reach, ServiceAnswers, Set, eligible, has_tag},
-    wire::{code::rtype, name::LABEL_MAX_BYTES, writer::Section},
+    wire::{
+        code::rtype,
+        name::{LABEL_MAX_BYTES, Name},
+        writer::Section,
+    },
 };
 
 impl<'a> Response<'a> {
@@ -25,6 +29,13 @@ impl<'a> Response<'a> {
         let fitting = self.fitting(wanted, ADDRESS_RECORD_BYTES + N);
         self.scratch.choose(&set.table, wanted.min(fitting));
         self.write_picks::<N>(place, set.ttl());
+    }
+
+    /// Writes the addresses of a set with this TTL: all of them, or as many as fit, in an order by weight.
+    pub fn addresses_for<const N: usize>(&mut self, place: Place<'_>, set: &Set<Addressed<N>>, ttl: u32) {
+        let fitting = self.fitting(set.table.len(), ADDRESS_RECORD_BYTES + N);
+        self.scratch.choose(&set.table, fitting);
+        self.write_picks::<N>(place, ttl);
     }
 
     /// How many records of a size fit, where so many are wanted; if not all do, the response says so.
@@ -65,7 +76,7 @@ impl<'a> Response<'a> {
             let members = sets.flat_map(|set| set.table.iter());
             let members: Vec<&Member> = members.filter(|member| has_tag(&member.instance, tag)).collect();
             if !members.is_empty() {
-                return self.listed(place, chosen.service, members, chosen.denier);
+                return self.listed(place, (chosen.service, false), members, chosen.denier);
             }
         }
         self.nobody(place, chosen);
@@ -102,14 +113,21 @@ impl<'a> Response<'a> {
             let chosen = Chosen { service, selection, both: None, denier };
             return self.nobody(place, chosen);
         }
-        self.listed(place, service, members, denier);
+        self.listed(place, (service, true), members, denier);
     }
 
     /// Some few members, found one by one.
-    fn listed(&mut self, place: Place<'_>, service: &'a ServiceAnswers, members: Vec<&'a Member>, denier: Denier) {
+    fn listed(
+        &mut self,
+        place: Place<'_>,
+        (service, by_id): (&'a ServiceAnswers, bool),
+        members: Vec<&'a Member>,
+        denier: Denier,
+    ) {
         let before = self.writer.count(Section::Answer);
         let ttl = members.iter().map(|member| eligible::ttl(&member.instance, &service.rule)).min().unwrap_or(0);
         let most = service.rule.max_answers;
+        let has_texts = by_id || self.asked.snapshot.settings.service_txt;
         match place.question.rtype {
             rtype::A => self.listed_addresses::<4>(place, &members, (ttl, most)),
             rtype::AAAA => self.listed_addresses::<16>(place, &members, (ttl, most)),
@@ -119,17 +137,50 @@ impl<'a> Response<'a> {
                 if self.wrote_nothing_since(before) {
                     self.srv(place, Members::List(&members, &service.rule), denier);
                 }
+                if self.wrote_nothing_since(before) {
+                    self.https_of(place, members.iter().copied(), ttl);
+                }
+                if self.wrote_nothing_since(before) && has_texts {
+                    self.texts(place, members.iter().map(|member| &*member.instance), &service.rule);
+                }
             }
             rtype::SRV => self.srv(place, Members::List(&members, &service.rule), denier),
             rtype::HTTPS => self.https_of(place, members.iter().copied(), ttl),
+            rtype::TXT if has_texts => {
+                self.texts(place, members.iter().map(|member| &*member.instance), &service.rule);
+            }
             _ => {}
         }
         if self.wrote_nothing_since(before) && !self.flags.truncated {
-            if let (rtype::A | rtype::AAAA, Some(host)) = (place.question.rtype, host_among(&members)) {
-                return self.host(place, host, ttl, denier);
+            if let rtype::A | rtype::AAAA | rtype::ANY = place.question.rtype
+                && !self.bars_cname(self.any_address(&members))
+                && let Some(host) = self.host_among(&members)
+            {
+                return self.host(place, &host, ttl, denier);
             }
             self.nodata(place, denier, Some(service.rule.ttl_secs));
         }
+    }
+
+    fn any_address(&self, members: &[&Member]) -> bool {
+        members.iter().filter_map(|member| self.reach(member)).any(|reach| reach.v4.is_some() || reach.v6.is_some())
+    }
+
+    /// One of the host names that stand for addresses which members lack: of the lowest priority, by weight.
+    fn host_among(&mut self, members: &[&Member]) -> Option<Name> {
+        let host = |member: &Member| self.reach(member)?.host.and_then(|host| Name::parse(host).ok());
+        let found: Vec<(&Member, Name)> = members.iter().filter_map(|member| Some((*member, host(member)?))).collect();
+        let best = found.iter().map(|(member, _)| member.priority).min()?;
+        let of_best = |(member, _): &&(&Member, Name)| member.priority == best;
+        let sum: u64 = found.iter().filter(of_best).map(|(member, _)| u64::from(member.weight)).sum();
+        let mut at = if sum > 0 { self.scratch.below(sum) } else { 0 };
+        let chosen = found.iter().filter(of_best).find(|(member, _)| {
+            let weight = u64::from(member.weight);
+            let here = sum == 0 || at < weight;
+            at -= weight.min(at);
+            here
+        });
+        chosen.map(|(_, name)| name.clone())
     }
 
     fn listed_addresses<const N: usize>(&mut self, place: Place<'_>, members: &[&Member], (_, most): (u32, u16)) {
@@ -197,7 +248,7 @@ impl<'a> Response<'a> {
     pub fn near_first(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
         let sets = [&chosen.selection.ported, &chosen.selection.portless];
         let members: Vec<&Member> = sets.into_iter().flat_map(|set| set.table.iter()).collect();
-        self.listed(place, chosen.service, members, chosen.denier);
+        self.listed(place, (chosen.service, false), members, chosen.denier);
     }
 
     fn ttl(&self, member: &Member) -> u32 {
@@ -214,13 +265,6 @@ impl<'a> Response<'a> {
             self.nodata(place, denier, Some(service.rule.ttl_secs));
         }
     }
-}
-
-fn host_among<'m>(members: &[&'m Member]) -> Option<&'m crate::wire::name::Name> {
-    members.iter().find_map(|member| match &member.target {
-        crate::publish::snapshot::Target::Host(host) => Some(host),
-        _ => None,
-    })
 }
 
 /// Bytes of an IPv4 subnet. Source: none, chosen: the usual size of a segment.

@@ -1,6 +1,9 @@
 //! Aliases and host names: names that stand for other names, ours or others'.
 
-use std::{fmt::Write as _, net::IpAddr};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use super::{
     External, Need,
@@ -8,7 +11,7 @@ use super::{
     respond::{Place, Response},
 };
 use crate::{
-    publish::snapshot::{Addressed, HostNames, Lookup, RrSet, Selection, Set, Target},
+    publish::snapshot::{HostNames, Lookup, NodeAnswers, RrSet, Selection, Target},
     wire::{
         code::{class, extended, rcode, rtype},
         name::Name,
@@ -37,21 +40,20 @@ impl<'a> Response<'a> {
         let question = Question::of(target, place.question.rtype, class::IN);
         let meaning = self.reading.meaning(&question);
         match meaning {
-            Meaning::Outside | Meaning::NotOurs => self.outside_target(target),
+            Meaning::Outside | Meaning::NotOurs => self.outside_target(target, place.question.rtype),
             Meaning::Unknown(Denier::Domain { number, .. }) if self.falls_through(number) => {
-                self.outside_target(target);
+                self.outside_target(target, place.question.rtype);
             }
             _ => self.answer(Place { question: &question, owner }, meaning),
         }
     }
 
     /// An alias that leads to a name of others.
-    fn outside_target(&mut self, target: &Name) {
+    fn outside_target(&mut self, target: &Name, rtype: u16) {
         let wanted = self.may_recurse && self.asked.query.header.recursion_desired;
         if !wanted || !self.asked.snapshot.settings.forwarding {
             return;
         }
-        let rtype = self.asked.question.rtype;
         let Some(external) = self.found(target) else {
             self.need = Some(Need::Resolve { name: target.clone(), rtype });
             return;
@@ -72,7 +74,19 @@ impl<'a> Response<'a> {
 
     /// One of the host names that instances of a service have as their address, by weight.
     pub fn host_of(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
-        let table = &chosen.selection.hosts.table;
+        let selection = chosen.selection;
+        let has_address = !selection.v4.best().is_empty() || !selection.v6.best().is_empty();
+        match self.a_host(selection) {
+            Some(host) if !self.bars_cname(has_address) => {
+                self.host(place, host, selection.hosts.best().ttl(), chosen.denier);
+            }
+            _ => self.nodata(place, chosen.denier, Some(chosen.service.rule.ttl_secs)),
+        }
+    }
+
+    /// One of the host names of a selection, by weight.
+    fn a_host(&mut self, selection: &'a Selection) -> Option<&'a Name> {
+        let table = &selection.hosts.best().table;
         let sum = table.measure();
         let member = if sum.weight > 0 {
             let target = self.scratch.below(sum.weight);
@@ -81,15 +95,25 @@ impl<'a> Response<'a> {
             let at = self.scratch.below(u64::from(sum.count)) as usize;
             table.nth(at)
         };
-        match member.map(|member| &member.target) {
-            Some(Target::Host(host)) => self.host(place, host, chosen.selection.hosts.ttl(), chosen.denier),
-            _ => self.nodata(place, chosen.denier, Some(chosen.service.rule.ttl_secs)),
+        match &member?.target {
+            Target::Host(host) => Some(host),
+            _ => None,
         }
     }
 
+    /// Whether a name must not have a CNAME: caches would answer it in place of the address that it has too.
+    pub fn bars_cname(&self, has_address: bool) -> bool {
+        has_address && self.asked.snapshot.settings.host_names == HostNames::Cname
+    }
+
     /// The addresses of a host name, at the name that was asked: a catalog name never has a CNAME, because caches
-    /// would answer it to other types too (RFC 2181 section 10.1).
+    /// would answer it to other types too (RFC 2181 section 10.1). ANY gets the IPv4 addresses.
     pub fn host(&mut self, place: Place<'_>, host: &Name, ttl: u32, denier: Denier) {
+        let mut question = place.question.clone();
+        if question.rtype == rtype::ANY {
+            question.rtype = rtype::A;
+        }
+        let place = Place { question: &question, owner: place.owner };
         if self.asked.snapshot.settings.host_names == HostNames::Cname {
             return self.cname(place, host, ttl);
         }
@@ -102,7 +126,7 @@ impl<'a> Response<'a> {
                 Step::Need => return,
             }
         }
-        if self.wrote_nothing_since(before) && self.rcode == rcode::NOERROR {
+        if self.wrote_nothing_since(before) && self.rcode == rcode::NOERROR && !self.flags.truncated {
             self.extended = Some(extended::OTHER);
             let _ = write!(self.text, "cannot resolve {host}");
             self.nodata(place, denier, Some(ttl));
@@ -111,59 +135,30 @@ impl<'a> Response<'a> {
 
     /// Looks the end of a chain up once, in our own data or in what was found.
     fn step(&mut self, place: Place<'_>, end: &mut End) -> Step {
-        let kind = place.question.rtype;
-        let question = Question::of(&end.name, kind, class::IN);
+        let question = Question::of(&end.name, place.question.rtype, class::IN);
         match self.reading.meaning(&question) {
-            Meaning::Service(chosen) if kind == rtype::A => {
-                self.service_at_end(place, chosen.selection, chosen.selection.v4.best(), end)
-            }
-            Meaning::Service(chosen) => self.service_at_end(place, chosen.selection, chosen.selection.v6.best(), end),
-            Meaning::Node(node, _) => {
-                end.ttl = end.ttl.min(node.ttl);
-                self.one(place, (node.target.v4, node.target.v6), end.ttl);
-                match &node.host {
-                    Some(host) if node.target.v4.is_none() && node.target.v6.is_none() => {
-                        end.name = host.clone();
-                        Step::Again
-                    }
-                    _ => Step::Done,
-                }
-            }
-            Meaning::Address(IpAddr::V4(v4), _) => {
-                self.one(place, (Some(v4.octets()), None), end.ttl);
-                Step::Done
-            }
-            Meaning::Address(IpAddr::V6(v6), _) => {
-                self.one(place, (None, Some(v6.octets())), end.ttl);
-                Step::Done
+            Meaning::Service(chosen) if chosen.both.is_none() => self.step_service(place, chosen.selection, end),
+            Meaning::Node(node, _) => self.step_node(place, node, end),
+            Meaning::Address(IpAddr::V4(v4), _) => self.one(place, (Some(v4.octets()), None), end.ttl),
+            Meaning::Address(IpAddr::V6(v6), _) => self.one(place, (None, Some(v6.octets())), end.ttl),
+            Meaning::Localhost(_) => {
+                self.one(place, (Some([127, 0, 0, 1]), Some(Ipv6Addr::LOCALHOST.octets())), end.ttl)
             }
             Meaning::Static(_, Lookup::Answer(_, rrset), _) => {
-                let fixed = Fixed::new(kind, end.ttl.min(rrset.ttl_secs));
-                for rdata in &rrset.rdatas {
-                    if self.writer.record(place.owner, fixed, &[rdata]).is_err() {
-                        self.cut(0, rrset.rdatas.len());
-                        break;
-                    }
-                }
+                let fixed = Fixed::new(rrset.rtype, end.ttl.min(rrset.ttl_secs));
+                self.rdatas(place, fixed, rrset.rdatas.iter().map(|rdata| &**rdata));
                 Step::Done
             }
             Meaning::Static(_, Lookup::Cname(_, rrset), _) => {
-                end.ttl = end.ttl.min(rrset.ttl_secs);
-                match Name::from_wire(&rrset.rdatas[0]) {
-                    Ok(name) => {
-                        end.name = name;
-                        Step::Again
-                    }
-                    Err(_) => Step::Done,
-                }
-            }
-            Meaning::Localhost(_) => {
-                let mut v6 = [0; 16];
-                v6[15] = 1;
-                self.one(place, (Some([127, 0, 0, 1]), Some(v6)), end.ttl);
-                Step::Done
+                let Ok(name) = Name::from_wire(&rrset.rdatas[0]) else { return Step::Done };
+                *end = End { name, ttl: end.ttl.min(rrset.ttl_secs) };
+                Step::Again
             }
             Meaning::Outside => self.outside_host(place, end),
+            Meaning::Unknown(Denier::Domain { .. } | Denier::Nobody) if !self.asked.snapshot.is_synced() => {
+                self.not_ready();
+                Step::Done
+            }
             Meaning::Unknown(Denier::Domain { number, .. })
                 if self.asked.snapshot.plan.domain(number).falls_through && self.asked.snapshot.settings.forwarding =>
             {
@@ -173,35 +168,31 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// A service at the end of a chain: its addresses, else the host names that its instances have.
-    fn service_at_end<const N: usize>(
-        &mut self,
-        place: Place<'_>,
-        selection: &Selection,
-        addresses: &Set<Addressed<N>>,
-        end: &mut End,
-    ) -> Step {
-        if addresses.is_empty() {
-            return self.next_host(selection, end);
+    fn step_service(&mut self, place: Place<'_>, selection: &'a Selection, end: &mut End) -> Step {
+        let (v4, v6) = (selection.v4.best(), selection.v6.best());
+        if place.question.rtype == rtype::A && !v4.is_empty() {
+            self.addresses_for(place, v4, end.ttl.min(v4.ttl()));
+        } else if place.question.rtype == rtype::AAAA && !v6.is_empty() {
+            self.addresses_for(place, v6, end.ttl.min(v6.ttl()));
+        } else if let Some(host) = self.a_host(selection) {
+            *end = End { name: host.clone(), ttl: end.ttl.min(selection.hosts.best().ttl()) };
+            return Step::Again;
         }
-        end.ttl = end.ttl.min(addresses.ttl());
-        let fitting = self.writer.room() / (RDATA_OFFSET + N);
-        if addresses.table.len() > fitting {
-            self.cut(fitting, addresses.table.len());
-        }
-        self.scratch.choose(&addresses.table, fitting);
-        self.write_picks::<N>(place, end.ttl);
         Step::Done
     }
 
-    fn next_host(&self, selection: &Selection, end: &mut End) -> Step {
-        match selection.hosts.table.nth(0).map(|member| &member.target) {
-            Some(Target::Host(host)) => {
-                end.ttl = end.ttl.min(selection.hosts.ttl());
+    fn step_node(&mut self, place: Place<'_>, node: &'a NodeAnswers, end: &mut End) -> Step {
+        end.ttl = end.ttl.min(node.ttl);
+        let has_address = match place.question.rtype {
+            rtype::A => node.target.v4.is_some(),
+            _ => node.target.v6.is_some(),
+        };
+        match &node.host {
+            Some(host) if !has_address => {
                 end.name = host.clone();
                 Step::Again
             }
-            _ => Step::Done,
+            _ => self.one(place, (node.target.v4, node.target.v6), end.ttl),
         }
     }
 
@@ -220,17 +211,20 @@ impl<'a> Response<'a> {
         }
         let ttl = external.records.iter().map(|record| record.ttl_secs).min().unwrap_or(0).min(end.ttl);
         let addresses = external.records.iter().filter(|record| record.rtype == kind);
-        let count = addresses.clone().count();
-        for (written, record) in addresses.enumerate() {
-            if self.writer.record(place.owner, Fixed::new(kind, ttl), &[&record.rdata]).is_err() {
-                self.cut(written, count);
-                break;
-            }
-        }
+        self.rdatas(place, Fixed::new(kind, ttl), addresses.map(|record| &*record.rdata));
         Step::Done
     }
 
-    fn one(&mut self, place: Place<'_>, (v4, v6): (Option<[u8; 4]>, Option<[u8; 16]>), ttl: u32) {
+    /// Writes records with these RDATA; as many as fit.
+    fn rdatas<'r>(&mut self, place: Place<'_>, fixed: Fixed, all: impl Iterator<Item = &'r [u8]> + Clone) {
+        for (written, rdata) in all.clone().enumerate() {
+            if self.writer.record(place.owner, fixed, &[rdata]).is_err() {
+                return self.cut(written, all.count());
+            }
+        }
+    }
+
+    fn one(&mut self, place: Place<'_>, (v4, v6): (Option<[u8; 4]>, Option<[u8; 16]>), ttl: u32) -> Step {
         match (place.question.rtype, v4, v6) {
             (rtype::A, Some(v4), _) => {
                 let _ = self.writer.address(place.owner, ttl, &v4);
@@ -240,6 +234,7 @@ impl<'a> Response<'a> {
             }
             _ => {}
         }
+        Step::Done
     }
 }
 

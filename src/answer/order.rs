@@ -25,7 +25,7 @@ pub struct Scratch {
 #[derive(Debug, Clone, Copy)]
 pub struct Pick {
     key: f32,
-    /// Lower comes first, whatever the weights.
+    /// Lower comes first, whatever the weights, but for weight 0.
     rank: u8,
     /// The address; the first four bytes of it for IPv4.
     pub address: [u8; 16],
@@ -117,7 +117,9 @@ impl Scratch {
                 let weight = self.picks[at].weight;
                 self.picks[at].key = self.key(weight);
             }
-            self.picks.sort_unstable_by(|left, right| left.rank.cmp(&right.rank).then(left.key.total_cmp(&right.key)));
+            let place = |pick: &Pick| (pick.weight == 0, pick.rank);
+            let order = |left: &Pick, right: &Pick| place(left).cmp(&place(right)).then(left.key.total_cmp(&right.key));
+            self.picks.sort_unstable_by(order);
         }
         self.picks.truncate(wanted);
     }

@@ -33,8 +33,10 @@ impl<'a> Response<'a> {
             }
         }
         if self.wrote_nothing_since(before) {
+            let has_address = v4.is_some() || v6.is_some();
             match (&node.host, kind) {
-                (Some(host), rtype::A | rtype::AAAA) => self.host(place, host, node.ttl, denier),
+                _ if self.bars_cname(has_address) => self.nodata(place, denier, None),
+                (Some(host), rtype::A | rtype::AAAA | rtype::ANY) => self.host(place, host, node.ttl, denier),
                 _ => self.nodata(place, denier, None),
             }
         }

@@ -167,9 +167,7 @@ impl<'a> Response<'a> {
             rtype::ANY => {
                 self.addresses(place, chosen.selection.v4.best(), most);
                 self.addresses(place, chosen.selection.v6.best(), most);
-                if self.wrote_nothing_since(before) {
-                    self.srv(place, super::srv::Members::Table(&chosen.selection.ported), chosen.denier);
-                }
+                self.any_other(place, chosen, before);
             }
             rtype::SRV => self.srv(place, super::srv::Members::Table(&chosen.selection.ported), chosen.denier),
             rtype::HTTPS => self.https(place, chosen.selection),
@@ -177,13 +175,26 @@ impl<'a> Response<'a> {
             _ => {}
         }
         if self.wrote_nothing_since(before) && !self.flags.truncated {
-            if let rtype::A | rtype::AAAA = place.question.rtype
-                && !chosen.selection.hosts.is_empty()
+            if let rtype::A | rtype::AAAA | rtype::ANY = place.question.rtype
+                && !chosen.selection.hosts.best().is_empty()
             {
                 return self.host_of(place, chosen);
             }
             let ttl = chosen.service.rule.ttl_secs;
             self.nodata(place, chosen.denier, Some(ttl));
+        }
+    }
+
+    /// What ANY gets where there are no addresses: the first other RRset that there is (RFC 8482 section 4.1).
+    fn any_other(&mut self, place: Place<'_>, chosen: Chosen<'a>, before: u16) {
+        if self.wrote_nothing_since(before) {
+            self.srv(place, super::srv::Members::Table(&chosen.selection.ported), chosen.denier);
+        }
+        if self.wrote_nothing_since(before) {
+            self.https(place, chosen.selection);
+        }
+        if self.wrote_nothing_since(before) && self.asked.snapshot.settings.service_txt {
+            self.service_texts(place, chosen);
         }
     }
 
@@ -208,11 +219,7 @@ impl<'a> Response<'a> {
     fn unknown(&mut self, place: Place<'_>, denier: Denier) {
         let of_catalog = matches!(denier, Denier::Domain { .. } | Denier::Nobody);
         if of_catalog && !self.asked.snapshot.is_synced() {
-            self.flags.authoritative = false;
-            self.rcode = rcode::SERVFAIL;
-            self.extended = Some(extended::NOT_READY);
-            let _ = self.text.write_str("not all sources have delivered their first list");
-            return;
+            return self.not_ready();
         }
         if let Denier::Domain { number, .. } = denier
             && self.falls_through(number)
@@ -223,6 +230,14 @@ impl<'a> Response<'a> {
         if of_catalog && self.asked.snapshot.is_stale() {
             self.extended = Some(extended::STALE_NXDOMAIN);
         }
+    }
+
+    /// What is not known yet is not denied either.
+    pub fn not_ready(&mut self) {
+        self.flags.authoritative = false;
+        self.rcode = rcode::SERVFAIL;
+        self.extended = Some(extended::NOT_READY);
+        let _ = self.text.write_str("not all sources have delivered their first list");
     }
 
     /// Whether names of a domain that we do not know are asked elsewhere, for this client.

@@ -28,10 +28,12 @@ impl<'s> Reading<'s> {
         if rest.end == 0 {
             return Meaning::Empty(rest.denier);
         }
-        if let Some(meaning) = self.rfc2782(question, rest) {
-            return meaning;
-        }
         let names = &self.snapshot.names;
+        match self.rfc2782(question, rest) {
+            Some(Meaning::Unknown(denier)) if self.has_below(question, rest) => return Meaning::Empty(denier),
+            Some(meaning) => return meaning,
+            None => {}
+        }
         for start in rest.end.saturating_sub(SERVICE_LABELS_MAX)..rest.end {
             match names.service(question.labels(start, rest.end)) {
                 FoundService::Service(service) => return self.of_service(question, service, start, rest),
@@ -48,6 +50,20 @@ impl<'s> Reading<'s> {
             self.snapshot.names.has_port_below(question.labels(port, port + 1), question.labels(0, rest.end))
         });
         if exists { Meaning::Empty(rest.denier) } else { Meaning::Unknown(rest.denier) }
+    }
+
+    /// Whether names lie below `_a._b`, which is nothing of itself: those of a service `x._a._b`, or of a service `_b`
+    /// with a named port, an ID or a tag.
+    fn has_below(&self, question: &Question, rest: Rest) -> bool {
+        let below = match self.snapshot.names.service(question.labels(0, rest.end)) {
+            FoundService::Below if rest.end == 2 => self.below(question, rest),
+            _ => Meaning::Unknown(rest.denier),
+        };
+        let left_of = match self.snapshot.names.service(question.labels(rest.end - 1, rest.end)) {
+            FoundService::Service(service) if rest.end == 2 => self.of_service(question, service, 1, rest),
+            _ => Meaning::Unknown(rest.denier),
+        };
+        matches!(below, Meaning::Empty(_)) || matches!(left_of, Meaning::Empty(_))
     }
 
     /// `_web._tcp`, `_web._blue`: none if the labels are not of that form.

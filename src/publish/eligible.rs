@@ -25,6 +25,8 @@ pub struct Reach<'a> {
     pub v6: Option<[u8; 16]>,
     /// Where an SRV record points.
     pub via: Via<'a>,
+    /// The host name that stands for a family without address.
+    pub host: Option<&'a str>,
 }
 
 /// What an SRV record points at.
@@ -84,43 +86,55 @@ pub fn https(instance: &Instance) -> Option<&str> {
 pub fn reach<'a>(instance: &'a Instance, node: &'a Node, settings: &Settings) -> Reach<'a> {
     let tagged = |role| instance.tagged_address(role).map(|tagged| &tagged.address);
     let address = instance.address.as_ref().filter(|address| !names_itself(address, &instance.service, settings));
-    let own_v4 = v4(tagged("lan_ipv4")).or(v4(address));
-    let own_v6 = v6(tagged("lan_ipv6")).or(v6(address));
-    let via_v4 = own_v4.map(|_| Via::V4);
-    let via_v6 = own_v6.map(|_| Via::V6);
-    let (first, second, node) = match address {
-        Some(Address::Host(host)) => return Reach { v4: own_v4, v6: own_v6, via: Via::Host(host) },
-        Some(Address::Ip(IpAddr::V4(_))) => (via_v4, via_v6, None),
-        Some(Address::Ip(IpAddr::V6(_))) => (via_v6, via_v4, None),
-        None => (via_v4, via_v6, Some(node_reach(node))),
+    let own_v4 = own(tagged("lan_ipv4"), address, IpAddr::is_ipv4);
+    let own_v6 = own(tagged("lan_ipv6"), address, IpAddr::is_ipv6);
+    let (v4, v6) = (v4(own_v4), v6(own_v6));
+    let via_v4 = v4.map(|_| Via::V4);
+    let via_v6 = v6.map(|_| Via::V6);
+    let of_own = match address {
+        Some(Address::Host(host)) => return Reach { v4, v6, via: Via::Host(host), host: Some(host) },
+        Some(Address::Ip(IpAddr::V6(_))) => via_v6.or(via_v4),
+        _ => via_v4.or(via_v6),
     };
-    // Where an instance has an address of its own, its node's leads elsewhere.
-    let of_node = node.unwrap_or(Reach { v4: None, v6: None, via: Via::Nothing });
-    Reach { v4: own_v4.or(of_node.v4), v6: own_v6.or(of_node.v6), via: first.or(second).unwrap_or(of_node.via) }
+    if address.is_some() {
+        // Where an instance has an address of its own, its node's leads elsewhere.
+        return Reach { v4, v6, via: of_own.unwrap_or(Via::Nothing), host: None };
+    }
+    let node = node_reach(node);
+    let of_node = if own_v4.is_none() && own_v6.is_none() { node.via } else { Via::Nothing };
+    Reach {
+        v4: if own_v4.is_none() { node.v4 } else { v4 },
+        v6: if own_v6.is_none() { node.v6 } else { v6 },
+        via: of_own.unwrap_or(of_node),
+        host: node.host,
+    }
 }
 
 /// How a node is reached.
 pub fn node_reach(node: &Node) -> Reach<'_> {
-    let v4 = v4(node.tagged_addresses.get("lan_ipv4")).or(v4(Some(&node.address)));
-    let v6 = v6(node.tagged_addresses.get("lan_ipv6")).or(v6(Some(&node.address)));
-    let via = match &node.address {
-        Address::Host(host) => Via::Host(host),
-        Address::Ip(_) if v4.is_some() || v6.is_some() => Via::Node,
-        Address::Ip(_) => Via::Nothing,
+    let v4 = v4(own(node.tagged_addresses.get("lan_ipv4"), Some(&node.address), IpAddr::is_ipv4));
+    let v6 = v6(own(node.tagged_addresses.get("lan_ipv6"), Some(&node.address), IpAddr::is_ipv6));
+    let host = match &node.address {
+        Address::Host(host) => Some(&**host),
+        Address::Ip(_) => None,
     };
-    Reach { v4, v6, via }
+    let via = match host {
+        _ if v4.is_some() || v6.is_some() => Via::Node,
+        Some(host) => Via::Host(host),
+        None => Via::Nothing,
+    };
+    Reach { v4, v6, via, host }
 }
 
 /// How an instance is reached by clients in one of its client networks.
 pub fn network_reach(address: &NetworkAddress) -> Reach<'static> {
-    let address = Address::Ip(address.address);
-    let (v4, v6) = (v4(Some(&address)), v6(Some(&address)));
+    let (v4, v6) = (v4(Some(address.address)), v6(Some(address.address)));
     let via = match (v4, v6) {
         (Some(_), _) => Via::V4,
         (_, Some(_)) => Via::V6,
         _ => Via::Nothing,
     };
-    Reach { v4, v6, via }
+    Reach { v4, v6, via, host: None }
 }
 
 /// The instance's address in a client network.
@@ -147,15 +161,20 @@ fn names_itself(address: &Address, service: &ServiceName, settings: &Settings) -
     })
 }
 
-fn v4(address: Option<&Address>) -> Option<[u8; 4]> {
-    match answerable(address?.ip()?)? {
+/// The address of one family: the tagged one, else the Address. One that is not answered hides what comes after it.
+fn own(tagged: Option<&Address>, address: Option<&Address>, is_of_family: fn(&IpAddr) -> bool) -> Option<IpAddr> {
+    [tagged, address].into_iter().flatten().filter_map(Address::ip).find(is_of_family)
+}
+
+fn v4(address: Option<IpAddr>) -> Option<[u8; 4]> {
+    match answerable(address?)? {
         IpAddr::V4(v4) => Some(v4.octets()),
         IpAddr::V6(_) => None,
     }
 }
 
-fn v6(address: Option<&Address>) -> Option<[u8; 16]> {
-    match answerable(address?.ip()?)? {
+fn v6(address: Option<IpAddr>) -> Option<[u8; 16]> {
+    match answerable(address?)? {
         IpAddr::V6(v6) => Some(v6.octets()),
         IpAddr::V4(_) => None,
     }

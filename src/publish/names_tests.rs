@@ -186,7 +186,7 @@ fn view(view: &View) -> String {
 }
 
 fn selection(selection: &Selection) -> String {
-    let members = [&selection.ported, &selection.portless, &selection.hosts, &selection.https].map(members);
+    let members = [&selection.ported, &selection.portless, selection.hosts.best(), &selection.https].map(members);
     format!("{} {} {members:?}", addresses(&selection.v4), addresses(&selection.v6))
 }
 

@@ -10,7 +10,7 @@ use crate::{
         table::{Seed, Table},
     },
     publish::{
-        eligible::{self, Via},
+        eligible,
         label::{Key, dotted_key},
         selection::NodeTarget,
     },
@@ -119,10 +119,7 @@ fn target(key: &Key, node: &Node) -> NodeTarget {
 }
 
 fn answers(key: &Key, node: &Node, ttl: u32) -> NodeAnswers {
-    let host = match eligible::node_reach(node).via {
-        Via::Host(host) => Name::parse(host).ok(),
-        _ => None,
-    };
+    let host = eligible::node_reach(node).host.and_then(|host| Name::parse(host).ok());
     let texts = text_pairs(&node.meta).map(|pair| [&[pair.len() as u8], &pair[..]].concat().into()).collect();
     NodeAnswers { name: node.name.clone(), target: Arc::new(target(key, node)), host, texts, ttl }
 }

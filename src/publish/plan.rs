@@ -66,8 +66,8 @@ impl Plan {
             datacenter: [&[settings.datacenter.len() as u8], settings.datacenter.to_ascii_lowercase().as_bytes()]
                 .concat()
                 .into(),
-            servers_v4: settings.advertise.iter().filter_map(v4).collect(),
-            servers_v6: settings.advertise.iter().filter_map(v6).collect(),
+            servers_v4: each_once(settings.advertise.iter().filter_map(v4)),
+            servers_v6: each_once(settings.advertise.iter().filter_map(v6)),
             domains: Vec::new(),
         };
         for name in &settings.forward_zones {
@@ -124,6 +124,17 @@ fn domain(name: &Name, settings: &Settings, zones: &Zones) -> Domain {
         zone: zones.get(name.to_lowercase().as_wire()).cloned(),
         falls_through: settings.fallthrough.iter().any(|(domain, _)| domain == name),
     }
+}
+
+/// RRsets have no record twice (RFC 2181 section 5).
+fn each_once<T: PartialEq>(all: impl Iterator<Item = T>) -> Box<[T]> {
+    let mut once = Vec::new();
+    for each in all {
+        if !once.contains(&each) {
+            once.push(each);
+        }
+    }
+    once.into()
 }
 
 fn v4(address: &IpAddr) -> Option<[u8; 4]> {

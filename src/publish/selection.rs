@@ -144,6 +144,8 @@ pub struct Entry {
     pub v4: Option<[u8; 4]>,
     /// Its IPv6 address, if it may be answered.
     pub v6: Option<[u8; 16]>,
+    /// The host name that stands for a family without address.
+    pub host: Option<Name>,
     /// TTL of its records in seconds.
     pub ttl: u32,
     /// Whether it asks for HTTPS records.
@@ -176,56 +178,34 @@ impl<V: Measured> Set<V> {
     }
 }
 
-/// Addresses of one family by priority.
+/// Members by priority.
 #[derive(Debug, Clone)]
-pub struct Addresses<const N: usize> {
-    best: Set<Addressed<N>>,
+pub struct Ranked<V: Measured> {
+    best: Set<V>,
     priority: u16,
     /// Those of other priorities, best first; seldom any.
-    others: Option<Arc<ByPriority<N>>>,
+    others: Option<Arc<ByPriority<V>>>,
 }
 
-type ByPriority<const N: usize> = Vec<(u16, Set<Addressed<N>>)>;
+type ByPriority<V> = Vec<(u16, Set<V>)>;
 
-impl<const N: usize> Default for Addresses<N> {
-    fn default() -> Addresses<N> {
-        Addresses { best: Set::default(), priority: 0, others: None }
+/// Addresses of one family by priority.
+pub type Addresses<const N: usize> = Ranked<Addressed<N>>;
+
+impl<V: Measured> Default for Ranked<V> {
+    fn default() -> Ranked<V> {
+        Ranked { best: Set::default(), priority: 0, others: None }
     }
 }
 
-impl<const N: usize> Addresses<N> {
-    /// The addresses of the lowest priority value that has any.
-    pub fn best(&self) -> &Set<Addressed<N>> {
+impl<V: Measured + Clone> Ranked<V> {
+    /// Those of the lowest priority value that has any.
+    pub fn best(&self) -> &Set<V> {
         &self.best
     }
 
-    fn insert(&mut self, seed: Seed, address: [u8; N], entry: &Entry) {
-        let set = self.set(entry.member.priority);
-        let old = set.table.get(seed.hash(&address), |old| old.address == address).copied();
-        let old = old.unwrap_or(Addressed { address, members: 0, weight: 0 });
-        let weight = old.weight + u64::from(entry.member.weight);
-        let new = Addressed { members: old.members + 1, weight, address };
-        set.table.set(seed.hash(&address), new, |old| old.address == address);
-        set.ttls.add(entry.ttl);
-    }
-
-    fn remove(&mut self, seed: Seed, address: [u8; N], entry: &Entry) {
-        let set = self.set(entry.member.priority);
-        let hash = seed.hash(&address);
-        let is = |old: &Addressed<N>| old.address == address;
-        if let Some(old) = set.table.get(hash, is).copied() {
-            let weight = old.weight - u64::from(entry.member.weight);
-            match old.members - 1 {
-                0 => set.table.remove(hash, is),
-                members => set.table.set(hash, Addressed { members, weight, address }, is),
-            };
-            set.ttls.take(entry.ttl);
-        }
-        self.settle();
-    }
-
     /// The set of this priority, made if need be.
-    fn set(&mut self, priority: u16) -> &mut Set<Addressed<N>> {
+    fn set(&mut self, priority: u16) -> &mut Set<V> {
         if self.best.is_empty() && self.others.is_none() {
             self.priority = priority;
         }
@@ -260,6 +240,33 @@ impl<const N: usize> Addresses<N> {
     }
 }
 
+impl<const N: usize> Addresses<N> {
+    fn insert(&mut self, seed: Seed, address: [u8; N], entry: &Entry) {
+        let set = self.set(entry.member.priority);
+        let old = set.table.get(seed.hash(&address), |old| old.address == address).copied();
+        let old = old.unwrap_or(Addressed { address, members: 0, weight: 0 });
+        let weight = old.weight + u64::from(entry.member.weight);
+        let new = Addressed { members: old.members + 1, weight, address };
+        set.table.set(seed.hash(&address), new, |old| old.address == address);
+        set.ttls.add(entry.ttl);
+    }
+
+    fn remove(&mut self, seed: Seed, address: [u8; N], entry: &Entry) {
+        let set = self.set(entry.member.priority);
+        let hash = seed.hash(&address);
+        let is = |old: &Addressed<N>| old.address == address;
+        if let Some(old) = set.table.get(hash, is).copied() {
+            let weight = old.weight - u64::from(entry.member.weight);
+            match old.members - 1 {
+                0 => set.table.remove(hash, is),
+                members => set.table.set(hash, Addressed { members, weight, address }, is),
+            };
+            set.ttls.take(entry.ttl);
+        }
+        self.settle();
+    }
+}
+
 /// The eligible members that one question chooses from.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
@@ -271,8 +278,8 @@ pub struct Selection {
     pub ported: Set<Member>,
     /// Members without a port.
     pub portless: Set<Member>,
-    /// Members whose address is a host name, again.
-    pub hosts: Set<Member>,
+    /// Members whose address is a host name, again, with that as their target.
+    pub hosts: Ranked<Member>,
     /// Members that ask for HTTPS records, again.
     pub https: Set<Member>,
 }
@@ -296,8 +303,14 @@ impl Selection {
         if let Some(address) = entry.v6 {
             self.v6.insert(seed, address, entry);
         }
+        let is = |old: &Member| old.same_instance(&entry.member);
         for set in self.sets(entry) {
-            set.table.set(entry.hash, entry.member.clone(), |old| old.same_instance(&entry.member));
+            set.table.set(entry.hash, entry.member.clone(), is);
+            set.ttls.add(entry.ttl);
+        }
+        if let Some(host) = &entry.host {
+            let set = self.hosts.set(entry.member.priority);
+            set.table.set(entry.hash, Member { target: Target::Host(host.clone()), ..entry.member.clone() }, is);
             set.ttls.add(entry.ttl);
         }
     }
@@ -310,17 +323,24 @@ impl Selection {
         if let Some(address) = entry.v6 {
             self.v6.remove(seed, address, entry);
         }
+        let is = |old: &Member| old.same_instance(&entry.member);
         for set in self.sets(entry) {
-            if set.table.remove(entry.hash, |old| old.same_instance(&entry.member)).is_some() {
+            if set.table.remove(entry.hash, is).is_some() {
                 set.ttls.take(entry.ttl);
             }
+        }
+        if entry.host.is_some() {
+            let set = self.hosts.set(entry.member.priority);
+            if set.table.remove(entry.hash, is).is_some() {
+                set.ttls.take(entry.ttl);
+            }
+            self.hosts.settle();
         }
     }
 
     fn sets(&mut self, entry: &Entry) -> impl Iterator<Item = &mut Set<Member>> {
         let listed = if entry.member.port == 0 { &mut self.portless } else { &mut self.ported };
-        let host = matches!(entry.member.target, Target::Host(_)).then_some(&mut self.hosts);
-        [Some(listed), host, entry.https.then_some(&mut self.https)].into_iter().flatten()
+        [Some(listed), entry.https.then_some(&mut self.https)].into_iter().flatten()
     }
 }
 

@@ -231,6 +231,7 @@ impl ServiceAnswers {
             member,
             v4: reach.v4,
             v6: reach.v6,
+            host: reach.host.and_then(|host| Name::parse(host).ok()),
             ttl: eligible::ttl(instance, &self.rule),
             https: eligible::https(instance).is_some(),
         })

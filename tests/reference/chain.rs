@@ -211,10 +211,12 @@ impl<'a> Asking<'a> {
                 draft.chain.insert(0, link);
                 // SERVFAIL of what is not known yet stays an error.
                 draft.aa = draft.rcode != super::gate::SERVFAIL;
-                if !draft.aa {
-                    draft.chain.clear();
-                }
                 draft.form = "chain";
+                if !draft.aa {
+                    // Its chain may stand there or not: nobody uses the records of an error.
+                    let none = Draft { chain: Vec::new(), ..draft.clone() };
+                    return Outcome::AnyOf(vec![Outcome::Ours(none), Outcome::Ours(draft)]);
+                }
                 Outcome::Ours(draft)
             }
             Outcome::Forward => Outcome::Chase(lower(target)),

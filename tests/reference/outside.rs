@@ -12,7 +12,7 @@ use super::{
     chain::{A, AAAA, ANY, HTTPS, PTR, SRV, SVCB, TXT, exact},
     expected::{Authority, ErrorRule, Member, Members, RrsetRule, SoaRule},
     facts::{self, Family, Filter, Place, octets},
-    gate::{NOERROR, NXDOMAIN, Query, REFUSED, SERVFAIL},
+    gate::{FORMERR, NOERROR, NOTIMP, NXDOMAIN, Query, REFUSED, SERVFAIL},
     labels::dotted_labels,
     tree::Tree,
     world::PlainInstance,
@@ -179,6 +179,12 @@ impl<'a> Asking<'a> {
         let own = ["version.bind.", "version.server.", "hostname.bind.", "id.server."].contains(&&*name);
         if !own || self.world.settings.hide_version {
             return Outcome::Ours(refusal(REFUSED, vec![ErrorRule::allowed(21), ErrorRule::allowed(18)], "chaos"));
+        }
+        if [41, 249, 250, 253, 254].contains(&query.qtype) {
+            return Outcome::Ours(refusal(NOTIMP, vec![ErrorRule::allowed(21)], "gate"));
+        }
+        if query.qtype == 252 && !self.asker.tcp {
+            return Outcome::Ours(refusal(FORMERR, Vec::new(), "gate"));
         }
         if query.qtype != TXT && query.qtype != ANY {
             return Outcome::Ours(ours(NOERROR, Authority::AnySoa, "chaos"));

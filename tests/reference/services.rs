@@ -174,6 +174,16 @@ impl<'a> Asking<'a> {
         let most = usize::from(facts::rule(self.world, asked.service).max_answers);
         let most = (most > 0).then_some(most);
         let rtype = if family == Family::V4 { A } else { AAAA };
+        let chained = self.world.settings.host_names == HostNames::Cname;
+        let is_somewhere = |entry: &&PlainInstance| {
+            [Family::V4, Family::V6].into_iter().any(|family| {
+                matches!(facts::place(self.world, &self.forest.names, entry, self.network, family), Place::Ip(_))
+            })
+        };
+        if with_ip.is_empty() && chained && asked.members.iter().any(is_somewhere) {
+            // A CNAME would hide the addresses of the other family.
+            return Found::Nothing;
+        }
         if with_ip.is_empty() {
             return self.hosts(asked, &lowest(&places, |place| matches!(place, Place::Host(_))), (rtype, most));
         }
@@ -209,7 +219,7 @@ impl<'a> Asking<'a> {
             let mut ttls = vec![ttl.min(*own), *own];
             ttls.dedup();
             let one = |ttl: u32| match self.resolve(asked.name, host, kind, (ttl, asked.step)) {
-                Outcome::Ours(draft) if draft.answer.is_empty() => {
+                Outcome::Ours(draft) if draft.answer.is_empty() && draft.chain.is_empty() => {
                     let mut none = ours(NOERROR, Authority::Soa(self.service_soa(asked)), asked.form);
                     none.errors = draft.errors;
                     Outcome::Ours(none)
