@@ -66,6 +66,12 @@ impl<'a> Asking<'a> {
             // Eligible, but nowhere to be reached: as if nobody were, or as if the type were not there.
             return Outcome::AnyOf(vec![self.members_answer(&asked, qtype), self.nobody(&asked, qtype)]);
         }
+        let reachable: Vec<_> = asked.members.iter().copied().filter(|entry| answered(&entry)).collect();
+        if matches!(qtype, TXT | HTTPS | ANY) && reachable.len() < asked.members.len() {
+            // What has no address that is answered may be told of, or not.
+            let all = self.members_answer(&asked, qtype);
+            return Outcome::AnyOf(vec![all, self.members_answer(&Asked { members: reachable, ..asked }, qtype)]);
+        }
         self.members_answer(&asked, qtype)
     }
 
@@ -219,7 +225,9 @@ impl<'a> Asking<'a> {
             let mut ttls = vec![ttl.min(*own), *own];
             ttls.dedup();
             let one = |ttl: u32| match self.resolve(asked.name, host, kind, (ttl, asked.step)) {
-                Outcome::Ours(draft) if draft.answer.is_empty() && draft.chain.is_empty() => {
+                Outcome::Ours(draft)
+                    if draft.answer.is_empty() && draft.chain.is_empty() && draft.rcode != SERVFAIL =>
+                {
                     let mut none = ours(NOERROR, Authority::Soa(self.service_soa(asked)), asked.form);
                     none.errors = draft.errors;
                     Outcome::Ours(none)
