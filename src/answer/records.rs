@@ -91,7 +91,15 @@ impl<'a> Response<'a> {
                 let fixed = Fixed::new(rtype::NS, FIXED_TTL_SECS);
                 if self.writer.record(place.owner, fixed, &[b"\x02ns", &pointer]).is_ok() {
                     self.writer.begin(Section::Additional);
-                    self.server_addresses(target, rtype::ANY);
+                    let mut name = [0; NAME_MAX_BYTES];
+                    let name = join(&mut name, &[b"\x02ns", place.question.suffix(0)]);
+                    match zone.filter(|zone| zone.node(name).is_some()) {
+                        // The file's records win, whole name.
+                        Some(zone) => {
+                            self.glue(zone, name);
+                        }
+                        None => self.server_addresses(target, rtype::ANY),
+                    }
                 }
             }
             _ => {

@@ -1,15 +1,18 @@
 //! SRV of services, with the addresses of their targets.
 
+use std::net::IpAddr;
+
 use super::{
-    names::Denier,
+    names::{Denier, Meaning},
     order::{MemberPlace, Scratch},
     respond::{Place, Response},
 };
 use crate::{
     publish::snapshot::{DefaultRule, Member, Set, Table, Target, Walk, eligible},
     wire::{
-        code::rtype,
-        name::NAME_MAX_BYTES,
+        code::{class, rtype},
+        name::{NAME_MAX_BYTES, Name},
+        query::Question,
         writer::{Fixed, Full, POINTER_MAX, Section},
     },
 };
@@ -80,6 +83,9 @@ impl Response<'_> {
             total = self.choose_members(members, &domain, (start, room - self.room_for_error()));
             self.cut(self.scratch.places.len(), total);
         }
+        if self.scratch.places.is_empty() {
+            return;
+        }
         self.rank_places(members);
         let order = |left: &MemberPlace, right: &MemberPlace| {
             (left.priority, left.rank).cmp(&(right.priority, right.rank)).then(left.key.total_cmp(&right.key))
@@ -123,7 +129,7 @@ impl Response<'_> {
             let here = at;
             at = if at + 1 == all { 0 } else { at + 1 };
             let target = seed.hash(&member.target);
-            let record = seed.hash(&(target, member.port, member.weight, member.priority)) | 1;
+            let record = seed.hash(&(target, member.port, member.weight, member.priority)).max(1);
             if member.port == 0 || (!scratch.is_new(record) && is_listed(scratch, members, member)) {
                 left_out += 1;
                 return Walk::Continue(());
@@ -158,12 +164,22 @@ impl Response<'_> {
         Ok(start + SRV_RECORD_BYTES)
     }
 
+    /// The addresses of a host name that is a node or a spelled address of ours.
+    fn addresses_of_target(&self, host: &Name) -> (Option<[u8; 4]>, Option<[u8; 16]>) {
+        match self.reading.meaning(&Question::of(host, rtype::A, class::IN)) {
+            Meaning::Node(node, _) => (node.target.v4, node.target.v6),
+            Meaning::Address(IpAddr::V4(v4), _) => (Some(v4.octets()), None),
+            Meaning::Address(IpAddr::V6(v6), _) => (None, Some(v6.octets())),
+            _ => (None, None),
+        }
+    }
+
     /// The addresses of targets, each RRset once; the first that does not fit ends it.
     fn target_addresses(&mut self, members: Members<'_>, domain: &Domain, ttl: u32) -> Result<(), Full> {
         self.scratch.forget();
         for at in 0..self.scratch.places.len() {
             let chosen = self.scratch.places[at];
-            if !self.scratch.is_new(chosen.target | 1) {
+            if !self.scratch.is_new(chosen.target.max(1)) {
                 continue;
             }
             let Some(member) = members.nth(chosen.at as usize) else { continue };
@@ -171,7 +187,7 @@ impl Response<'_> {
                 Target::V4(address) => (Some(*address), None),
                 Target::V6(address) => (None, Some(*address)),
                 Target::Node(node) => (node.v4, node.v6),
-                Target::Host(_) => continue,
+                Target::Host(host) => self.addresses_of_target(host),
             };
             let mut hex = [0; HEX_MAX];
             let (label, rest) = domain.target(&member.target, &mut hex);

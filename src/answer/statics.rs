@@ -71,7 +71,7 @@ impl<'a> Response<'a> {
     }
 
     /// The addresses of a name in the zone; whether they fitted.
-    fn glue(&mut self, zone: &'a Zone, target: &[u8]) -> bool {
+    pub fn glue(&mut self, zone: &'a Zone, target: &[u8]) -> bool {
         let mut lowered = [0; NAME_MAX_BYTES];
         let Some(addresses) = zone.addresses(lowercase_into(target, &mut lowered)) else { return true };
         for rrset in [addresses.a, addresses.aaaa].into_iter().flatten() {

@@ -126,8 +126,18 @@ pub fn node_reach(node: &Node) -> Reach<'_> {
     Reach { v4, v6, via, host }
 }
 
-/// How an instance is reached by clients in one of its client networks.
-pub fn network_reach(address: &NetworkAddress) -> Reach<'static> {
+/// How an instance that is reached so by others is reached by clients in one of its client networks: the address there
+/// takes the place of that of its family, and of a host name.
+pub fn network_reach(address: &NetworkAddress, ordinary: Reach<'_>) -> Reach<'static> {
+    let there = network_address_reach(address);
+    if matches!(ordinary.via, Via::Host(_)) || ordinary.host.is_some() {
+        return there;
+    }
+    Reach { v4: there.v4.or(ordinary.v4), v6: there.v6.or(ordinary.v6), ..there }
+}
+
+/// The address of an instance in one of its client networks.
+pub fn network_address_reach(address: &NetworkAddress) -> Reach<'static> {
     let (v4, v6) = (v4(Some(address.address)), v6(Some(address.address)));
     let via = match (v4, v6) {
         (Some(_), _) => Via::V4,

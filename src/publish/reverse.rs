@@ -127,7 +127,7 @@ fn instance_addresses(presence: &Presence, settings: &Settings) -> Vec<IpAddr> {
     let mut all: Vec<IpAddr> = if reach.via == Via::Node { Vec::new() } else { addresses(&reach).collect() };
     if instance.node == settings.node {
         for address in &instance.network_addresses {
-            all.extend(addresses(&eligible::network_reach(address)));
+            all.extend(addresses(&eligible::network_address_reach(address)));
         }
     }
     all.sort_unstable();

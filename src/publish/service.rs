@@ -202,10 +202,8 @@ impl ServiceAnswers {
             Who::Eligible => eligible::is_eligible(presence, &self.rule),
             Who::Everyone => !presence.in_maintenance(),
         };
-        let reach = match there {
-            Some(address) => eligible::network_reach(address),
-            None => eligible::reach(instance, &presence.node, context.settings),
-        };
+        let ordinary = eligible::reach(instance, &presence.node, context.settings);
+        let reach = there.map_or(ordinary, |address| eligible::network_reach(address, ordinary));
         brought.entry = counts.then(|| self.entry(context, presence, reach, port)).flatten();
         brought
     }

@@ -66,7 +66,7 @@ impl<'a> Asking<'a> {
             // Eligible, but nowhere to be reached: as if nobody were, or as if the type were not there.
             return Outcome::AnyOf(vec![self.members_answer(&asked, qtype), self.nobody(&asked, qtype)]);
         }
-        let reachable: Vec<_> = asked.members.iter().copied().filter(|entry| answered(&entry)).collect();
+        let reachable: Vec<_> = asked.members.iter().copied().filter(|entry| answered(entry)).collect();
         if matches!(qtype, TXT | HTTPS | ANY) && reachable.len() < asked.members.len() {
             // What has no address that is answered may be told of, or not.
             let all = self.members_answer(&asked, qtype);
