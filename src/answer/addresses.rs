@@ -215,10 +215,11 @@ impl<'a> Response<'a> {
         let snapshot = self.asked.snapshot;
         let instance = &member.instance;
         let local = self.reading.network.filter(|_| instance.node == snapshot.settings.node);
+        if let Some(address) = local.and_then(|network| eligible::network_address(instance, network)) {
+            return Some(eligible::network_reach(address, instance));
+        }
         let node = snapshot.catalog.node(&instance.node)?;
-        let ordinary = eligible::reach(instance, &node.node, &snapshot.settings);
-        let there = local.and_then(|network| eligible::network_address(instance, network));
-        Some(there.map_or(ordinary, |address| eligible::network_reach(address, ordinary)))
+        Some(eligible::reach(instance, &node.node, &snapshot.settings))
     }
 
     /// How far an instance is from the client: 0 on the same node, 1 in the same subnet, 2 elsewhere.

@@ -1,18 +1,15 @@
 //! SRV of services, with the addresses of their targets.
 
-use std::net::IpAddr;
-
 use super::{
-    names::{Denier, Meaning},
+    names::Denier,
     order::{MemberPlace, Scratch},
     respond::{Place, Response},
 };
 use crate::{
     publish::snapshot::{DefaultRule, Member, Set, Table, Target, Walk, eligible},
     wire::{
-        code::{class, rtype},
-        name::{NAME_MAX_BYTES, Name},
-        query::Question,
+        code::rtype,
+        name::NAME_MAX_BYTES,
         writer::{Fixed, Full, POINTER_MAX, Section},
     },
 };
@@ -164,16 +161,6 @@ impl Response<'_> {
         Ok(start + SRV_RECORD_BYTES)
     }
 
-    /// The addresses of a host name that is a node or a spelled address of ours.
-    fn addresses_of_target(&self, host: &Name) -> (Option<[u8; 4]>, Option<[u8; 16]>) {
-        match self.reading.meaning(&Question::of(host, rtype::A, class::IN)) {
-            Meaning::Node(node, _) => (node.target.v4, node.target.v6),
-            Meaning::Address(IpAddr::V4(v4), _) => (Some(v4.octets()), None),
-            Meaning::Address(IpAddr::V6(v6), _) => (None, Some(v6.octets())),
-            _ => (None, None),
-        }
-    }
-
     /// The addresses of targets, each RRset once; the first that does not fit ends it.
     fn target_addresses(&mut self, members: Members<'_>, domain: &Domain, ttl: u32) -> Result<(), Full> {
         self.scratch.forget();
@@ -187,7 +174,7 @@ impl Response<'_> {
                 Target::V4(address) => (Some(*address), None),
                 Target::V6(address) => (None, Some(*address)),
                 Target::Node(node) => (node.v4, node.v6),
-                Target::Host(host) => self.addresses_of_target(host),
+                Target::Host(_) => continue,
             };
             let mut hex = [0; HEX_MAX];
             let (label, rest) = domain.target(&member.target, &mut hex);

@@ -126,14 +126,18 @@ pub fn node_reach(node: &Node) -> Reach<'_> {
     Reach { v4, v6, via, host }
 }
 
-/// How an instance that is reached so by others is reached by clients in one of its client networks: the address there
-/// takes the place of that of its family, and of a host name.
-pub fn network_reach(address: &NetworkAddress, ordinary: Reach<'_>) -> Reach<'static> {
+/// How an instance is reached by clients in one of its client networks: the address there takes the place of its own
+/// of that family, of a host name, and of its node's.
+pub fn network_reach(address: &NetworkAddress, instance: &Instance) -> Reach<'static> {
     let there = network_address_reach(address);
-    if matches!(ordinary.via, Via::Host(_)) || ordinary.host.is_some() {
+    let tagged = |role| instance.tagged_address(role).map(|tagged| &tagged.address);
+    let plain = instance.address.as_ref();
+    if matches!(plain, Some(Address::Host(_))) {
         return there;
     }
-    Reach { v4: there.v4.or(ordinary.v4), v6: there.v6.or(ordinary.v6), ..there }
+    let own_v4 = v4(own(tagged("lan_ipv4"), plain, IpAddr::is_ipv4));
+    let own_v6 = v6(own(tagged("lan_ipv6"), plain, IpAddr::is_ipv6));
+    Reach { v4: there.v4.or(own_v4), v6: there.v6.or(own_v6), ..there }
 }
 
 /// The address of an instance in one of its client networks.

@@ -202,8 +202,10 @@ impl ServiceAnswers {
             Who::Eligible => eligible::is_eligible(presence, &self.rule),
             Who::Everyone => !presence.in_maintenance(),
         };
-        let ordinary = eligible::reach(instance, &presence.node, context.settings);
-        let reach = there.map_or(ordinary, |address| eligible::network_reach(address, ordinary));
+        let reach = match there {
+            Some(address) => eligible::network_reach(address, instance),
+            None => eligible::reach(instance, &presence.node, context.settings),
+        };
         brought.entry = counts.then(|| self.entry(context, presence, reach, port)).flatten();
         brought
     }

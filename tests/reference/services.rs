@@ -457,7 +457,10 @@ impl<'a> Asking<'a> {
         }
         let node = asked.members.iter().filter_map(|entry| facts::node_of(self.world, entry)).find(|node| {
             let own = dotted_labels(node.node.name.as_str());
-            labels.len() > own.len() && labels[..own.len()] == own[..] && labels[own.len()] == b"node"
+            let rest =
+                if labels.len() > own.len() && labels[..own.len()] == own[..] { &labels[own.len()..] } else { &[] };
+            // Targets of nodes name the datacenter; a host name that was registered so does not, and has no addresses here.
+            matches!(rest, [b"node", datacenter, ..] if *datacenter == self.world.settings.datacenter.as_bytes())
         });
         let Some(node) = node else { return Vec::new() };
         let places = [Family::V4, Family::V6].map(|family| facts::node_place(&node.node, family));
