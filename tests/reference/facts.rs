@@ -149,9 +149,14 @@ pub fn eligible<'a>(world: &World, service: &str, all: &[&'a PlainInstance]) -> 
     let worst = if rule.only_passing { CheckStatus::Passing } else { CheckStatus::Warning };
     let eligible: Vec<_> = all.iter().copied().filter(|entry| status(world, entry) <= worst).collect();
     if eligible.is_empty() && rule.none_eligible == NoneEligible::All {
-        return all.iter().copied().filter(|entry| !in_maintenance(world, entry)).collect();
+        return everyone(world, all);
     }
     eligible
+}
+
+/// Who is answered where nobody is eligible and that is wanted.
+pub fn everyone<'a>(world: &World, all: &[&'a PlainInstance]) -> Vec<&'a PlainInstance> {
+    all.iter().copied().filter(|entry| !in_maintenance(world, entry)).collect()
 }
 
 /// The client network that an asker is in: the most exact one that an instance of our own node names.

@@ -64,7 +64,12 @@ impl<'a> Asking<'a> {
         }
         if !asked.members.iter().any(answered) {
             // Eligible, but nowhere to be reached: as if nobody were, or as if the type were not there.
-            return Outcome::AnyOf(vec![self.members_answer(&asked, qtype), self.nobody(&asked, qtype)]);
+            let mut accepted = vec![self.members_answer(&asked, qtype), self.nobody(&asked, qtype)];
+            if facts::rule(self.world, service).none_eligible == NoneEligible::All {
+                let members = facts::everyone(self.world, &asked.all);
+                accepted.push(self.members_answer(&Asked { members, ..asked }, qtype));
+            }
+            return Outcome::AnyOf(accepted);
         }
         let reachable: Vec<_> = asked.members.iter().copied().filter(|entry| answered(entry)).collect();
         if matches!(qtype, TXT | HTTPS | ANY) && reachable.len() < asked.members.len() {
