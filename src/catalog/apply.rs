@@ -296,31 +296,28 @@ impl Apply<'_> {
         // Of several with one key the last counts, so that the same list again changes nothing.
         let wanted: BTreeMap<InstanceKey, Registration> =
             registrations.into_iter().map(|wanted| (wanted.instance.key(), wanted)).collect();
-        let mut gone = self.state.of_origin(node, origin);
-        gone.retain(|key| !wanted.contains_key(key));
+        let mut here = self.state.of_origin(node, origin);
         // Where another steps in, it takes the IDs of its checks, which those that only go must have given up before.
-        gone.sort_by_cached_key(|key| {
+        here.sort_by_cached_key(|key| {
             (self.state.instance(key).is_some_and(|entry| !entry.shadowed.is_empty()), key.clone())
         });
-        gone.iter().try_for_each(|key| self.deregister(key, origin))?;
         // It is a state, in no order: a check may have moved from one instance to another.
-        for registration in wanted.values().filter(|wanted| wanted.replace_existing_checks) {
-            self.release_checks(registration);
+        for key in &here {
+            match wanted.get(key) {
+                Some(registration) if !registration.replace_existing_checks => {}
+                Some(registration) => self.release_checks(key, origin, &registration.checks),
+                None => self.release_checks(key, origin, &[]),
+            }
         }
+        here.iter().filter(|key| !wanted.contains_key(key)).try_for_each(|key| self.deregister(key, origin))?;
         wanted.into_values().try_for_each(|registration| self.register(registration))
     }
 
-    /// Takes out the checks that the registration will replace.
-    fn release_checks(&mut self, registration: &Registration) {
-        let origin = registration.instance.origin;
-        let Some(old) = self.state.instance(&registration.instance.key()).cloned() else { return };
-        if old.instance.origin != origin {
-            return;
-        }
-        let goes = |entry: &CheckEntry| {
-            is_replaced(&entry.check, origin) && !registration.checks.iter().any(|check| check.id == entry.check.id)
-        };
-        let checks = old.checks.iter().filter(|entry| !goes(entry)).cloned().collect();
+    /// Takes out the checks that came with an origin's registration of an instance, but for those listed.
+    fn release_checks(&mut self, key: &InstanceKey, origin: Origin, listed: &[Check]) {
+        let Some(old) = self.state.instance(key).filter(|old| old.instance.origin == origin).cloned() else { return };
+        let stays = |check: &Check| !is_replaced(check, origin) || listed.iter().any(|other| other.id == check.id);
+        let checks = old.checks.iter().filter(|entry| stays(&entry.check)).cloned().collect();
         let entry = InstanceEntry { checks, ..InstanceEntry::clone(&old) };
         self.put(Some(old), Some(entry));
     }

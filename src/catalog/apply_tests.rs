@@ -222,8 +222,22 @@ fn what_an_origin_has_is_a_state_in_no_order() {
     assert_eq!((state.instance_count(), state.check_count()), (1, 0));
 }
 
+#[test]
+fn a_check_that_goes_with_its_origin_is_free_for_who_steps_in() {
+    // Whatever the order of the two in the catalog: the one that has the check now, and the one that steps in.
+    for (holder, shadowed) in [("a", "b"), ("b", "a")] {
+        let file = registration(of(Origin::File, "web", shadowed), vec![check("c", Some(shadowed), Passing)]);
+        let api = registration(of(Origin::Api, "web", shadowed), vec![]);
+        let taken = registration(of(Origin::Api, "web", holder), vec![check("c", Some(holder), Warning)]);
+        let node = NodeName::new("n1").unwrap();
+        let none = Change::ReplaceOrigin { node, origin: Origin::Api, registrations: vec![] };
+        let state = after([register(file), register(api), register(taken), none]);
+        assert_eq!(state.check(&check_key("n1", "c")).unwrap().check.service_id, Some(key("n1", shadowed).id));
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
     fn a_catalog_is_what_plain_maps_would_hold(changes in vec(any_change(), 1..40)) {

@@ -118,8 +118,12 @@ impl Model {
             if winner > origin {
                 aside.insert(winner, (old.instance.clone(), owned.clone()));
             }
-            let goes = |check: &Check| winner > origin || (replace_existing_checks && !first.contains_key(&check.id));
-            let gone: Vec<Check> = owned.into_iter().filter(goes).collect();
+            let replaced = |check: &Check| {
+                let own = check.origin == origin && !check.is_maintenance();
+                replace_existing_checks && own && !first.contains_key(&check.id)
+            };
+            let goes = |check: &&Check| (winner > origin && own(check)) || replaced(check);
+            let gone: Vec<Check> = self.of_instance(&key).filter(goes).cloned().collect();
             for check in first.into_values() {
                 let explicit = self.checks.get(&check.key()).is_some_and(|before| before.origin < origin);
                 if !explicit {
@@ -127,7 +131,7 @@ impl Model {
                 }
             }
             for check in gone {
-                if self.checks.get(&check.key()).is_some_and(|now| now.origin == winner) {
+                if self.checks.get(&check.key()).is_some_and(|now| now.origin == check.origin) {
                     self.checks.remove(&check.key());
                 }
             }
@@ -220,16 +224,22 @@ impl Model {
         let wanted: BTreeMap<_, _> = registrations.into_iter().map(|one| (one.instance.key(), one)).collect();
         let has = |one: &Registered| one.instance.origin == origin || one.aside.contains_key(&origin);
         let here = self.instances.iter().filter(|(key, one)| key.node == *node && has(one));
-        let gone: Vec<InstanceKey> = here.map(|(key, _)| key.clone()).filter(|key| !wanted.contains_key(key)).collect();
-        gone.iter().try_for_each(|key| self.deregister(key, origin))?;
-        for one in wanted.values().filter(|one| one.replace_existing_checks) {
-            let key = one.instance.key();
-            let ours = self.instances.get(&key).is_some_and(|registered| registered.instance.origin == origin);
-            let listed = |check: &Check| one.checks.iter().any(|other| other.id == check.id);
-            let goes = |check: &&Check| ours && check.origin == origin && !check.is_maintenance() && !listed(check);
-            let gone: Vec<CheckKey> = self.of_instance(&key).filter(goes).map(Check::key).collect();
+        let mut here: Vec<InstanceKey> = here.map(|(key, _)| key.clone()).collect();
+        here.sort_by_key(|key| !self.instances[key].aside.is_empty());
+        for key in &here {
+            let listed = match wanted.get(key) {
+                Some(one) if !one.replace_existing_checks => continue,
+                Some(one) => one.checks.iter().map(|check| check.id.clone()).collect(),
+                None => Vec::new(),
+            };
+            let ours = self.instances[key].instance.origin == origin;
+            let goes = |check: &&Check| {
+                ours && check.origin == origin && !check.is_maintenance() && !listed.contains(&check.id)
+            };
+            let gone: Vec<CheckKey> = self.of_instance(key).filter(goes).map(Check::key).collect();
             gone.iter().for_each(|key| drop(self.checks.remove(key)));
         }
+        here.iter().filter(|key| !wanted.contains_key(key)).try_for_each(|key| self.deregister(key, origin))?;
         wanted.into_values().try_for_each(|one| self.register(one))
     }
 }
