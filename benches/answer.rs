@@ -16,6 +16,9 @@ use nameplate::{
 };
 use shape::{Numbers, SERVICE_INSTANCES, Server, client, median, put, query, time};
 
+/// What is asked: a word for it, the type, and the name for a number.
+type Kind<'a> = (&'a str, u16, &'a dyn Fn(u32) -> String);
+
 fn main() {
     let sizes = [10_000, 1_000_000].map(Case::all);
     let mut cases: Vec<Case> = sizes.into_iter().flatten().collect();
@@ -53,7 +56,7 @@ impl Case {
         let server = Server::with(instances);
         let services = instances / SERVICE_INSTANCES;
         let snapshot = server.published.load();
-        let kinds: [(&str, u16, &dyn Fn(u32) -> String); 3] = [
+        let kinds: [Kind<'_>; 3] = [
             ("A", 1, &|number| format!("s{number}.service.example.")),
             ("SRV", 33, &|number| format!("_s{number}._tcp.service.example.")),
             ("unknown A", 1, &|number| format!("nope{number}.service.example.")),

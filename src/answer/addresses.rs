@@ -10,7 +10,9 @@ use super::{
     srv::Members,
 };
 use crate::{
-    publish::snapshot::{Addressed, Found, GroupKind, Member, Owner, Reach, ServiceAnswers, Set, eligible, has_tag},
+    publish::snapshot::{
+        Addressed, DefaultRule, Found, GroupKind, Member, Owner, Reach, ServiceAnswers, Set, eligible, has_tag,
+    },
     wire::{
         code::rtype,
         name::{LABEL_MAX_BYTES, Name},
@@ -138,14 +140,14 @@ impl<'a> Response<'a> {
                     self.srv(place, Members::List(&members, &service.rule), denier);
                 }
                 if self.wrote_nothing_since(before) {
-                    self.https_of(place, members.iter().copied(), ttl);
+                    self.listed_https(place, &members, &service.rule);
                 }
                 if self.wrote_nothing_since(before) && has_texts {
                     self.texts(place, members.iter().map(|member| &*member.instance), &service.rule);
                 }
             }
             rtype::SRV => self.srv(place, Members::List(&members, &service.rule), denier),
-            rtype::HTTPS => self.https_of(place, members.iter().copied(), ttl),
+            rtype::HTTPS => self.listed_https(place, &members, &service.rule),
             rtype::TXT if has_texts => {
                 self.texts(place, members.iter().map(|member| &*member.instance), &service.rule);
             }
@@ -156,7 +158,7 @@ impl<'a> Response<'a> {
                 && !self.bars_cname(self.any_address(&members))
                 && let Some(host) = self.host_among(&members)
             {
-                return self.host(place, &host, ttl, denier);
+                return self.host(place, &host, (ttl, service.rule.ttl_secs), denier);
             }
             self.nodata(place, denier, Some(service.rule.ttl_secs));
         }
@@ -181,6 +183,12 @@ impl<'a> Response<'a> {
             here
         });
         chosen.map(|(_, name)| name.clone())
+    }
+
+    fn listed_https(&mut self, place: Place<'_>, members: &[&'a Member], rule: &DefaultRule) {
+        let asking = members.iter().filter(|member| eligible::https(&member.instance).is_some());
+        let ttl = asking.map(|member| eligible::ttl(&member.instance, rule)).min().unwrap_or(0);
+        self.https_of(place, members.iter().copied(), ttl);
     }
 
     fn listed_addresses<const N: usize>(&mut self, place: Place<'_>, members: &[&Member], (_, most): (u32, u16)) {

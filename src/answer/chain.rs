@@ -78,7 +78,7 @@ impl<'a> Response<'a> {
         let has_address = !selection.v4.best().is_empty() || !selection.v6.best().is_empty();
         match self.a_host(selection) {
             Some(host) if !self.bars_cname(has_address) => {
-                self.host(place, host, selection.hosts.best().ttl(), chosen.denier);
+                self.host(place, host, (selection.hosts.best().ttl(), chosen.service.rule.ttl_secs), chosen.denier);
             }
             _ => self.nodata(place, chosen.denier, Some(chosen.service.rule.ttl_secs)),
         }
@@ -108,7 +108,7 @@ impl<'a> Response<'a> {
 
     /// The addresses of a host name, at the name that was asked: a catalog name never has a CNAME, because caches
     /// would answer it to other types too (RFC 2181 section 10.1). ANY gets the IPv4 addresses.
-    pub fn host(&mut self, place: Place<'_>, host: &Name, ttl: u32, denier: Denier) {
+    pub fn host(&mut self, place: Place<'_>, host: &Name, (ttl, denied_ttl): (u32, u32), denier: Denier) {
         let mut question = place.question.clone();
         if question.rtype == rtype::ANY {
             question.rtype = rtype::A;
@@ -129,7 +129,7 @@ impl<'a> Response<'a> {
         if self.wrote_nothing_since(before) && self.rcode == rcode::NOERROR && !self.flags.truncated {
             self.extended = Some(extended::OTHER);
             let _ = write!(self.text, "cannot resolve {host}");
-            self.nodata(place, denier, Some(ttl));
+            self.nodata(place, denier, Some(denied_ttl));
         }
     }
 

@@ -36,7 +36,9 @@ impl<'a> Response<'a> {
             let has_address = v4.is_some() || v6.is_some();
             match (&node.host, kind) {
                 _ if self.bars_cname(has_address) => self.nodata(place, denier, None),
-                (Some(host), rtype::A | rtype::AAAA | rtype::ANY) => self.host(place, host, node.ttl, denier),
+                (Some(host), rtype::A | rtype::AAAA | rtype::ANY) => {
+                    self.host(place, host, (node.ttl, node.ttl), denier)
+                }
                 _ => self.nodata(place, denier, None),
             }
         }

@@ -204,7 +204,8 @@ impl<'a> Asking<'a> {
             Outcome::Ours(draft) if draft.rcode == REFUSED => {
                 let mut draft = ours(NOERROR, Authority::AnySoa, "chain leaves");
                 draft.chain = vec![link];
-                draft.errors = vec![super::expected::ErrorRule { codes: vec![0, 18, 20], required: false, text: None }];
+                draft.errors =
+                    vec![super::expected::ErrorRule { codes: vec![0, 3, 18, 20], required: false, text: None }];
                 Outcome::Ours(draft)
             }
             Outcome::Ours(mut draft) => {

@@ -54,13 +54,24 @@ impl<'a> Questions<'a> {
     pub fn draw(&self, rng: &mut Rng) -> Asked {
         let name = self.draw_name(rng);
         let qtype = draw_type(rng, &name);
-        let chaos = name.to_string().to_lowercase().ends_with("bind.") || name == self::name("id.server.");
+        self.ask(rng, &name, qtype)
+    }
+
+    /// Draws a question of one of these types, of which few names have any.
+    pub fn draw_of(&self, rng: &mut Rng, types: &[u16]) -> Asked {
+        let name = self.draw_name(rng);
+        let qtype = *rng.pick(types);
+        self.ask(rng, &name, qtype)
+    }
+
+    fn ask(&self, rng: &mut Rng, name: &Name, qtype: u16) -> Asked {
+        let chaos = name.to_string().to_lowercase().ends_with("bind.") || *name == self::name("id.server.");
         let class: u16 = match chaos {
             true if !rng.one_in(10) => 3,
             _ if rng.one_in(30) => *rng.pick(&[3, 4, 255]),
             _ => 1,
         };
-        let wire = letter_case(rng, &name);
+        let wire = letter_case(rng, name);
         let opcode = draw_opcode(rng);
         let mut bytes = header(rng, opcode);
         bytes.extend_from_slice(&wire);
