@@ -167,8 +167,13 @@ async fn a_stop_frees_the_port_and_answers_what_is_in_flight() {
     started.stub.release.add_permits(1);
     started.transport.shutdown().await;
     assert_eq!(receive(&socket), response(1, "slow"));
-    drop(UdpSocket::bind(address).unwrap());
-    drop(std::net::TcpListener::bind(address).unwrap());
+    // Another test's socket on all addresses may have been given the number for a moment.
+    let free = async {
+        while UdpSocket::bind(address).is_err() || std::net::TcpListener::bind(address).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), free).await.unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     socket.send_to(&query(3, "web"), address).unwrap();
     let error = socket.recv_from(&mut [0; 512]).unwrap_err();

@@ -142,7 +142,7 @@ fn compare_world(seed: u64, tally: &mut Tally, which: Which) {
     for _ in 0..QUESTIONS {
         // The types that static zones alone have are asked for in every other world more.
         let asked = match which {
-            Which::Rare if seed % 2 == 0 => questions.draw_of(&mut rng, &[15, 257]),
+            Which::Rare if seed.is_multiple_of(2) => questions.draw_of(&mut rng, &[15, 257]),
             _ => questions.draw(&mut rng),
         };
         let expected = expect(&drawn.world, &forest, &asked.asker, &asked.bytes);
