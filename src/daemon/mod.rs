@@ -133,7 +133,7 @@ impl Server {
         };
         feed.submit(own::registrations(&local, http_address)?).await.context("cannot register this node")?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
-        let reload = start_files(&config, (&feed, &published));
+        let reload = start_files(&config, (&feed, &published), &metrics);
         let parts = api_parts(
             local,
             (&feed, &published),
@@ -304,9 +304,14 @@ fn start_health(
 fn start_files(
     config: &Config,
     (feed, published): (&Feed, &Arc<Published>),
+    metrics: &Arc<Metrics>,
 ) -> Option<(Reload, tokio::task::JoinHandle<()>)> {
-    let directory = config.services.clone()?;
-    let settings = FileSettings { directory, node: config.node.clone(), stale_after: config.stale_after };
+    let settings = FileSettings {
+        directory: config.services.clone()?,
+        node: config.node.clone(),
+        stale_after: config.stale_after,
+        metrics: Arc::clone(metrics),
+    };
     let (source, reload) = FileSource::new(settings, feed.clone(), Arc::clone(published));
     Some((reload, tokio::spawn(source.run())))
 }

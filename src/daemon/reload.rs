@@ -176,14 +176,17 @@ impl Reloader {
                 tracing::warn!("{problem}");
             }
         }
-        let refused = loaded.problems.iter().any(|problem| problem.is_error());
-        self.metrics.reload(Reloaded::Zones, if refused { Err(()) } else { Ok(()) });
+        let mut refused = loaded.problems.iter().any(|problem| problem.is_error());
         self.included = loaded.included;
         let count = loaded.zones.len();
         match parts.feed.set_zones(loaded.zones).await {
             Ok(_) => tracing::info!(count, "zones read"),
-            Err(error) => tracing::error!(%error, "zones could not be put in force"),
+            Err(error) => {
+                refused = true;
+                tracing::error!(%error, "zones could not be put in force");
+            }
         }
+        self.metrics.reload(Reloaded::Zones, if refused { Err(()) } else { Ok(()) });
     }
 }
 

@@ -10,7 +10,6 @@ use crate::{
         service::Meta,
         table::Seed,
     },
-    observe::metrics::Metrics,
     publish::{
         journal::{Journal, Place},
         publisher::{Publisher, Start},
@@ -25,6 +24,7 @@ struct Bench {
     source: FileSource,
     feed: Feed,
     published: Arc<Published>,
+    metrics: Arc<Metrics>,
 }
 
 fn node() -> NodeName {
@@ -53,13 +53,15 @@ async fn bench() -> Bench {
     });
     feed.submit(vec![register]).await.unwrap();
     let directory = TempDir::new().unwrap();
-    let source = source(directory.path(), &feed, &published);
-    Bench { directory, source, feed, published }
-}
-
-fn source(directory: &Path, feed: &Feed, published: &Arc<Published>) -> FileSource {
-    let settings = FileSettings { directory: directory.to_owned(), node: node(), stale_after: Duration::from_secs(30) };
-    FileSource::new(settings, feed.clone(), Arc::clone(published)).0
+    let metrics = Arc::new(Metrics::new());
+    let settings = FileSettings {
+        directory: directory.path().to_owned(),
+        node: node(),
+        stale_after: Duration::from_secs(30),
+        metrics: Arc::clone(&metrics),
+    };
+    let (source, _) = FileSource::new(settings, feed.clone(), Arc::clone(&published));
+    Bench { directory, source, feed, published, metrics }
 }
 
 impl Bench {
@@ -80,7 +82,17 @@ impl Bench {
 
     /// The server starts anew: what was known of the files is gone, the catalog stays.
     fn restart(&mut self) {
-        self.source = source(self.directory.path(), &self.feed, &self.published);
+        let settings = self.source.settings.clone();
+        (self.source, _) = FileSource::new(settings, self.feed.clone(), Arc::clone(&self.published));
+    }
+
+    /// How many reloads were counted: those that took effect, and those in which something was refused.
+    fn reloads(&self) -> [u64; 2] {
+        let text = self.metrics.encode();
+        ["done", "refused"].map(|result| {
+            let series = format!("nameplate_reloads_total{{what=\"services\",result=\"{result}\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&series)).map_or(0, |count| count.parse().unwrap())
+        })
     }
 
     /// IDs of what files have registered, sorted.
@@ -137,6 +149,26 @@ async fn a_directory_that_did_not_change_changes_nothing() {
     bench.source.directory.forget();
     bench.look().await;
     assert_eq!(bench.published.load().index(), index);
+}
+
+#[tokio::test]
+async fn each_reload_is_counted_once_with_what_came_of_it() {
+    let mut bench = bench().await;
+    bench.write("a.toml", "service = { name = \"web\" }");
+    bench.look().await;
+    bench.look().await;
+    assert_eq!(bench.reloads(), [0, 0], "the first list is no reload");
+    bench.write("a.toml", "service = { name = \"db\" }");
+    bench.look().await;
+    bench.look().await;
+    assert_eq!(bench.reloads(), [1, 0]);
+    bench.write("a.toml", "service = { nmae = \"db\" }");
+    bench.look().await;
+    bench.look().await;
+    assert_eq!(bench.reloads(), [1, 1]);
+    bench.remove("a.toml");
+    bench.look().await;
+    assert_eq!(bench.reloads(), [2, 1]);
 }
 
 #[tokio::test]
@@ -266,6 +298,12 @@ async fn a_reload_is_heard_by_a_running_source() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), listed).await.expect("the file is read");
+    let counted = async {
+        while bench.reloads() != [1, 0] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), counted).await.expect("the reload is counted");
     running.abort();
 }
 

@@ -41,6 +41,7 @@ use crate::{
         service::Instance,
         state::State,
     },
+    observe::metrics::{self, Metrics},
     publish::{
         feed::{Feed, SourceStatus, SubmitError},
         watch::Published,
@@ -73,6 +74,8 @@ pub struct FileSettings {
     pub node: NodeName,
     /// How long the directory may be unreadable before what it brought counts as stale.
     pub stale_after: Duration,
+    /// Where reloads are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Keeps the catalog as the files say.
@@ -85,6 +88,8 @@ pub struct FileSource {
     directory: Directory,
     /// Whether what the files say is not yet in the catalog.
     pending: bool,
+    /// Whether files were read again of which it is not yet known what came of it.
+    reloading: bool,
     inherited: Option<Inherited>,
     away: Option<Away>,
     status: SourceStatus,
@@ -146,6 +151,7 @@ impl FileSource {
             published,
             reload: Arc::clone(&reload),
             pending: true,
+            reloading: false,
             inherited: None,
             away: None,
             reported: BTreeSet::new(),
@@ -167,7 +173,10 @@ impl FileSource {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                () = reload.notified() => self.directory.forget(),
+                () = reload.notified() => {
+                    self.directory.forget();
+                    self.reloading = true;
+                }
             }
             if self.step(Instant::now()).await == Server::Stopping {
                 return;
@@ -177,16 +186,22 @@ impl FileSource {
 
     /// Looks once, and brings the catalog to what the files say.
     async fn step(&mut self, now: Instant) -> Server {
-        let outcome = self.look().await;
-        if let Err(error) = outcome {
-            return self.away(now, &error).await;
-        }
+        let changed = match self.look().await {
+            Ok(changed) => changed,
+            Err(error) => {
+                self.count_reload(Err(()));
+                return self.away(now, &error).await;
+            }
+        };
         let first = !self.status.synced && self.inherited.is_none();
-        self.pending |= outcome.is_ok_and(|changed| changed);
+        self.pending |= changed;
+        self.reloading |= changed && !first;
         let mut server = Server::Running;
         if self.pending {
             server = self.apply(first).await;
         }
+        let refused = self.reported.iter().any(|report| matches!(report, Report::Error(_)));
+        self.count_reload(if refused { Err(()) } else { Ok(()) });
         if server == Server::Running && !self.pending {
             if let Some(away) = self.away.take() {
                 tracing::info!("the directory of services can be read again, after: {}", away.problem);
@@ -194,6 +209,13 @@ impl FileSource {
             server = self.tell(SourceStatus { synced: true, stale: false, ..self.status.clone() }).await;
         }
         server
+    }
+
+    /// Counts what came of files that were read again, once.
+    fn count_reload(&mut self, result: Result<(), ()>) {
+        if mem::take(&mut self.reloading) {
+            self.settings.metrics.reload(metrics::Reload::Services, result);
+        }
     }
 
     async fn look(&mut self) -> io::Result<bool> {
