@@ -244,6 +244,20 @@ async fn a_heartbeat_that_changes_no_status_publishes_nothing() {
 }
 
 #[tokio::test]
+async fn a_check_deadline_shows_what_its_newest_heartbeat_said() {
+    let server = start().await;
+    server.register(r#"{"Name": "web", "Checks": [{"TTL": "10s"}, {"CheckID": "tcp", "TCP": "192.0.2.1:80", "Interval": "9s"}]}"#).await;
+    *server.newest_output.lock().unwrap() = Some(Arc::from("newest"));
+    let checks = server.get("/v1/agent/checks").await.json();
+    assert_eq!((&checks["service:web:1"]["Output"], &checks["tcp"]["Output"]), (&json!("newest"), &json!("")));
+    let health = server.get("/v1/health/service/web").await.json();
+    let outputs = health[0]["Checks"].as_array().unwrap().iter().map(|check| check["Output"].as_str().unwrap());
+    assert_eq!(outputs.collect::<Vec<_>>(), ["Agent alive and reachable", "newest", ""]);
+    let kept = server.get("/v1/agent/checks?filter=Output==newest").await.json();
+    assert_eq!(kept.as_object().unwrap().keys().collect::<Vec<_>>(), ["service:web:1"]);
+}
+
+#[tokio::test]
 async fn only_known_ttl_checks_are_renewed() {
     let server = start().await;
     refused(

@@ -5,7 +5,7 @@
 //!
 //! **Source:** Consul's `agent/structs`, version 1.22.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use serde::{Serialize, Serializer};
 
@@ -227,7 +227,7 @@ pub struct CheckBody<'a> {
     /// For people.
     pub notes: &'a str,
     /// What the last result said.
-    pub output: &'a str,
+    pub output: Cow<'a, str>,
     /// The instance's ID; empty for a node check.
     #[serde(rename = "ServiceID")]
     pub service_id: &'a str,
@@ -262,7 +262,7 @@ impl<'a> CheckBody<'a> {
             name: &check.name,
             status: check.status.as_str(),
             notes: &check.notes,
-            output: &check.output,
+            output: Cow::Borrowed(&check.output),
             service_id: instance.map(|instance| instance.id.as_str()).unwrap_or_default(),
             service_name: instance.map(|instance| instance.service.as_str()).unwrap_or_default(),
             service_tags: Tags(instance.map_or(&[], |instance| &instance.tags)),

@@ -1,6 +1,6 @@
 //! `/v1/agent/check*`: the checks of this node and its instances.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use axum::response::Response;
 
@@ -16,7 +16,8 @@ use crate::catalog::{
     check::{CheckKey, CheckKind, CheckResult, CheckStatus, OUTPUT_MAX_BYTES},
     definition,
     names::CheckId,
-    service::InstanceKey,
+    service::{Instance, InstanceKey},
+    state::CheckEntry,
 };
 
 /// `PUT /v1/agent/check/register`
@@ -78,11 +79,23 @@ pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError
     let keys = node.instance_ids().map(|id| InstanceKey { node: node.node.name.clone(), id: id.clone() });
     let entries: Vec<_> = keys.filter_map(|key| snapshot.catalog.instance(&key)).collect();
     let of_instances =
-        entries.iter().flat_map(|entry| entry.checks.iter().map(|check| CheckBody::new(check, Some(&entry.instance))));
-    let of_node = node.checks.iter().map(|check| CheckBody::new(check, None));
+        entries.iter().flat_map(|entry| entry.checks.iter().map(|check| body(&api, check, Some(&entry.instance))));
+    let of_node = node.checks.iter().map(|check| body(&api, check, None));
     let bodies = read.select(of_node.chain(of_instances))?;
     let bodies: BTreeMap<&str, CheckBody<'_>> = bodies.into_iter().map(|body| (body.id, body)).collect();
     json(&bodies, read.pretty)
+}
+
+/// The body of a check. Of a check deadline of this node it has what the newest heartbeat said, which nothing publishes
+/// while the status stays the same.
+pub(super) fn body<'a>(api: &Api, entry: &'a CheckEntry, instance: Option<&'a Instance>) -> CheckBody<'a> {
+    let mut body = CheckBody::new(entry, instance);
+    let check = &entry.check;
+    if matches!(check.definition.kind, CheckKind::Deadline(_)) && check.node == api.parts.local.node {
+        let newest = (api.parts.newest_output)(&check.key(), check.status);
+        body.output = newest.map_or(body.output, |output| Cow::Owned(output.to_string()));
+    }
+    body
 }
 
 async fn renew_with_note(api: &Api, call: &Call, status: CheckStatus) -> Result<Response, ApiError> {

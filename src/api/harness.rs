@@ -33,6 +33,8 @@ pub(super) struct Harness {
     pub(super) published: Arc<Published>,
     pub(super) router: Router,
     pub(super) heartbeat: Arc<Mutex<HeartbeatOutcome>>,
+    /// What heartbeats said last.
+    pub(super) newest_output: Arc<Mutex<Option<Arc<str>>>>,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -89,12 +91,15 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
     let (stop, stopping) = watch::channel(false);
     let heartbeat = Arc::new(Mutex::new(HeartbeatOutcome::Unknown));
     let outcome = Arc::clone(&heartbeat);
+    let newest_output = Arc::new(Mutex::new(None));
+    let newest = Arc::clone(&newest_output);
     let flushed = AtomicU32::new(0);
     let parts = ApiParts {
         feed: feed.clone(),
         published: Arc::clone(&published),
         local: local(),
         heartbeat: Arc::new(move |_, _, _| outcome.lock().unwrap().clone()),
+        newest_output: Arc::new(move |_, _| newest.lock().unwrap().clone()),
         flush: Arc::new(move |name| match name {
             Some("bad..name") => Err("name: two dots".to_owned()),
             _ => Ok(u64::from(flushed.fetch_add(1, Ordering::Relaxed))),
@@ -107,7 +112,7 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
         stopping,
     };
     let router = Api::new(parts, waiting).router();
-    Harness { feed, published, router, heartbeat, stop }
+    Harness { feed, published, router, heartbeat, newest_output, stop }
 }
 
 impl Harness {

@@ -6,9 +6,10 @@ use axum::response::Response;
 
 use super::{
     Api,
-    body::{CheckBody, HealthBody, NodeBody, ServiceBody},
+    body::{HealthBody, NodeBody, ServiceBody},
     call::Call,
     catalog::{members, service_name},
+    checks,
     respond::{ApiError, indexed, made},
 };
 use crate::{
@@ -26,21 +27,22 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let key = WatchKey::Service(name.clone());
     let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
     let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
-    let datacenter = Arc::clone(&api.parts.local.datacenter);
+    let maker = Arc::clone(&api);
     made(&api, snapshot, size, move |snapshot| {
         let members = members(&snapshot.catalog, &name, &read);
         let wanted = members
             .iter()
             .filter(|(node, entry)| !read.passing || node.status().max(entry.status()) == CheckStatus::Passing)
-            .map(|(node, entry)| body(node, entry, &datacenter));
+            .map(|(node, entry)| body(&maker, node, entry));
         indexed(&read.select(wanted)?, snapshot.catalog.service_index(&name), &read)
     })
     .await
 }
 
-fn body<'a>(node: &'a NodeEntry, entry: &'a InstanceEntry, datacenter: &'a str) -> HealthBody<'a> {
-    let of_node = node.checks.iter().map(|check| CheckBody::new(check, None));
-    let of_instance = entry.checks.iter().map(|check| CheckBody::new(check, Some(&entry.instance)));
+fn body<'a>(api: &'a Api, node: &'a NodeEntry, entry: &'a InstanceEntry) -> HealthBody<'a> {
+    let datacenter = &api.parts.local.datacenter;
+    let of_node = node.checks.iter().map(|check| checks::body(api, check, None));
+    let of_instance = entry.checks.iter().map(|check| checks::body(api, check, Some(&entry.instance)));
     HealthBody {
         node: NodeBody::new(node, datacenter),
         service: ServiceBody::new(entry, datacenter),

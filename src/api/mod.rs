@@ -81,6 +81,8 @@ pub struct ApiParts {
     pub local: LocalNode,
     /// Renews a check deadline.
     pub heartbeat: Heartbeat,
+    /// Tells what the newest heartbeat of a check deadline said.
+    pub newest_output: NewestOutput,
     /// Empties the forwarder's cache, of one name or of all; returns how many entries went, or why not.
     pub flush: Flush,
     /// Where requests are counted, and what `/metrics` shows.
@@ -93,6 +95,9 @@ pub struct ApiParts {
 
 /// Renews a check deadline with a status and an output.
 pub type Heartbeat = Arc<dyn Fn(&CheckKey, CheckStatus, &str) -> HeartbeatOutcome + Send + Sync>;
+
+/// What the newest heartbeat of a check deadline of this published status said, where that is newer than what is published.
+pub type NewestOutput = Arc<dyn Fn(&CheckKey, CheckStatus) -> Option<Arc<str>> + Send + Sync>;
 
 /// Empties a cache.
 pub type Flush = Arc<dyn Fn(Option<&str>) -> Result<u64, String> + Send + Sync>;

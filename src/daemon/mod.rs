@@ -323,6 +323,7 @@ fn api_parts(
     (metrics, stopping): (Arc<Metrics>, watch::Receiver<bool>),
 ) -> ApiParts {
     let deadlines = health.deadlines();
+    let outputs = Arc::clone(&deadlines);
     let forwarder = Arc::clone(forwarder);
     let (engine, explained) = (Arc::clone(engine), Arc::clone(published));
     ApiParts {
@@ -334,6 +335,7 @@ fn api_parts(
             Heartbeat::Renewed => HeartbeatOutcome::Renewed,
             Heartbeat::Changed(result) => HeartbeatOutcome::Changed(result),
         }),
+        newest_output: Arc::new(move |key, status| outputs.newest_output(key, status)),
         flush: Arc::new(move |name| {
             let name = name.map(Name::parse).transpose().map_err(|error| error.to_string())?;
             Ok(forwarder.flush(name.as_ref()) as u64)

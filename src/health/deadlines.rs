@@ -63,6 +63,8 @@ struct Deadline {
     newest_output: Arc<str>,
     /// The last status that came from here; the published one may lag behind it.
     sent: Option<CheckStatus>,
+    /// Whether it has passed since the newest heartbeat; then what is published says more than that.
+    passed: bool,
 }
 
 impl Deadlines {
@@ -100,11 +102,13 @@ impl Deadlines {
         if changed { Heartbeat::Changed(CheckResult { status, output }) } else { Heartbeat::Renewed }
     }
 
-    /// What the newest heartbeat of a check said; none before the first one.
-    pub fn newest_output(&self, key: &CheckKey) -> Option<Arc<str>> {
+    /// What the newest heartbeat of a check said, if it set this status, which is the published one; none before the
+    /// first heartbeat, and after the deadline has passed.
+    pub fn newest_output(&self, key: &CheckKey, status: CheckStatus) -> Option<Arc<str>> {
         let running = self.lock();
         let (_, deadline) = running.checks.get(running.checks.find(key)?)?;
-        deadline.sent.map(|_| Arc::clone(&deadline.newest_output))
+        let is_newest = deadline.sent == Some(status) && !deadline.passed;
+        is_newest.then(|| Arc::clone(&deadline.newest_output))
     }
 
     /// Lets a check's deadline run; one that runs already with the same period is left alone.
@@ -140,7 +144,7 @@ impl Deadlines {
             let key = key.clone();
             match snapshot.catalog.check(&key).map(|entry| &entry.check.definition.kind) {
                 Some(CheckKind::Deadline(_)) => {
-                    deadline.sent = Some(CheckStatus::Critical);
+                    (deadline.sent, deadline.passed) = (Some(CheckStatus::Critical), true);
                     let result =
                         CheckResult { status: CheckStatus::Critical, output: expired_output(&deadline.newest_output) };
                     expired.push((key, result));
@@ -165,7 +169,10 @@ impl Running {
                 deadline.period = period;
                 slot
             }
-            None => self.checks.set(key, Deadline { period, newest_output: Arc::from(""), sent: None }),
+            None => {
+                let new = Deadline { period, newest_output: Arc::from(""), sent: None, passed: false };
+                self.checks.set(key, new)
+            }
         };
         self.schedule.set(slot, after(now, period));
     }
@@ -175,7 +182,7 @@ impl Running {
         let Some(slot) = self.checks.find(key) else { return true };
         let Some((_, deadline)) = self.checks.get_mut(slot) else { return true };
         let changed = deadline.sent.is_some_and(|sent| sent != status);
-        deadline.sent = Some(status);
+        (deadline.sent, deadline.passed) = (Some(status), false);
         deadline.newest_output = Arc::clone(output);
         let due = after(now, deadline.period);
         self.schedule.set(slot, due);

@@ -38,7 +38,22 @@ async fn a_heartbeat_of_equal_status_moves_the_deadline_only() {
     assert_eq!(deadlines.next(), Some(start + SECOND * 25));
     assert_eq!(outputs(deadlines.expire(start + SECOND * 24)), [""; 0]);
     assert_eq!(catalog.published.load().index(), index);
-    assert_eq!(deadlines.newest_output(&key("beat")).as_deref(), Some("fine"));
+}
+
+#[tokio::test]
+async fn the_newest_output_is_that_of_the_newest_heartbeat_until_its_deadline_passes() {
+    let (_catalog, deadlines, start) = started().await;
+    let newest = |status| deadlines.newest_output(&key("beat"), status).map(|output| output.to_string());
+    let (passing, critical) = (CheckStatus::Passing, CheckStatus::Critical);
+    assert_eq!(newest(passing), None);
+    for said in ["fine", "finer", ""] {
+        deadlines.heartbeat_at(&key("beat"), passing, said, start);
+        assert_eq!((newest(passing), newest(critical)), (Some(said.to_owned()), None));
+    }
+    deadlines.expire(start + SECOND * 10);
+    assert_eq!((newest(passing), newest(critical)), (None, None), "what is published says more");
+    deadlines.heartbeat_at(&key("beat"), critical, "still down", start + SECOND * 11);
+    assert_eq!(newest(critical).as_deref(), Some("still down"));
 }
 
 #[tokio::test]

@@ -104,6 +104,29 @@ async fn a_check_deadline_that_is_not_renewed_takes_an_instance_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_heartbeat_that_publishes_nothing_is_shown_all_the_same() {
+    let Running { server, at } = start("").await;
+    at.register(json!({ "Name": "web", "Address": "192.0.2.9", "Port": 80, "Check": { "TTL": "1m" } })).await;
+    let shown = async || {
+        let (agent, health) = (at.json("/v1/agent/checks").await, at.json("/v1/health/service/web").await);
+        let agent = agent["service:web"]["Output"].clone();
+        let ours = |check: &&serde_json::Value| check["CheckID"] == "service:web";
+        let health = health[0]["Checks"].as_array().unwrap().iter().find(ours).unwrap()["Output"].clone();
+        assert_eq!(agent, health);
+        agent
+    };
+    let renew = async |path: &str| assert_eq!(at.put(&format!("/v1/agent/check/{path}"), "").await.status, 200);
+    renew("fail/service:web?note=disk%20full").await;
+    assert_eq!(shown().await, "disk full", "it was critical from the start");
+    renew("pass/service:web?note=up").await;
+    assert_eq!(shown().await, "up");
+    let index = at.index("web").await;
+    renew("pass/service:web?note=still%20up").await;
+    assert_eq!((shown().await, at.index("web").await), (json!("still up"), index));
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tcp_check_fails_when_nobody_listens() {
     let Running { server, at } = start("").await;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
