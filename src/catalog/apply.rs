@@ -4,7 +4,10 @@
 //! The [`Effects`] say what was touched, before and after, so that whoever keeps something that follows from the
 //! catalog can follow in O(what changed).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     apply_checks::{ChangedChecks, changed_checks, place},
@@ -13,7 +16,7 @@ use super::{
     names::{NodeName, ServiceName},
     node::Node,
     service::{Instance, InstanceKey},
-    state::{CheckEntry, InstanceEntry, NodeEntry, ServiceEntry, State, is_at},
+    state::{CheckEntry, InstanceEntry, NodeEntry, ServiceEntry, State, find_check, is_at},
     table::Table,
 };
 
@@ -233,16 +236,18 @@ impl Apply<'_> {
         let origin = instance.origin;
         let mut entries: Vec<CheckEntry> = Vec::with_capacity(checks.len());
         for check in checks {
-            let before = old.and_then(|old| old.checks.iter().find(|entry| entry.check.id == check.id));
+            let before = old.and_then(|old| find_check(&old.checks, &check.id));
             // A check that a more explicit origin put in its place stays.
             entries.push(match before {
                 Some(before) if before.check.origin < check.origin => before.clone(),
                 _ => self.check_entry(before, check),
             });
         }
+        let registered = entries.len();
         for before in old.iter().flat_map(|old| old.checks.iter()) {
             let replaced = replace_existing_checks && is_replaced(&before.check, origin);
-            if !replaced && !entries.iter().any(|entry| entry.check.id == before.check.id) {
+            // A registration's checks are sorted.
+            if !replaced && find_check(&entries[..registered], &before.check.id).is_none() {
                 entries.push(before.clone());
             }
         }
@@ -316,7 +321,8 @@ impl Apply<'_> {
     /// Takes out the checks that came with an origin's registration of an instance, but for those listed.
     fn release_checks(&mut self, key: &InstanceKey, origin: Origin, listed: &[Check]) {
         let Some(old) = self.state.instance(key).filter(|old| old.instance.origin == origin).cloned() else { return };
-        let stays = |check: &Check| !is_replaced(check, origin) || listed.iter().any(|other| other.id == check.id);
+        let listed: BTreeSet<_> = listed.iter().map(|check| &check.id).collect();
+        let stays = |check: &Check| !is_replaced(check, origin) || listed.contains(&check.id);
         let checks = old.checks.iter().filter(|entry| stays(&entry.check)).cloned().collect();
         let entry = InstanceEntry { checks, ..InstanceEntry::clone(&old) };
         self.put(Some(old), Some(entry));
@@ -327,14 +333,23 @@ impl Apply<'_> {
         if before.as_deref() == after.as_ref() {
             return;
         }
-        let after = after.map(Arc::new);
-        let some = before.as_ref().or(after.as_ref()).expect("something is put in or taken out");
-        let node = Arc::clone(self.state.node(&some.instance.node).expect("an instance's node is known"));
         let none: &[CheckEntry] = &[];
         let changed = changed_checks(
             before.as_ref().map_or(none, |entry| &entry.checks),
             after.as_ref().map_or(none, |entry| &entry.checks),
         );
+        self.put_changed((before, after), changed);
+    }
+
+    /// Puts an instance in place of another that it differs from, where it is known how their checks differ.
+    pub(super) fn put_changed(
+        &mut self,
+        (before, after): (Option<Arc<InstanceEntry>>, Option<InstanceEntry>),
+        changed: ChangedChecks,
+    ) {
+        let after = after.map(Arc::new);
+        let some = before.as_ref().or(after.as_ref()).expect("something is put in or taken out");
+        let node = Arc::clone(self.state.node(&some.instance.node).expect("an instance's node is known"));
         let same_instance = match (&before, &after) {
             (Some(before), Some(after)) => {
                 Arc::ptr_eq(&before.instance, &after.instance) && before.shadowed == after.shadowed
@@ -378,7 +393,7 @@ impl Apply<'_> {
             };
         }
         for id in &changed.definitions {
-            let home = after.filter(|after| after.checks.iter().any(|check| check.check.id == *id));
+            let home = after.filter(|after| find_check(&after.checks, id).is_some());
             place(&mut entry, self.state, id, home.map(|after| Some(after.instance.id.clone())));
         }
         self.set_node(Arc::new(entry));
@@ -458,8 +473,8 @@ fn aside(shadowed: &[Arc<Registration>], mut loser: Registration) -> Box<[Arc<Re
     let origin = loser.instance.origin;
     let earlier = shadowed.iter().find(|other| other.instance.origin == origin);
     for check in &mut loser.checks {
-        let same = |other: &&Check| other.id == check.id;
-        if let Some(kept) = earlier.and_then(|earlier| earlier.checks.iter().find(same)) {
+        let at = earlier.and_then(|earlier| earlier.checks.binary_search_by(|other| other.id.cmp(&check.id)).ok());
+        if let Some(kept) = at.zip(earlier).map(|(at, earlier)| &earlier.checks[at]) {
             (check.status, check.output) = (kept.status, Arc::clone(&kept.output));
         }
     }

@@ -8,7 +8,7 @@ use super::{
     check::{Check, CheckKey, CheckResult},
     names::{CheckId, NodeName, ServiceId},
     service::InstanceKey,
-    state::{CheckEntry, CheckPlace, InstanceEntry, NodeEntry, State},
+    state::{CheckEntry, CheckPlace, InstanceEntry, NodeEntry, State, find_check},
 };
 
 impl Apply<'_> {
@@ -83,7 +83,7 @@ impl Apply<'_> {
         check: Option<Check>,
     ) -> Result<(), ChangeError> {
         let replaced = |apply: &Self, checks: &[CheckEntry], check: Option<Check>| -> Vec<CheckEntry> {
-            let before = checks.iter().find(|entry| entry.check.id == key.id);
+            let before = find_check(checks, &key.id);
             let mut all: Vec<_> = checks.iter().filter(|entry| entry.check.id != key.id).cloned().collect();
             all.extend(check.map(|check| apply.check_entry(before, check)));
             all.sort_by(|left, right| left.check.id.cmp(&right.check.id));
@@ -100,20 +100,20 @@ impl Apply<'_> {
                 let before = self.node(&key.node)?;
                 let mut after = NodeEntry::clone(&before);
                 after.checks = replaced(self, &before.checks, check).into();
-                self.put_node_checks(before, after);
+                let changed = changed_checks(&before.checks, &after.checks);
+                self.put_node_checks((before, after), changed);
             }
         }
         Ok(())
     }
 
-    fn put_node_checks(&mut self, before: Arc<NodeEntry>, mut after: NodeEntry) {
-        let changed = changed_checks(&before.checks, &after.checks);
+    fn put_node_checks(&mut self, (before, mut after): (Arc<NodeEntry>, NodeEntry), changed: ChangedChecks) {
         if changed.definitions.is_empty() && changed.statuses.is_empty() {
             return;
         }
         let keep_index = changed.output_only;
         for id in &changed.definitions {
-            let here = after.checks.iter().any(|entry| entry.check.id == *id);
+            let here = find_check(&after.checks, id).is_some();
             place(&mut after, self.state, id, here.then_some(None));
         }
         self.count_checks(before.checks.len(), after.checks.len());
@@ -142,19 +142,25 @@ impl Apply<'_> {
             create_index: before.create_index,
             modify_index: if bumps { self.index } else { before.modify_index },
         };
+        // Nothing but this is compared: an instance may have very many checks, and each of them flips by itself.
+        let changed = ChangedChecks { definitions: Vec::new(), statuses: vec![key.id.clone()], output_only: !bumps };
         let replaced = |checks: &[CheckEntry]| -> Vec<CheckEntry> {
-            checks.iter().map(|entry| if entry.check.id == key.id { after.clone() } else { entry.clone() }).collect()
+            let mut all = checks.to_vec();
+            if let Ok(at) = all.binary_search_by(|entry| entry.check.id.cmp(&key.id)) {
+                all[at] = after.clone();
+            }
+            all
         };
         match service_id {
             Some(id) => {
                 let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
                 let entry = InstanceEntry { checks: replaced(&old.checks).into(), ..InstanceEntry::clone(&old) };
-                self.put(Some(old), Some(entry));
+                self.put_changed((Some(old), Some(entry)), changed);
             }
             None => {
                 let before = self.node(&key.node)?;
                 let entry = NodeEntry { checks: replaced(&before.checks).into(), ..NodeEntry::clone(&before) };
-                self.put_node_checks(before, entry);
+                self.put_node_checks((before, entry), changed);
             }
         }
         Ok(())
@@ -188,10 +194,11 @@ pub(super) struct ChangedChecks {
     pub(super) output_only: bool,
 }
 
+/// Compares all checks of one instance or node, both sorted by ID.
 pub(super) fn changed_checks(before: &[CheckEntry], after: &[CheckEntry]) -> ChangedChecks {
     let mut changed = ChangedChecks { definitions: Vec::new(), statuses: Vec::new(), output_only: true };
     for old in before {
-        match after.iter().find(|new| new.check.id == old.check.id) {
+        match find_check(after, &old.check.id) {
             Some(new) if Arc::ptr_eq(&new.check, &old.check) => {}
             Some(new) => {
                 let mut same = Check::clone(&old.check);
@@ -206,7 +213,7 @@ pub(super) fn changed_checks(before: &[CheckEntry], after: &[CheckEntry]) -> Cha
             None => changed.definitions.push(old.check.id.clone()),
         }
     }
-    let new = after.iter().filter(|new| !before.iter().any(|old| old.check.id == new.check.id));
+    let new = after.iter().filter(|new| find_check(before, &new.check.id).is_none());
     changed.definitions.extend(new.map(|new| new.check.id.clone()));
     changed.output_only &= changed.definitions.is_empty();
     changed

@@ -93,6 +93,25 @@ fn a_reregistration_keeps_the_state_of_the_checks_that_it_keeps() {
 }
 
 #[test]
+fn very_many_checks_of_an_instance_cost_each_other_little() {
+    // Comparing each with each, one change of this takes half a minute.
+    const CHECKS: usize = 20_000;
+    let name = |number: usize| format!("check-{number}");
+    let began = std::time::Instant::now();
+    let all = || (0..CHECKS).map(|number| check(&name(number), Some("web-1"), Passing)).collect();
+    let registered = || register(registration(instance("web", "web-1"), all()));
+    let mut state = after([registered(), registered()]);
+    for number in (0..CHECKS).step_by(CHECKS / 20) {
+        let effects = state.apply(set_status("n1", &name(number), Critical, "refused")).unwrap();
+        assert_eq!(effects.statuses, [check_key("n1", &name(number))]);
+        assert!(effects.checks.is_empty());
+    }
+    state.apply(Change::RegisterCheck(Box::new(check("one-more", Some("web-1"), Passing)))).unwrap();
+    check_state(&state);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
 fn replace_existing_checks_takes_out_what_is_not_listed_but_nothing_of_others() {
     let checks = vec![check("a", Some("web-1"), Passing), check("b", Some("web-1"), Passing)];
     let foreign = Check { origin: Origin::File, ..check("f", Some("web-1"), Passing) };

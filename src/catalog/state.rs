@@ -238,7 +238,7 @@ impl State {
             None => &node.checks[..],
             Some(id) => &self.instance(&InstanceKey { node: key.node.clone(), id: id.clone() })?.checks,
         };
-        checks.iter().find(|entry| entry.check.id == key.id)
+        find_check(checks, &key.id)
     }
 
     /// All checks, in no order: those of nodes and those of instances.
@@ -300,6 +300,11 @@ impl State {
 /// What tells an instance from others of the same hash.
 pub(super) fn is_at(key: &InstanceKey) -> impl Fn(&Arc<InstanceEntry>) -> bool {
     move |entry| entry.instance.id == key.id && entry.instance.node == key.node
+}
+
+/// The check of this ID among those of one instance or node, which are sorted by it.
+pub(super) fn find_check<'a>(checks: &'a [CheckEntry], id: &CheckId) -> Option<&'a CheckEntry> {
+    checks.binary_search_by(|entry| entry.check.id.cmp(id)).ok().map(|at| &checks[at])
 }
 
 fn worst(checks: &[CheckEntry]) -> CheckStatus {
