@@ -1,5 +1,7 @@
 //! Why an instance is answered to a question, or is not.
 
+use std::collections::BTreeSet;
+
 use super::names::{Meaning, Reading};
 use crate::{
     publish::snapshot::{Instance, Member, ServiceName, Snapshot},
@@ -38,12 +40,11 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question) -> Explained<'s>
             let seed = snapshot.names.seed();
             let all = &service.views(None).eligible.all;
             let label = question.labels(label, label + 1);
-            let wanted: Vec<_> = service.by_id(seed, label).collect();
+            let of = |instance: &'s Instance| (&instance.node, &instance.id);
+            let wanted: BTreeSet<_> = service.by_id(seed, label).map(|instance| of(instance)).collect();
             let sets = [&all.ported, &all.portless];
             let members = sets.into_iter().flat_map(|set| set.table.iter());
-            let is_wanted = |member: &&Member| {
-                wanted.iter().any(|one| one.id == member.instance.id && one.node == member.instance.node)
-            };
+            let is_wanted = |member: &&'s Member| wanted.contains(&of(&member.instance));
             (Some(&service.name), members.filter(is_wanted).collect())
         }
         _ => (None, Vec::new()),

@@ -90,21 +90,19 @@ impl<V: Measured> Table<V> {
         }
     }
 
-    /// All values of this hash.
-    pub fn all(&self, hash: u32) -> impl Iterator<Item = &V> {
+    /// All values of which the hash begins with the first `bits` of this one, in the order of their hashes; never
+    /// allocates.
+    pub fn with_prefix(&self, hash: u32, bits: u32) -> impl Iterator<Item = &V> {
         let mut child = &self.root;
         let mut shift = 0;
-        let items: &[Item<V>] = loop {
-            match child {
-                Child::Empty => break &[],
-                Child::Leaf(items) => break items,
-                Child::Inner(inner) => {
-                    child = &inner.children[slot(hash, shift)];
-                    shift += BITS;
-                }
-            }
-        };
-        items.iter().filter(move |item| item.hash == hash).map(|item| &item.value)
+        while let Child::Inner(inner) = child
+            && shift + BITS <= bits
+        {
+            child = &inner.children[slot(hash, shift)];
+            shift += BITS;
+        }
+        let begins = move |other: u32| (other ^ hash).checked_shr(HASH_BITS - bits).unwrap_or(0) == 0;
+        Iter::over(child).items().filter(move |item| begins(item.hash)).map(|item| &item.value)
     }
 
     /// The value at a place in the order of hashes.
@@ -150,7 +148,7 @@ impl<V: Measured> Table<V> {
 
     /// All values, in the order of their hashes.
     pub fn iter(&self) -> Iter<'_, V> {
-        Iter { stack: vec![std::slice::from_ref(&self.root).iter()], items: [].iter() }
+        Iter::over(&self.root)
     }
 
     /// Calls `each` for the values from the `start`-th on, and around, until it says stop; never allocates.
@@ -375,27 +373,47 @@ where
 /// All values of a table.
 #[derive(Debug, Clone)]
 pub struct Iter<'a, V: Measured> {
-    stack: Vec<std::slice::Iter<'a, Child<V>>>,
+    /// The nodes on the way to where it is, each with the children that are left.
+    stack: [std::slice::Iter<'a, Child<V>>; LEVELS],
+    depth: usize,
     items: std::slice::Iter<'a, Item<V>>,
+}
+
+impl<'a, V: Measured> Iter<'a, V> {
+    fn over(child: &'a Child<V>) -> Iter<'a, V> {
+        let mut stack = [const { [].as_slice() }; LEVELS].map(<[Child<V>]>::iter);
+        stack[0] = std::slice::from_ref(child).iter();
+        Iter { stack, depth: 1, items: [].iter() }
+    }
+
+    fn items(mut self) -> impl Iterator<Item = &'a Item<V>> {
+        std::iter::from_fn(move || self.next_item())
+    }
+
+    fn next_item(&mut self) -> Option<&'a Item<V>> {
+        loop {
+            if let Some(item) = self.items.next() {
+                return Some(item);
+            }
+            let top = self.depth.checked_sub(1)?;
+            match self.stack[top].next() {
+                None => self.depth = top,
+                Some(Child::Empty) => {}
+                Some(Child::Inner(inner)) => {
+                    self.stack[self.depth] = inner.children.iter();
+                    self.depth += 1;
+                }
+                Some(Child::Leaf(items)) => self.items = items.iter(),
+            }
+        }
+    }
 }
 
 impl<'a, V: Measured> Iterator for Iter<'a, V> {
     type Item = &'a V;
 
     fn next(&mut self) -> Option<&'a V> {
-        loop {
-            if let Some(item) = self.items.next() {
-                return Some(&item.value);
-            }
-            match self.stack.last_mut()?.next() {
-                None => {
-                    self.stack.pop();
-                }
-                Some(Child::Empty) => {}
-                Some(Child::Inner(inner)) => self.stack.push(inner.children.iter()),
-                Some(Child::Leaf(items)) => self.items = items.iter(),
-            }
-        }
+        self.next_item().map(|item| &item.value)
     }
 }
 
@@ -404,6 +422,9 @@ const HASH_BITS: u32 = 32;
 
 /// Bits of the hash that one level takes. Source: none, chosen: divides [`HASH_BITS`]; a change copies 16 pointers a level.
 const BITS: u32 = 4;
+
+/// Most nodes from the root to a leaf.
+const LEVELS: usize = 1 + (HASH_BITS / BITS) as usize;
 
 /// Children of an inner node.
 const FANOUT: usize = 1 << BITS;

@@ -59,6 +59,13 @@ fn check(table: &Table<Weighted>, model: &BTreeMap<u32, u32>) {
             order[start.min(order.len())..].iter().chain(&order[..start.min(order.len())]).copied().collect();
         assert_eq!(walked, turned, "a walk from {start} goes around once");
     }
+    for (key, bits) in model.keys().flat_map(|key| [0, 4, 6, 16, 32].map(|bits| (*key, bits))) {
+        let begins = |other: &u32| {
+            hash(*other) >> 16 >> (16_u32.saturating_sub(bits)) == hash(key) >> 16 >> (16_u32.saturating_sub(bits))
+        };
+        let found: Vec<_> = table.with_prefix(hash(key), bits).map(|value| value.key).collect();
+        assert_eq!(found, order.iter().copied().filter(begins).collect::<Vec<_>>(), "{bits} bits");
+    }
     let mut target = 0;
     for value in table.iter() {
         if value.weight > 0 {

@@ -12,7 +12,7 @@ use crate::{
         testing::{any_change, check, instance, register, registration, set_status},
     },
     publish::{
-        label::{dotted_key, port_key},
+        label::{dotted_key, id_key, port_key},
         nodes::FoundNode,
         selection::{Addresses, Member, Selection, Set},
         settings::{NoneEligible, ServiceRule},
@@ -91,6 +91,40 @@ fn what_no_answer_depends_on_is_not_a_change_of_names() {
     followed.check();
 }
 
+#[test]
+fn one_service_id_on_very_many_nodes_is_found_on_each_and_costs_no_more_than_others() {
+    const NODES: usize = 2_000;
+    let mut followed = Followed::new(settings(NoneEligible::Nodata));
+    let on = |number: usize| {
+        let node = Node::example(&format!("n{number}"));
+        (
+            node.name.clone(),
+            [
+                Change::RegisterNode(node.clone()),
+                register(registration(Instance { node: node.name, ..instance("agent", "agent") }, vec![])),
+            ],
+        )
+    };
+    for number in 0..NODES {
+        on(number).1.into_iter().for_each(|change| followed.apply(change));
+    }
+    let instances: Vec<Arc<Instance>> =
+        followed.catalog.nodes().flat_map(|node| node.instances().cloned().collect::<Vec<_>>()).collect();
+    let held = || instances.iter().map(Arc::strong_count).sum::<usize>();
+    let reader = followed.names.clone();
+    let before = held();
+    on(NODES).1.into_iter().for_each(|change| followed.apply(change));
+    let copied = held() - before;
+    assert!(copied < 1_000, "{copied} entries were copied to add one to {NODES}");
+    drop(reader);
+    let FoundService::Service(answers) = followed.names.service(dotted_key("agent").as_wire()) else {
+        panic!("it is registered");
+    };
+    let found: BTreeSet<_> = answers.by_id(SEED, id_key("agent").as_wire()).map(|one| one.node.clone()).collect();
+    assert_eq!(found, (0..=NODES).map(|number| on(number).0).collect());
+    assert_eq!(answers.by_id(SEED, id_key("other").as_wire()).count(), 0);
+}
+
 /// All that can be seen of names, in an order of its own.
 fn observed(names: &Names) -> Vec<String> {
     let mut all = Vec::new();
@@ -151,8 +185,8 @@ fn reverse(names: &Names) -> Vec<String> {
 
 fn service(answers: &ServiceAnswers) -> String {
     let mut text = format!("{} {:?} registered {} ids", answers.name, answers.rule, answers.registered);
-    let ids = ["i1", "i2", "i.3", "i4", "web-1"].map(crate::publish::label::id_key);
-    for id in ids.iter().chain([crate::publish::label::id_key("I.3")].iter()) {
+    let ids = ["i1", "i2", "i.3", "i4", "web-1"].map(id_key);
+    for id in ids.iter().chain([id_key("I.3")].iter()) {
         let found: BTreeSet<String> = answers.by_id(SEED, id.as_wire()).map(|one| format!("{one:?}")).collect();
         text.push_str(&format!(" {id}={found:?}"));
     }

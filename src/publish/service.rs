@@ -29,7 +29,7 @@ pub struct ServiceAnswers {
     pub rule: DefaultRule,
     /// How many instances are registered.
     pub registered: u32,
-    /// Registered instances, by the hash of the label of their ID.
+    /// Registered instances, those of one ID side by side ([`id_hash`]).
     ids: Table<Arc<Instance>>,
     /// What ordinary clients see.
     ordinary: Views,
@@ -86,9 +86,12 @@ impl ServiceAnswers {
         found.map_or(&self.ordinary, |views| &views.views)
     }
 
-    /// Registered instances whose ID has this label (in wire form), one a node.
-    pub fn by_id<'a>(&'a self, seed: Seed, label: &'a [u8]) -> impl Iterator<Item = &'a Arc<Instance>> {
-        self.ids.all(seed.hash(label)).filter(move |instance| id_key(instance.id.as_str()).as_wire() == label)
+    /// Registered instances whose ID has this label (in wire form), one a node. Costs O(what it returns), and one look
+    /// at each 65,536th of the service's instances.
+    pub fn by_id<'a>(&'a self, seed: Seed, label: &[u8]) -> impl Iterator<Item = &'a Arc<Instance>> {
+        self.ids
+            .with_prefix(seed.hash(label), ID_BITS)
+            .filter(move |instance| id_key(instance.id.as_str()).as_wire() == label)
     }
 
     /// The registered instances, in no order.
@@ -131,12 +134,11 @@ impl ServiceAnswers {
         match (instance(before), instance(after)) {
             (Some(before), Some(after)) if Arc::ptr_eq(&before, &after) => {}
             (Some(before), None) => {
-                let hash = seed.hash(id_key(before.id.as_str()).as_wire());
-                self.ids.remove(hash, |old| old.id == before.id && old.node == before.node);
+                self.ids.remove(id_hash(seed, &before), |old| old.id == before.id && old.node == before.node);
             }
             (_, Some(after)) => {
-                let hash = seed.hash(id_key(after.id.as_str()).as_wire());
-                self.ids.set(hash, Arc::clone(&after), |old| old.id == after.id && old.node == after.node);
+                self.ids
+                    .set(id_hash(seed, &after), Arc::clone(&after), |old| old.id == after.id && old.node == after.node);
             }
             (None, None) => {}
         }
@@ -238,6 +240,14 @@ impl ServiceAnswers {
     }
 }
 
+/// The hash of an instance among those of its service: first bits from the label of its ID, so that all of one ID are
+/// found, and the rest from ID and node, so that one ID on very many nodes does not make one leaf of them.
+fn id_hash(seed: Seed, instance: &Instance) -> u32 {
+    let node_bits = u32::MAX >> ID_BITS;
+    let id = seed.hash(id_key(instance.id.as_str()).as_wire());
+    id & !node_bits | seed.hash(&(&instance.node, &instance.id)) & node_bits
+}
+
 /// Whether an instance has a tag with these labels.
 pub fn has_tag(instance: &Instance, labels: &[u8]) -> bool {
     instance.tags.iter().any(|tag| dotted_key(tag.as_str()).as_wire() == labels)
@@ -268,3 +278,7 @@ fn own_networks(context: Context<'_>, presence: Option<&Presence>) -> Vec<IpNetw
     networks.dedup();
     networks
 }
+
+/// Bits of [`id_hash`] that are the ID's. Source: none, chosen: half of them, so that a million instances lie in small
+/// leaves, whether each has an ID of its own or all have one.
+const ID_BITS: u32 = 16;
