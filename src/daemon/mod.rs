@@ -131,7 +131,8 @@ impl Server {
             meta: Arc::default(),
             dns,
         };
-        feed.submit(own::registrations(&local, http_address)?).await.context("cannot register this node")?;
+        let own = own::registrations(&local, http_address, &published.load().catalog)?;
+        feed.submit(own).await.context("cannot register this node")?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
         let reload = start_files(&config, (&feed, &published), &metrics);
         let parts = api_parts(

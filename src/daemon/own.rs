@@ -10,11 +10,13 @@ use crate::{
         names::{CheckId, PortName, ServiceId, ServiceName},
         node::Address,
         service::{Instance, Meta, Port, Weights},
+        state::State,
     },
 };
 
-/// The node, its check, and the service `nameplate` with ports `http` and `dns` and a check of its own health.
-pub fn registrations(local: &LocalNode, http: SocketAddr) -> anyhow::Result<Vec<Change>> {
+/// The node, its check, and the service `nameplate` with ports `http` and `dns` and a check of its own health, in
+/// place of what an earlier start registered, perhaps as another node.
+pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> anyhow::Result<Vec<Change>> {
     let id = ServiceId::new(SERVICE)?;
     // Where HTTP listens on one address only, that is where it is reached.
     let address = (!http.ip().is_unspecified()).then(|| Address::Ip(http.ip()));
@@ -64,7 +66,11 @@ pub fn registrations(local: &LocalNode, http: SocketAddr) -> anyhow::Result<Vec<
     };
     let registration = Registration { instance, checks: vec![check], replace_existing_checks: true };
     let mut changes = local.registration();
-    changes.push(Change::Register(Box::new(registration)));
+    let origin = Origin::Server;
+    let ours = catalog.service(&registration.instance.service).into_iter().flat_map(|service| service.instances());
+    let elsewhere = ours.filter(|ours| ours.instance.origin == origin && ours.instance.node != local.node);
+    changes.extend(elsewhere.map(|ours| Change::Deregister { key: ours.instance.key(), origin }));
+    changes.push(Change::ReplaceOrigin { node: local.node.clone(), origin, registrations: vec![registration] });
     Ok(changes)
 }
 

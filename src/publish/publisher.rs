@@ -327,8 +327,9 @@ impl Writer {
         }
     }
 
-    /// What now holds for all that a batch touched, as the journal keeps it. What nameplate registers of itself it
-    /// registers anew at each start.
+    /// What now holds for all that a batch touched, as the journal keeps it. What nameplate registers of itself is kept
+    /// too, though it registers that anew at each start: an operator may have added checks to it, or put it in
+    /// maintenance, and registrations may lie aside of it.
     fn writes(&self, touched: &Touched) -> Vec<Write> {
         let catalog = &self.next.catalog;
         let mut writes = Vec::new();
@@ -342,13 +343,12 @@ impl Writer {
         }
         for key in &touched.instances {
             match catalog.instance(key) {
-                Some(entry) if entry.instance.origin == Origin::Server => {}
                 Some(entry) => writes.push(Write::Instance(Arc::clone(entry))),
                 None => writes.push(Write::ForgetInstance(key.clone())),
             }
         }
         for key in &touched.statuses {
-            let Some(entry) = catalog.check(key).filter(|entry| entry.check.origin != Origin::Server) else { continue };
+            let Some(entry) = catalog.check(key) else { continue };
             let result = CheckResult { status: entry.check.status, output: Arc::clone(&entry.check.output) };
             writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });
         }

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::harness::{run, serve};
+use crate::harness::{Running, run, serve, start};
 
 /// Runs `serve` with these arguments, which must fail as a wrong setting does; returns what it said.
 #[track_caller]
@@ -32,6 +32,38 @@ async fn sigterm_ends_the_server_with_0_and_keeps_the_catalog() {
         assert_eq!(served.at.addresses("web.service.internal.").await, ["192.0.2.9"]);
         assert_eq!(served.stop().await.code(), Some(0));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_adds_to_the_servers_own_service_is_kept() {
+    let data = tempdir().unwrap();
+    let settings = format!("data_dir = {:?}\n", data.path());
+    let shadowed = json!({ "ID": "nameplate", "Name": "web", "Address": "192.0.2.9", "Port": 80 });
+    let check = json!({ "ID": "extra", "Name": "extra", "ServiceID": "nameplate", "TTL": "1h", "Status": "passing" });
+    {
+        let Running { server, at } = start(&settings).await;
+        assert_eq!(at.put("/v1/agent/service/register", &shadowed.to_string()).await.status, 200);
+        assert_eq!(at.put("/v1/agent/check/register", &check.to_string()).await.status, 200);
+        let maintenance = "/v1/agent/service/maintenance/nameplate?enable=true&reason=tests";
+        assert_eq!(at.put(maintenance, "").await.status, 200);
+        server.shutdown().await;
+    }
+    {
+        let Running { server, at } = start(&settings).await;
+        let own = at.json("/v1/agent/services").await["nameplate"].clone();
+        assert_eq!((&own["Origin"], &own["Shadowed"]), (&json!("server"), &json!(["api"])));
+        assert_eq!(own["Port"], at.http.port(), "what it was at the last start does not count");
+        let checks = at.json("/v1/agent/checks").await;
+        for (id, status) in [("extra", "passing"), ("_service_maintenance:nameplate", "critical")] {
+            assert_eq!(checks[id]["Status"], status, "{checks}");
+        }
+        server.shutdown().await;
+    }
+    let Running { server, at } = start(&format!("{settings}node = \"n2\"\n")).await;
+    let nodes = at.json("/v1/catalog/service/nameplate").await;
+    assert_eq!(nodes.as_array().unwrap().iter().map(|one| &one["Node"]).collect::<Vec<_>>(), ["n2"]);
+    assert_eq!(at.json("/v1/catalog/service/web").await[0]["Node"], "n1", "what lay aside steps in");
+    server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
