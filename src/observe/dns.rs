@@ -53,6 +53,8 @@ pub enum DropReason {
     Send,
     /// The worker panicked while it answered.
     Panic,
+    /// It waited too long while more came in than could be answered.
+    Late,
 }
 
 impl DropReason {
@@ -64,6 +66,7 @@ impl DropReason {
             DropReason::Limit => "limit",
             DropReason::Send => "send",
             DropReason::Panic => "panic",
+            DropReason::Late => "late",
         }
     }
 }
@@ -265,8 +268,14 @@ pub fn type_name(qtype: u16) -> Option<&'static str> {
 
 const PROTOS: [&str; 2] = ["udp", "tcp"];
 
-const DROP_REASONS: [DropReason; 5] =
-    [DropReason::NotAQuery, DropReason::Source, DropReason::Limit, DropReason::Send, DropReason::Panic];
+const DROP_REASONS: [DropReason; 6] = [
+    DropReason::NotAQuery,
+    DropReason::Source,
+    DropReason::Limit,
+    DropReason::Send,
+    DropReason::Panic,
+    DropReason::Late,
+];
 
 /// Types that are counted by name, the most asked first. Source: IANA, DNS Parameters.
 const TYPES: [(u16, &str); 19] = [

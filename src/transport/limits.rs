@@ -3,9 +3,10 @@
 //! | what | bound | when it is reached |
 //! |---|---|---|
 //! | queries received or sent in one system call | 64 | the rest waits in the socket |
-//! | UDP receive buffer of a socket | 4 MiB asked for | the kernel drops (`net.core.rmem_max` may make it smaller) |
+//! | UDP receive buffer of a socket | 4 MiB asked for, less under overload | the kernel drops (`net.core.rmem_max` may make it smaller) |
+//! | wait of a UDP query in it, once it has lasted for 100 ms | 5 ms | dropped |
 //! | UDP query | 16 KiB | the rest of the datagram is cut off |
-//! | sockets of a wildcard address | 256 local addresses | further addresses are left out, with a warning |
+//! | sockets of a wildcard address that can't be had as such | 256 local addresses | further addresses are left out, with a warning |
 //! | slow queries in flight | 4,096; 256 a client address | SERVFAIL with extended error 23 |
 //! | one slow query | 5 s | dropped |
 //! | TCP connections | 2,000; 200 a client address, 1,000 from loopback | the one idle longest is closed |
@@ -28,6 +29,16 @@ pub const BATCH_MAX: usize = 64;
 /// Source: none, chosen: holds about 16 ms of 250,000 queries/s (the kernel counts some 800 bytes for a small one), the
 /// longest that a worker should ever be off the processor.
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+
+/// Smallest receive buffer that is asked for under overload, in bytes.
+///
+/// Source: none, chosen: some 160 small queries, two batches and more.
+pub const RECEIVE_BUFFER_MIN_BYTES: usize = 64 << 10;
+
+/// How long a query may have waited in its socket to be answered while more comes in than can be answered.
+///
+/// Source: RFC 8289 section 3.2 (TARGET).
+pub const WAIT_MAX: Duration = Duration::from_millis(5);
 
 /// How long a worker sleeps at most: within this it sees a stop, a new socket, and lets go of an old snapshot.
 pub const IDLE_MAX: Duration = Duration::from_millis(250);

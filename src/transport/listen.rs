@@ -1,14 +1,15 @@
 //! Opening the sockets of a listen address, or saying why it can't be had and what to do about it.
 //!
 //! TCP comes first and without SO_REUSEPORT, so that a second server on the address fails instead of sharing it in
-//! silence; then one UDP socket a worker, with it. A wildcard address stands for each local address of its family,
-//! because a UDP response must come from the address that was asked.
+//! silence; then one UDP socket a worker, with it. A wildcard address is one socket that tells which address was asked. Where
+//! it can't be had, because somebody listens on one address of this host (as systemd-resolved does), it stands for each
+//! of the interfaces' addresses instead.
 //!
 //! **Limits:** IPv6 sockets never take IPv4 (V6ONLY).
 
 use std::{
     fmt, io,
-    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener, UdpSocket},
 };
 
 use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
@@ -93,7 +94,7 @@ pub enum BindError {
 /// The sockets of one address.
 #[derive(Debug)]
 pub struct Listening {
-    /// The address, with the port that the kernel chose if none was asked for.
+    /// The address, with the port that the kernel chose if none was asked for. It may be the wildcard itself.
     pub address: SocketAddr,
     /// The wildcard that it belongs to, if to any.
     pub wildcard: Option<SocketAddr>,
@@ -103,9 +104,23 @@ pub struct Listening {
     pub udp: Vec<UdpSocket>,
 }
 
-/// Opens the sockets of all local addresses that `address` stands for, but for those that are `open` already. With port 0
-/// the kernel chooses a port that all of them can have.
+impl Listening {
+    /// Whether what is sent to this address comes here.
+    pub fn covers(&self, address: SocketAddr) -> bool {
+        let ip = self.address.ip();
+        let has_ip = ip == address.ip() || ip.is_unspecified() && ip.is_ipv4() == address.is_ipv4();
+        has_ip && self.address.port() == address.port()
+    }
+}
+
+/// Opens the sockets of `address`. Where a wildcard can't be had as such, those of all local addresses that it stands for,
+/// but for those that are `open` already; with port 0 the kernel chooses a port that all of them can have.
 pub fn open(address: SocketAddr, workers: usize, open: &[SocketAddr]) -> Result<Vec<Listening>, BindError> {
+    let wildcard = address.ip().is_unspecified().then_some(address);
+    match wildcard.map(|_| open_one(address, workers)) {
+        None | Some(Err(BindError::Taken { .. })) => {}
+        Some(opened) => return opened.map(|listening| vec![Listening { wildcard, ..listening }]),
+    }
     let mut tries = 0;
     loop {
         tries += 1;
@@ -206,8 +221,9 @@ fn open_udp(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
     if sharing == Sharing::Workers {
         socket.set_reuse_port(true)?;
         // Both are improvements that a kernel may refuse; it answers without them.
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+        let _ = udp::set_receive_buffer(&socket, RECEIVE_BUFFER_BYTES);
         let _ = udp::ignore_path_mtu(&socket, &address);
+        udp::tell_of_messages(&socket, address.ip())?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -221,12 +237,6 @@ fn bind_error(address: SocketAddr, protocol: Protocol, source: io::Error) -> Bin
         Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT) => BindError::NotLocal { address, protocol },
         _ => BindError::Open { address, protocol, source },
     }
-}
-
-/// Whether two addresses are the same place: a scope is only told by link-local ones.
-pub fn same_place(one: SocketAddr, other: SocketAddr) -> bool {
-    let ip: fn(SocketAddr) -> IpAddr = |address| address.ip().to_canonical();
-    one.port() == other.port() && ip(one) == ip(other)
 }
 
 /// Connections that the kernel completes before they are accepted.

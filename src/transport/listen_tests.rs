@@ -48,8 +48,31 @@ fn a_wildcard_stands_for_the_local_addresses_of_its_family() {
 }
 
 #[test]
+fn a_wildcard_is_one_listener() {
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let address: SocketAddr = address.parse().unwrap();
+        let opened = open(address, 2, &[]).unwrap();
+        let [listening] = opened.as_slice() else { panic!("{opened:?}") };
+        assert_eq!((listening.address.ip(), listening.wildcard), (address.ip(), Some(address)));
+        assert!(listening.udp.iter().all(|socket| socket.local_addr().unwrap() == listening.address));
+    }
+}
+
+#[test]
+fn a_wildcard_of_which_one_address_is_taken_is_a_listener_for_each_of_the_interfaces() {
+    // As systemd-resolved does at port 53: an address that no interface has.
+    let other = TcpListener::bind("127.0.3.3:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    let wildcard = SocketAddr::new([0, 0, 0, 0].into(), port);
+    let opened = open(wildcard, 1, &[]).unwrap();
+    let addresses: Vec<SocketAddr> = opened.iter().map(|one| one.address).collect();
+    assert_eq!(addresses, expand(wildcard).unwrap());
+    assert!(opened.iter().all(|one| one.wildcard == Some(wildcard)));
+}
+
+#[test]
 fn all_addresses_of_a_wildcard_share_one_chosen_port() {
-    let opened = open("[::]:0".parse().unwrap(), 1, &[]).unwrap();
+    let opened = open_all("[::]:0".parse().unwrap(), 1, &[]).unwrap();
     assert!(!opened.is_empty());
     assert!(opened.iter().all(|one| one.address.port() == opened[0].address.port()), "{opened:?}");
 }

@@ -1,12 +1,14 @@
 //! The addresses that are listened on now, and keeping up with those that a wildcard stands for.
 //!
-//! **Limits:** a local address is opened or closed within 3 s of its coming or going. One that somebody else has taken is
+//! A wildcard that was had as such needs no keeping up but of the list of what it stands for.
+//!
+//! **Limits:** a local address is opened, closed or listed within 3 s of its coming or going. One that somebody else has taken is
 //! left out, with one warning, and tried again each time.
 
 use std::{
     collections::{HashMap, HashSet},
     fmt, io, mem,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,6 +41,8 @@ struct State {
 #[derive(Debug)]
 struct Listener {
     address: SocketAddr,
+    /// The addresses of this host that it stands for: its own, or those behind a wildcard that was had as such.
+    own: Arc<[IpAddr]>,
     /// The wildcard that it belongs to, if to any.
     wildcard: Option<SocketAddr>,
     accept: JoinHandle<()>,
@@ -59,9 +63,9 @@ impl<E: Engine> Listeners<E> {
         Ok(())
     }
 
-    /// The addresses that are listened on.
+    /// The addresses that are listened on, each by itself.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.state().open.iter().map(|listener| listener.address).collect()
+        self.state().open.iter().flat_map(Listener::addresses).collect()
     }
 
     /// Opens local addresses that appeared behind the wildcards, and closes those that are gone.
@@ -107,6 +111,9 @@ impl<E: Engine> Listeners<E> {
     }
 
     fn follow_one(&self, state: &mut State, wildcard: SocketAddr, local: &[SocketAddr]) -> bool {
+        if let Some(whole) = state.open.iter_mut().find(|listener| listener.is_whole(wildcard)) {
+            return whole.stand_for(local);
+        }
         let before = state.open.len();
         state.open.retain(|listener| {
             let stays = listener.wildcard != Some(wildcard) || local.contains(&listener.address);
@@ -152,8 +159,11 @@ impl<E: Engine> Listeners<E> {
             state.ports.insert(wildcard, address.port());
         }
         let accept = tokio::spawn(Arc::clone(&self.server).accept(tcp));
-        let sockets = udp.into_iter().map(|socket| WorkerSocket { local: address, socket: Arc::new(socket) }).collect();
-        state.open.push(Listener { address, wildcard, accept, sockets });
+        let own: Arc<[IpAddr]> =
+            listen::expand(address).map_err(|error| (address, error))?.iter().map(SocketAddr::ip).collect();
+        let socket = |socket| WorkerSocket { local: address, own: Arc::clone(&own), socket: Arc::new(socket) };
+        let sockets = udp.into_iter().map(socket).collect();
+        state.open.push(Listener { address, own, wildcard, accept, sockets });
         Ok(())
     }
 
@@ -166,6 +176,26 @@ impl<E: Engine> Listeners<E> {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener {
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.own.iter().map(|ip| SocketAddr::new(*ip, self.address.port()))
+    }
+
+    /// Whether it is this wildcard, had as such.
+    fn is_whole(&self, wildcard: SocketAddr) -> bool {
+        self.wildcard == Some(wildcard) && self.address.ip().is_unspecified()
+    }
+
+    /// Makes it stand for these addresses. Returns whether that changes anything.
+    fn stand_for(&mut self, local: &[SocketAddr]) -> bool {
+        let own: Arc<[IpAddr]> = local.iter().map(SocketAddr::ip).collect();
+        let changed = self.own != own;
+        self.sockets.iter_mut().for_each(|socket| socket.own = Arc::clone(&own));
+        self.own = own;
+        changed
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 
+mod backlog;
 mod connections;
 pub mod engine;
 pub mod holder;
@@ -179,11 +180,14 @@ impl<E: Engine> fmt::Debug for Transport<E> {
 fn open_all(settings: &TransportSettings, workers: usize) -> Result<(Vec<Listening>, Vec<BindError>), BindError> {
     let mut opened: Vec<Listening> = Vec::new();
     let mut left_out = Vec::new();
-    // An address of its own before a wildcard that it is part of, so that what can't be had is told by the name given.
+    // A wildcard before its addresses, which it then has already.
     let mut listen = settings.listen.clone();
-    listen.sort_by_key(|address| address.ip().is_unspecified());
+    listen.sort_by_key(|address| !address.ip().is_unspecified());
     let must = listen.iter().map(|address| (*address, true));
     for (address, must) in must.chain(settings.listen_if_possible.iter().map(|address| (*address, false))) {
+        if opened.iter().any(|one| one.covers(address)) {
+            continue;
+        }
         let taken: Vec<SocketAddr> = opened.iter().map(|one| one.address).collect();
         match listen::open(address, workers, &taken) {
             Ok(more) => opened.extend(more),

@@ -30,6 +30,7 @@ use super::{
     engine::{Engine, SlowQuery},
     limits::SlowLimits,
     record::Observer,
+    udp,
 };
 
 /// Answers slow queries. One value serves all workers and connections.
@@ -68,7 +69,7 @@ impl<E: Engine> SlowPath<E> {
             }
             slow.observer.response(Proto::Udp, back.peer, &response, back.received.elapsed());
             // The socket never blocks; one whose send buffer is full loses the response, and the client asks again.
-            if back.socket.send_to(&response, back.peer).is_err() {
+            if udp::send_from(&back.socket, &response, back.peer, back.source).is_err() {
                 slow.observer.dropped(DropReason::Send);
             }
         });
@@ -117,6 +118,8 @@ pub struct WayBack {
     pub socket: Arc<UdpSocket>,
     /// Who asked.
     pub peer: SocketAddr,
+    /// The local address that was asked, if the socket is bound to a wildcard.
+    pub source: Option<IpAddr>,
     /// When the query was received.
     pub received: Instant,
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `drop` | no response |
 //! | `panic` | a panic |
+//! | `work` | a response after 0.2 ms of work |
 //! | `big` | a response of 60,000 bytes, or of the whole buffer |
 //! | `slow...` | a response when [`Stub::release`] gives one |
 //! | `slowpanic` | a panic of the slow path |
@@ -15,6 +16,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Semaphore;
@@ -52,6 +54,11 @@ impl Engine for Stub {
         match label.as_slice() {
             b"drop" => return Verdict::Drop,
             b"panic" => panic!("as the query asked"),
+            b"work" => {
+                let started = Instant::now();
+                while started.elapsed() < Duration::from_micros(200) {}
+                bytes[2] |= 0x80;
+            }
             [b's', b'l', b'o', b'w', ..] => return Verdict::Slow(Slow { query_len, need: Need::Forward, limit: 512 }),
             _ => bytes[2] |= 0x80,
         }

@@ -4,15 +4,18 @@
 //! wait -> receive (up to 64) -> answer each in its own buffer -> queue -> send
 //! ```
 //!
+//! A socket on a wildcard address tells of each message which local address it came to, and the response is sent from
+//! there. The first message of a batch, the oldest, also tells how long it has waited.
+//!
 //! **Limits:** Linux. Errors that an earlier response caused (ICMP) are passed over; a response that the kernel does not
 //! take is dropped and counted, never retried later.
 //!
-//! **Source:** recvmmsg(2), sendmmsg(2), poll(2), getifaddrs(3), ip(7), ipv6(7).
+//! **Source:** recvmmsg(2), sendmmsg(2), poll(2), getifaddrs(3), ip(7), ipv6(7), socket(7), cmsg(3).
 #![allow(unsafe_code)]
 
 use std::{
     io, mem,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
     os::fd::AsRawFd,
     ptr,
     time::Duration,
@@ -27,10 +30,13 @@ use super::limits::{BATCH_MAX, SEND_WAIT_MAX};
 pub struct Batch {
     buffers: Vec<Buffer>,
     peers: Box<[libc::sockaddr_storage]>,
+    controls: Box<[Control]>,
     incoming: Vectors,
     outgoing: Vectors,
     /// Entries of `incoming` whose pointers were used up by the last batch.
     stale: usize,
+    /// Entries of `incoming` that have room for a control.
+    told: usize,
     /// Responses queued in `outgoing`.
     queued: usize,
 }
@@ -50,26 +56,34 @@ impl Batch {
         Batch {
             buffers: (0..BATCH_MAX).map(|_| Buffer::udp()).collect(),
             peers: vec![peer; BATCH_MAX].into(),
+            controls: vec![Control::EMPTY; BATCH_MAX].into(),
             incoming: Vectors::new(),
             outgoing: Vectors::new(),
             stale: BATCH_MAX,
+            told: 0,
             queued: 0,
         }
     }
 
-    /// Takes what the socket has, at most 64 messages, without waiting. Returns how many came.
-    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    /// Takes what the socket, bound to `local`, has: at most 64 messages, without waiting. Returns how many came.
+    pub fn receive(&mut self, socket: &UdpSocket, local: IpAddr) -> io::Result<usize> {
+        let told = if local.is_unspecified() { BATCH_MAX } else { 1 };
         // Only what the last batch touched has new pointers made: a thread that gets one query at a time should not
         // write 64 headers for each.
-        for index in 0..self.stale {
+        let stale = if self.told == told { self.stale } else { BATCH_MAX };
+        for index in 0..stale {
             let room = self.buffers[index].bytes_mut();
             let vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
             self.incoming.set(index, &mut self.peers[index], PEER_BYTES, vector);
+            if index < told {
+                self.incoming.set_control(index, &mut self.controls[index], CONTROL_BYTES);
+            }
         }
-        self.stale = 0;
+        (self.stale, self.told) = (0, told);
         self.queued = 0;
         // SAFETY: the first BATCH_MAX headers point to that many valid peers and I/O vectors, and these to the buffers
-        // with their lengths, all owned by self and borrowed by nobody else during the call. No timeout is passed.
+        // with their lengths, `told` of them also to as many controls, all owned by self and borrowed by nobody else
+        // during the call. No timeout is passed.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -91,17 +105,71 @@ impl Batch {
         (&mut self.buffers[index], length, peer)
     }
 
+    /// How long the first message of the batch, its oldest, has waited in the socket; zero if that can't be known.
+    pub fn waited(&self) -> Duration {
+        let Some(taken_in) = self.control(0, libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, timespec_nanos) else {
+            return Duration::ZERO;
+        };
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: one valid timespec, borrowed for the call. This clock, because the kernel stamps messages by it.
+        unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut now) };
+        let nanos = timespec_nanos(&now).saturating_sub(taken_in);
+        // A clock that was set meanwhile tells nothing.
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(0)).min(WAIT_KNOWN_MAX)
+    }
+
+    /// The local address that a message came to; none if its socket is bound to one.
+    pub fn destination(&self, index: usize) -> Option<IpAddr> {
+        if index >= self.told {
+            return None;
+        }
+        let v4 = |info: &libc::in_pktinfo| IpAddr::from(u32::from_be(info.ipi_spec_dst.s_addr).to_be_bytes());
+        let v6 = |info: &libc::in6_pktinfo| IpAddr::from(info.ipi6_addr.s6_addr);
+        self.control(index, libc::IPPROTO_IP, libc::IP_PKTINFO, v4)
+            .or_else(|| self.control(index, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, v6))
+    }
+
+    /// What the kernel told of a message under this level and kind, if it did. `T` must be the struct that socket(7),
+    /// ip(7) or ipv6(7) names for the kind.
+    fn control<T, V>(&self, index: usize, level: libc::c_int, kind: libc::c_int, read: fn(&T) -> V) -> Option<V> {
+        let header = &self.incoming.headers[index].msg_hdr;
+        if header.msg_control.is_null() {
+            return None;
+        }
+        // SAFETY: the header's control pointer and length are those of a `Control` of ours, as the kernel filled it; the
+        // macros stay within that length, and a message that is long enough for a `T` holds one.
+        unsafe {
+            let mut entry = libc::CMSG_FIRSTHDR(header);
+            while let Some(found) = entry.as_ref() {
+                let long_enough = found.cmsg_len >= libc::CMSG_LEN(mem::size_of::<T>() as u32) as usize;
+                if (found.cmsg_level, found.cmsg_type) == (level, kind) && long_enough {
+                    return Some(read(&libc::CMSG_DATA(found).cast::<T>().read_unaligned()));
+                }
+                entry = libc::CMSG_NXTHDR(header, found);
+            }
+        }
+        None
+    }
+
     /// The first bytes of a message's buffer.
     pub fn bytes(&self, index: usize, length: usize) -> &[u8] {
         &self.buffers[index].bytes()[..length]
     }
 
-    /// Queues the first `length` bytes of a message's buffer for its sender. Each message at most once.
+    /// Queues the first `length` bytes of a message's buffer for its sender, from the address that it came to. Each
+    /// message at most once.
     pub fn queue(&mut self, index: usize, length: usize) {
+        let source = self.destination(index);
         let room = self.buffers[index].bytes_mut();
         let vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: length.min(room.len()) };
         let peer_bytes = self.incoming.headers[index].msg_hdr.msg_namelen;
         self.outgoing.set(self.queued, &mut self.peers[index], peer_bytes, vector);
+        if let Some(source) = source {
+            let scope = scope(&self.peers[index]);
+            let control = &mut self.controls[index];
+            let length = control.set_source(source, scope);
+            self.outgoing.set_control(self.queued, control, length);
+        }
         self.queued += 1;
     }
 
@@ -141,7 +209,7 @@ impl Batch {
 
 impl Vectors {
     fn new() -> Vectors {
-        // SAFETY: mmsghdr and iovec are plain data; all zeros are null pointers with length 0.
+        // SAFETY: mmsghdr and iovec are plain data: all zeros are null pointers with length 0.
         let (header, vector): (libc::mmsghdr, libc::iovec) = unsafe { (mem::zeroed(), mem::zeroed()) };
         Vectors { headers: vec![header; BATCH_MAX].into(), vectors: vec![vector; BATCH_MAX].into() }
     }
@@ -164,6 +232,79 @@ impl Vectors {
         header.msg_controllen = 0;
         header.msg_flags = 0;
     }
+
+    /// Points the header at `index` to `length` bytes of a control.
+    fn set_control(&mut self, index: usize, control: &mut Control, length: usize) {
+        let header = &mut self.headers[index].msg_hdr;
+        header.msg_control = control.bytes.as_mut_ptr().cast();
+        header.msg_controllen = length as _;
+    }
+}
+
+/// Room for what the kernel tells of a message beside its bytes: when it took it in, and the address that it came to.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control {
+    bytes: [u8; CONTROL_BYTES],
+}
+
+impl Control {
+    const EMPTY: Control = Control { bytes: [0; CONTROL_BYTES] };
+
+    /// Says that a message is to be sent from this address. `scope` is the peer's interface, which only a link-local
+    /// address needs. Returns how many bytes it takes.
+    fn set_source(&mut self, source: IpAddr, scope: u32) -> usize {
+        match source {
+            IpAddr::V4(ip) => {
+                let address = libc::in_addr { s_addr: u32::from(ip).to_be() };
+                // The interface is left to the routes: the one that a query came by need not lead back.
+                let info = libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: address };
+                self.set(libc::IPPROTO_IP, libc::IP_PKTINFO, info)
+            }
+            IpAddr::V6(ip) => {
+                let address = libc::in6_addr { s6_addr: ip.octets() };
+                let interface = if ip.is_unicast_link_local() { scope } else { 0 };
+                let info = libc::in6_pktinfo { ipi6_addr: address, ipi6_ifindex: interface };
+                self.set(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+            }
+        }
+    }
+
+    fn set<T>(&mut self, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
+        let value_bytes = mem::size_of::<T>() as u32;
+        const { assert!(mem::size_of::<T>() <= mem::size_of::<libc::in6_pktinfo>()) };
+        // SAFETY: the room is aligned for a cmsghdr and has more bytes than CMSG_SPACE of the largest `T`, which the line
+        // above holds; CMSG_DATA of its start lies within it.
+        unsafe {
+            let entry = self.bytes.as_mut_ptr().cast::<libc::cmsghdr>();
+            (*entry).cmsg_level = level;
+            (*entry).cmsg_type = kind;
+            (*entry).cmsg_len = libc::CMSG_LEN(value_bytes) as _;
+            libc::CMSG_DATA(entry).cast::<T>().write_unaligned(value);
+            libc::CMSG_SPACE(value_bytes) as usize
+        }
+    }
+}
+
+/// Sends one message from the local address `source`, if one is named, and never waits.
+pub fn send_from(socket: &UdpSocket, bytes: &[u8], peer: SocketAddr, source: Option<IpAddr>) -> io::Result<()> {
+    let Some(source) = source else { return socket.send_to(bytes, peer).map(|_| ()) };
+    let peer_raw = socket2::SockAddr::from(peer);
+    let mut control = Control::EMPTY;
+    let scope = if let SocketAddr::V6(peer) = peer { peer.scope_id() } else { 0 };
+    let control_bytes = control.set_source(source, scope);
+    let mut vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: msghdr is plain data; all zeros are null pointers with length 0.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_name = peer_raw.as_ptr().cast_mut().cast();
+    header.msg_namelen = peer_raw.len();
+    (header.msg_iov, header.msg_iovlen) = (&mut vector, 1);
+    header.msg_control = control.bytes.as_mut_ptr().cast();
+    header.msg_controllen = control_bytes as _;
+    // SAFETY: the header points to an address, one I/O vector over `bytes`, and a control, with their lengths; all live
+    // through the call, and the kernel only reads them.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &header, libc::MSG_DONTWAIT) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// What to do about a response that was not sent.
@@ -221,6 +362,23 @@ impl Poller {
     }
 }
 
+/// Makes the kernel tell of each message when it was taken in and, if `local` is a wildcard, which address it came to.
+pub fn tell_of_messages(socket: &impl AsRawFd, local: IpAddr) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+    match local {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
+        _ => Ok(()),
+    }
+}
+
+/// Asks for a receive buffer of so many bytes: beyond `net.core.rmem_max` where this process may, else up to it.
+pub fn set_receive_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value)
+        .or_else(|_| set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, value))
+}
+
 /// Makes the kernel send datagrams of any size as they are and pay no heed to path MTUs that it was told: these come by
 /// ICMP, which anyone can forge.
 pub fn ignore_path_mtu(socket: &impl AsRawFd, address: &SocketAddr) -> io::Result<()> {
@@ -228,6 +386,10 @@ pub fn ignore_path_mtu(socket: &impl AsRawFd, address: &SocketAddr) -> io::Resul
         SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
         SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
     };
+    set_option(socket, level, option, value)
+}
+
+fn set_option(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = mem::size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the value is a c_int that lives through the call, and its length is told.
     let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(&value).cast(), length) };
@@ -292,11 +454,31 @@ fn v6_address(address: &libc::sockaddr_in6) -> SocketAddr {
     SocketAddr::V6(SocketAddrV6::new(ip, u16::from_be(address.sin6_port), 0, address.sin6_scope_id))
 }
 
+/// The interface of a link-local IPv6 address; 0 for any other.
+fn scope(storage: &libc::sockaddr_storage) -> u32 {
+    match socket_address(storage) {
+        Some(SocketAddr::V6(address)) => address.scope_id(),
+        _ => 0,
+    }
+}
+
+fn timespec_nanos(time: &libc::timespec) -> i128 {
+    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+}
+
 fn milliseconds(duration: Duration) -> libc::c_int {
     libc::c_int::try_from(duration.as_millis()).unwrap_or(libc::c_int::MAX)
 }
 
 const PEER_BYTES: libc::socklen_t = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+
+/// Room for a timestamp and the larger of the two packet infos, each with its header: 32 and 40 bytes, and some to spare.
+const CONTROL_BYTES: usize = 96;
+
+/// A longer wait is told as this.
+///
+/// Source: none, chosen: no query waits that long in a buffer of a few MiB; the clock was set.
+const WAIT_KNOWN_MAX: Duration = Duration::from_secs(10);
 
 /// Tries of one response before it is dropped.
 ///

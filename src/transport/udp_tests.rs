@@ -11,7 +11,7 @@ fn receive_all(batch: &mut Batch, socket: &UdpSocket, count: usize) {
     let mut poller = Poller::new([socket].into_iter());
     poller.wait(Duration::from_secs(5));
     assert!(poller.is_ready(0));
-    assert_eq!(batch.receive(socket).unwrap(), count);
+    assert_eq!(batch.receive(socket, socket.local_addr().unwrap().ip()).unwrap(), count);
 }
 
 #[test]
@@ -61,8 +61,71 @@ fn a_response_that_cannot_be_sent_costs_no_other() {
 
 #[test]
 fn an_empty_socket_says_so_at_once() {
-    let error = Batch::new().receive(&socket()).unwrap_err();
+    let error = Batch::new().receive(&socket(), Ipv4Addr::LOCALHOST.into()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+}
+
+/// A socket on all addresses of the family, with its port.
+fn wildcard(address: &str) -> (UdpSocket, u16) {
+    let socket = UdpSocket::bind((address, 0)).unwrap();
+    tell_of_messages(&socket, address.parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
+
+#[test]
+fn a_wildcard_answers_from_the_address_that_was_asked() {
+    let ((v4, v4_port), (v6, v6_port), one) = (wildcard("0.0.0.0"), wildcard("::"), socket());
+    let mut batch = Batch::new();
+    // In turns, because sockets of both kinds share a worker's batch.
+    for _ in 0..3 {
+        for (server, asked, from) in [
+            (&v4, SocketAddr::new([127, 0, 0, 7].into(), v4_port), "127.0.0.1:0"),
+            (&one, one.local_addr().unwrap(), "127.0.0.1:0"),
+            (&v6, SocketAddr::new(Ipv6Addr::LOCALHOST.into(), v6_port), "[::1]:0"),
+            (&v4, SocketAddr::new([127, 0, 0, 8].into(), v4_port), "127.0.0.1:0"),
+        ] {
+            let client = UdpSocket::bind(from).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            for byte in 0..3 {
+                client.send_to(&[byte], asked).unwrap();
+            }
+            receive_all(&mut batch, server, 3);
+            let told = batch.destination(1);
+            assert_eq!(told, server.local_addr().unwrap().ip().is_unspecified().then_some(asked.ip()));
+            (0..3).for_each(|index| batch.queue(index, 1));
+            assert_eq!(batch.send(server), 0);
+            send_from(server, &[3], client.local_addr().unwrap(), told).unwrap();
+            for byte in 0..4 {
+                let mut bytes = [9];
+                assert_eq!(client.recv_from(&mut bytes).unwrap(), (1, asked));
+                assert_eq!(bytes, [byte]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_wait_of_the_oldest_message_is_known() {
+    let (server, client, mut batch) = (socket(), socket(), Batch::new());
+    tell_of_messages(&server, Ipv4Addr::LOCALHOST.into()).unwrap();
+    let before = std::time::Instant::now();
+    client.send_to(&[1], server.local_addr().unwrap()).unwrap();
+    let sent = std::time::Instant::now();
+    std::thread::park_timeout(Duration::from_millis(20));
+    client.send_to(&[2], server.local_addr().unwrap()).unwrap();
+    let least = sent.elapsed();
+    receive_all(&mut batch, &server, 2);
+    let waited = batch.waited();
+    assert!(waited >= least && waited <= before.elapsed(), "{least:?} {waited:?} {:?}", before.elapsed());
+}
+
+#[test]
+fn a_socket_that_does_not_tell_has_no_wait() {
+    let (server, client, mut batch) = (socket(), socket(), Batch::new());
+    client.send_to(&[1], server.local_addr().unwrap()).unwrap();
+    receive_all(&mut batch, &server, 1);
+    assert_eq!((batch.waited(), batch.destination(0)), (Duration::ZERO, None));
 }
 
 #[test]

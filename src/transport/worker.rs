@@ -8,7 +8,7 @@
 
 use std::{
     mem,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,23 +24,32 @@ use crate::{
 };
 
 use super::{
+    backlog::Backlog,
     engine::{self, Engine, SlowQuery},
     limits::{BATCH_MAX, BUSY_ROUNDS_MAX, IDLE_MAX},
-    listen::same_place,
     message::drop_reason,
     random::Random,
     record::Observer,
     slow::{SlowPath, WayBack},
-    udp::{Batch, Poller},
+    udp::{self, Batch, Poller},
 };
 
 /// A socket of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerSocket {
-    /// The address that it is bound to.
+    /// The address that it is bound to; it may be a wildcard.
     pub local: SocketAddr,
+    /// The addresses of this host that it stands for.
+    pub own: Arc<[IpAddr]>,
     /// The socket; it never blocks.
     pub socket: Arc<UdpSocket>,
+}
+
+impl WorkerSocket {
+    /// Whether what comes from this address comes from here.
+    fn is_at(&self, peer: SocketAddr) -> bool {
+        self.local.port() == peer.port() && self.own.contains(&peer.ip().to_canonical())
+    }
 }
 
 /// What others tell a worker: which sockets are its own, and when to stop.
@@ -84,6 +93,7 @@ pub fn run<E: Engine>(parts: Parts<E>) {
         recorder: parts.observer.metrics.dns_worker(),
         batch: Batch::new(),
         outcomes: [Outcome::None; BATCH_MAX],
+        backlogs: Vec::new(),
         ready: Vec::new(),
         random: Random::new(),
         panics: 0,
@@ -96,6 +106,7 @@ pub fn run<E: Engine>(parts: Parts<E>) {
         if seen != Some(changes) {
             sockets = worker.parts.orders.sockets.lock().unwrap_or_else(PoisonError::into_inner).clone();
             poller = Poller::new(sockets.iter().map(|one| &*one.socket));
+            worker.backlogs = sockets.iter().map(|_| Backlog::new()).collect();
             seen = Some(changes);
         }
         poller.wait(IDLE_MAX);
@@ -115,6 +126,8 @@ struct Worker<E: Engine> {
     batch: Batch,
     /// What came of each message of the batch.
     outcomes: [Outcome; BATCH_MAX],
+    /// How long queries wait in each socket, in the order of the list.
+    backlogs: Vec<Backlog>,
     /// Sockets that may have something, by their place in the list; here to keep its room.
     ready: Vec<usize>,
     random: Random,
@@ -150,12 +163,19 @@ impl<E: Engine> Worker<E> {
 
     /// Answers one batch. Returns whether the socket may have more.
     fn serve_batch(&mut self, sockets: &[WorkerSocket], index: usize) -> bool {
-        let socket = &sockets[index].socket;
-        let count = match self.batch.receive(socket) {
+        let WorkerSocket { local, socket, .. } = &sockets[index];
+        let count = match self.batch.receive(socket, local.ip()) {
             Ok(count) => count,
-            Err(error) => return after_receive_error(&error),
+            Err(error) => {
+                self.is_in_time(index, socket, Duration::ZERO, Instant::now());
+                return after_receive_error(&error);
+            }
         };
         let received = Instant::now();
+        if !self.is_in_time(index, socket, self.batch.waited(), received) {
+            (0..count).for_each(|_| self.recorder.record_drop(DropReason::Late));
+            return true;
+        }
         let mut next = 0;
         while next < count {
             let rest = catch_unwind(AssertUnwindSafe(|| {
@@ -175,6 +195,21 @@ impl<E: Engine> Worker<E> {
         true
     }
 
+    /// Whether a batch that waited so long is to be answered. Fits the receive buffer to what can be answered.
+    fn is_in_time(&mut self, index: usize, socket: &UdpSocket, waited: Duration, now: Instant) -> bool {
+        let backlog = &mut self.backlogs[index];
+        let was_overloaded = backlog.is_overloaded();
+        let advice = backlog.judge(waited, now);
+        if let Some(bytes) = advice.buffer_bytes {
+            // A kernel that refuses leaves the buffer as it was; what waited too long is dropped all the same.
+            let _ = udp::set_receive_buffer(socket, bytes);
+        }
+        if backlog.is_overloaded() != was_overloaded {
+            tracing::debug!(overloaded = !was_overloaded, "more DNS queries come in than can be answered, or no more");
+        }
+        advice.answer
+    }
+
     fn answer(
         &mut self,
         index: usize,
@@ -185,7 +220,7 @@ impl<E: Engine> Worker<E> {
         let (buffer, query_len, peer) = self.batch.message(index);
         let Some(peer) = peer else { return Outcome::None };
         let client = Client {
-            own_listener: sockets.iter().any(|one| same_place(one.local, peer)),
+            own_listener: sockets.iter().any(|one| one.is_at(peer)),
             ..engine::client(peer, Transport::Udp, self.random.draw())
         };
         let Parts { engine, slow, .. } = &self.parts;
@@ -193,7 +228,8 @@ impl<E: Engine> Worker<E> {
         if let Verdict::Slow(needed) = verdict {
             if let Some(permit) = slow.admit(client.address) {
                 let message = buffer.bytes()[..needed.query_len].to_vec();
-                let back = WayBack { socket: Arc::clone(socket), peer, received };
+                let back =
+                    WayBack { socket: Arc::clone(socket), peer, source: self.batch.destination(index), received };
                 slow.answer_udp(permit, SlowQuery { message, client, slow: needed }, back);
                 return Outcome::None;
             }

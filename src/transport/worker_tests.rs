@@ -1,5 +1,6 @@
-use std::{collections::HashSet, io::ErrorKind, net::UdpSocket, sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{collections::HashSet, io::ErrorKind, sync::atomic::Ordering::SeqCst};
 
+use super::*;
 use crate::transport::{
     limits::SlowLimits,
     stub::{loopback, query, response, start},
@@ -19,10 +20,10 @@ fn receive(socket: &UdpSocket) -> Vec<u8> {
 
 /// Bounded wait for a level.
 fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(5);
     while !condition() {
-        assert!(std::time::Instant::now() < deadline, "{what}");
-        std::thread::yield_now();
+        assert!(Instant::now() < deadline, "{what}");
+        thread::yield_now();
     }
 }
 
@@ -145,6 +146,62 @@ async fn a_query_from_a_listener_of_our_own_is_dropped() {
     let socket = UdpSocket::from(socket);
     socket.send_to(&query(1, "web"), first).unwrap();
     until("it is counted", || started.metric(r#"nameplate_dns_drops_total{reason="source"}"#) == "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_wildcard_each_answer_comes_from_the_address_asked() {
+    let mut settings = loopback();
+    settings.listen = vec!["0.0.0.0:0".parse().unwrap()];
+    let started = start(settings);
+    let addresses = started.transport.local_addresses();
+    let loopback = addresses.iter().find(|address| address.ip().is_loopback()).unwrap();
+    // An address that no interface names, too.
+    for ip in [[127, 0, 0, 1], [127, 0, 0, 77]] {
+        let asked = SocketAddr::new(ip.into(), loopback.port());
+        let socket = client("127.0.0.1:0");
+        socket.connect(asked).unwrap();
+        started.stub.release.add_permits(1);
+        for (id, label) in [(1, "web"), (2, "slow")] {
+            socket.send(&query(id, label)).unwrap();
+            // A connected socket takes nothing from any other address.
+            assert_eq!(receive(&socket), response(id, label));
+        }
+    }
+    let from_itself = WorkerSocket {
+        local: SocketAddr::new([0, 0, 0, 0].into(), 53),
+        own: Arc::new([[192, 0, 2, 1].into()]),
+        socket: Arc::new(client("127.0.0.1:0")),
+    };
+    for (peer, is_own) in [("192.0.2.1:53", true), ("192.0.2.1:54", false), ("192.0.2.2:53", false)] {
+        assert_eq!(from_itself.is_at(peer.parse().unwrap()), is_own, "{peer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_more_comes_in_than_can_be_answered_late_queries_are_dropped() {
+    let started = start(loopback());
+    let socket = client("127.0.0.1:0");
+    socket.connect(started.address()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    // About 5,000 a second can be answered; without a pause far more are sent.
+    let dropped = || started.metric(r#"nameplate_dns_drops_total{reason="late"}"#).parse::<u64>().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let (mut answered, mut sent) = (0_u64, 0_u64);
+    while dropped() == 0 || answered == 0 {
+        assert!(Instant::now() < deadline, "{sent} sent, {answered} answered, none dropped");
+        for _ in 0..100 {
+            sent += u64::from(socket.send(&query(7, "work")).is_ok());
+            answered += u64::from(socket.recv(&mut [0; 512]).is_ok());
+        }
+    }
+    // One that is not late is answered, whatever waited before it.
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    until("it answers when the load is over", || {
+        socket.send(&query(8, "web")).unwrap();
+        let received = std::iter::from_fn(|| socket.recv(&mut [0; 512]).ok());
+        received.into_iter().any(|length| length == query(8, "web").len())
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
