@@ -132,9 +132,6 @@ pub fn network_reach(address: &NetworkAddress, instance: &Instance) -> Reach<'st
     let there = network_address_reach(address);
     let tagged = |role| instance.tagged_address(role).map(|tagged| &tagged.address);
     let plain = instance.address.as_ref();
-    if matches!(plain, Some(Address::Host(_))) {
-        return there;
-    }
     let own_v4 = v4(own(tagged("lan_ipv4"), plain, IpAddr::is_ipv4));
     let own_v6 = v6(own(tagged("lan_ipv6"), plain, IpAddr::is_ipv6));
     Reach { v4: there.v4.or(own_v4), v6: there.v6.or(own_v6), ..there }
