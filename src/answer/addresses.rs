@@ -156,7 +156,7 @@ impl<'a> Response<'a> {
         if self.wrote_nothing_since(before) && !self.flags.truncated {
             if let rtype::A | rtype::AAAA | rtype::ANY = place.question.rtype
                 && !self.bars_cname(self.any_address(&members))
-                && let Some(host) = self.host_among(&members)
+                && let Some((host, ttl)) = self.host_among(&members, &service.rule)
             {
                 return self.host(place, &host, (ttl, service.rule.ttl_secs), denier);
             }
@@ -168,8 +168,9 @@ impl<'a> Response<'a> {
         members.iter().filter_map(|member| self.reach(member)).any(|reach| reach.v4.is_some() || reach.v6.is_some())
     }
 
-    /// One of the host names that stand for addresses which members lack: of the lowest priority, by weight.
-    fn host_among(&mut self, members: &[&Member]) -> Option<Name> {
+    /// One of the host names that stand for addresses which members lack: of the lowest priority, by weight; with the
+    /// TTL of all of that priority.
+    fn host_among(&mut self, members: &[&Member], rule: &DefaultRule) -> Option<(Name, u32)> {
         let host = |member: &Member| self.reach(member)?.host.and_then(|host| Name::parse(host).ok());
         let found: Vec<(&Member, Name)> = members.iter().filter_map(|member| Some((*member, host(member)?))).collect();
         let best = found.iter().map(|(member, _)| member.priority).min()?;
@@ -182,7 +183,8 @@ impl<'a> Response<'a> {
             at -= weight.min(at);
             here
         });
-        chosen.map(|(_, name)| name.clone())
+        let ttl = found.iter().filter(of_best).map(|(member, _)| eligible::ttl(&member.instance, rule)).min()?;
+        chosen.map(|(_, name)| (name.clone(), ttl))
     }
 
     fn listed_https(&mut self, place: Place<'_>, members: &[&'a Member], rule: &DefaultRule) {

@@ -270,6 +270,7 @@ fn set_all(settings: &mut Settings, words: &Words) -> Result<(), String> {
             }
             "hide_version" => settings.hide_version = yes,
             "forward_bare" => settings.forward_bare = yes,
+            "near" => settings.near = yes,
             "forwarding" => settings.forwarding = yes,
             "forward_zone" => settings.forward_zones.push(read_name(value)?),
             "udp_payload_max" => {
