@@ -242,6 +242,8 @@ impl Edns {
     fn read_client_subnet(&mut self, value: &[u8]) -> bool {
         let [family_high, family_low, source, _scope, address @ ..] = value else { return false };
         let longest = match u16::from_be_bytes([*family_high, *family_low]) {
+            // No address at all, as `dig +subnet=0` says it.
+            0 => 0,
             1 => 32,
             2 => 128,
             _ => return false,
@@ -249,6 +251,9 @@ impl Edns {
         // RFC 7871 section 6: as many address bytes as the prefix needs, and no more.
         if *source > longest || address.len() != usize::from(source.div_ceil(8)) {
             return false;
+        }
+        if self.ecs_length > 0 {
+            return true; // The first one counts.
         }
         self.ecs[..value.len()].copy_from_slice(value);
         self.ecs[3] = 0;

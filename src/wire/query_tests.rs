@@ -139,6 +139,7 @@ fn a_client_subnet_has_as_many_bytes_as_its_prefix_needs() {
     for value in [
         &[0, 1, 24, 0, 192, 0, 2][..],
         &[0, 1, 0, 0],
+        &[0, 0, 0, 0],
         &[0, 1, 32, 5, 192, 0, 2, 1],
         &[0, 1, 25, 0, 192, 0, 2, 128],
         &v6,
@@ -154,9 +155,18 @@ fn a_client_subnet_has_as_many_bytes_as_its_prefix_needs() {
         &[0, 1, 24, 0, 192, 0, 2, 0],
         &[0, 1, 33, 0, 1, 2, 3, 4, 5],
         &[0, 3, 0, 0],
+        &[0, 0, 8, 0, 1],
     ] {
         assert!(with_option(option::ECS, value).malformed, "{value:?}");
     }
+}
+
+#[test]
+fn of_several_client_subnets_the_first_counts() {
+    let [first, second] = [&[0, 1, 8, 0, 192][..], &[0, 1, 24, 0, 192, 0, 2]];
+    let options = [first, second].map(|value| edns_option(option::ECS, value)).concat();
+    let edns = with_opts(&[opt(1232, 0, &options)]).edns.unwrap();
+    assert_eq!((edns.malformed, edns.client_subnet()), (false, Some(first)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! sorted within a section's RRset. The first line of an answer is the RCODE and the flags; extended errors follow.
 //! Every answer is also held against the reference answerer.
 //!
-//! `ask NAME TYPE [CH] [+tcp] [+noedns] [+bufsize=N] [+dnssec] [+rec] [+cd] [+subnet] [+count] [from=ADDRESS]`;
+//! `ask NAME TYPE [CH] [+tcp] [+noedns] [+bufsize=N] [+dnssec] [+rec] [+cd] [+subnet[=0]] [+count] [from=ADDRESS]`;
 //! without `from` the client is 192.0.2.250, which may not recurse. `+count` prints how many records there are
 //! instead of the records, where a sample is answered.
 
@@ -15,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hickory_proto::op::Message;
 use nameplate::wire::name::Name;
 
 use super::{
@@ -23,6 +22,7 @@ use super::{
     reference::{
         answer::{expect, udp_cap},
         check::{Actual, check},
+        parse::read,
         tree::Forest,
         world::{Asker, World},
     },
@@ -141,7 +141,13 @@ fn query(words: &Words) -> Result<Vec<u8>, String> {
     if !has("+noedns") {
         let size = words.bare.iter().find_map(|word| word.strip_prefix("+bufsize="));
         let size: u16 = size.unwrap_or("1232").parse().map_err(|_| "+bufsize: no number")?;
-        let subnet: &[u8] = if has("+subnet") { &[0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2] } else { &[] };
+        let subnet: &[u8] = if has("+subnet") {
+            &[0, 8, 0, 7, 0, 1, 24, 0, 192, 0, 2]
+        } else if has("+subnet=0") {
+            &[0, 8, 0, 4, 0, 0, 0, 0]
+        } else {
+            &[]
+        };
         bytes.extend([0, 0, 41]);
         bytes.extend(size.to_be_bytes());
         bytes.extend([0, 0, if has("+dnssec") { 0x80 } else { 0 }, 0, 0, subnet.len() as u8]);
@@ -170,7 +176,7 @@ fn print(actual: &Actual, count: bool, output: &mut String) {
 }
 
 fn print_response(bytes: &[u8], count: bool, output: &mut String) {
-    let message = Message::from_vec(bytes).expect("a response can be read");
+    let message = read(bytes).expect("a response can be read");
     let header = &message.metadata;
     output.push_str(RCODES.get(usize::from(u16::from(header.response_code))).unwrap_or(&"RCODE"));
     let flags =

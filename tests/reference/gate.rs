@@ -152,7 +152,7 @@ fn read_question(bytes: &[u8], query: &mut Query) -> Option<usize> {
     Some(at + 4)
 }
 
-/// Walks the records after the question; how many OPTs there are, and whether one is not at the root.
+/// Walks the records after the question; how many OPTs there are, and whether one is not at the root of the additional section.
 fn read_records(bytes: &[u8], start: usize, counts: (usize, usize), query: &mut Query) -> Option<(usize, bool)> {
     let (mut at, mut opts, mut misplaced) = (start, 0, false);
     for number in 0..counts.0 + counts.1 {
@@ -162,9 +162,9 @@ fn read_records(bytes: &[u8], start: usize, counts: (usize, usize), query: &mut 
         let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
         let rdata = bytes.get(at + 10..at + 10 + length)?;
         at += 10 + length;
-        if fixed[..2] == [0, 41] && number >= counts.0 {
+        if fixed[..2] == [0, 41] {
             opts += 1;
-            misplaced |= bytes[owner] != 0;
+            misplaced |= bytes[owner] != 0 || number < counts.0;
             let opt = Opt {
                 size: u16::from_be_bytes([fixed[2], fixed[3]]),
                 version: fixed[5],
@@ -204,7 +204,7 @@ fn read_options(mut rdata: &[u8]) -> Option<Vec<(u16, Vec<u8>)>> {
     Some(options)
 }
 
-/// Whether an option has a legal length (RFC 7871 section 6, RFC 7873 section 4).
+/// Whether an option has a legal length, and a client subnet a family (RFC 7871 section 6, RFC 7873 section 4).
 fn legal((code, contents): &(u16, Vec<u8>)) -> bool {
     match *code {
         CLIENT_SUBNET => {
@@ -213,7 +213,7 @@ fn legal((code, contents): &(u16, Vec<u8>)) -> bool {
                 0 => 0,
                 1 => 32,
                 2 => 128,
-                _ => return address.len() == usize::from(*source).div_ceil(8),
+                _ => return false,
             };
             *source <= longest && address.len() == usize::from(*source).div_ceil(8)
         }

@@ -1,7 +1,7 @@
 //! Takes a response apart. hickory-proto must be able to read it; the records are then walked byte by byte, since
 //! sizes and letter case matter here.
 
-use hickory_proto::op::Message;
+use hickory_proto::{op::Message, serialize::binary::DecodeError};
 
 /// A response, taken apart.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub struct ParsedOpt {
 
 /// Takes a response apart, or says what is wrong with it.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
-    Message::from_vec(bytes).map_err(|error| format!("hickory-proto cannot read it: {error}"))?;
+    read(bytes).map_err(|error| format!("hickory-proto cannot read it: {error}"))?;
     let number = |at: usize| -> Result<u16, String> {
         Ok(u16::from_be_bytes([*bytes.get(at).ok_or("too short")?, *bytes.get(at + 1).ok_or("too short")?]))
     };
@@ -92,6 +92,18 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     }
     parsed.rest = bytes.len() - at;
     Ok(parsed)
+}
+
+/// The response as hickory-proto reads it. It knows no client subnet without a family, so that is read as an empty one
+/// of IPv4.
+pub fn read(bytes: &[u8]) -> Result<Message, DecodeError> {
+    const WITHOUT_FAMILY: [u8; 8] = [0, 8, 0, 4, 0, 0, 0, 0];
+    Message::from_vec(bytes).or_else(|error| {
+        let at = bytes.windows(WITHOUT_FAMILY.len()).rposition(|window| window == WITHOUT_FAMILY).ok_or(error)?;
+        let mut bytes = bytes.to_vec();
+        bytes[at + 5] = 1;
+        Message::from_vec(&bytes)
+    })
 }
 
 fn options(mut rdata: &[u8]) -> Result<Vec<(u16, Vec<u8>)>, String> {
