@@ -144,7 +144,7 @@ impl<'s> Reading<'s> {
         match last {
             b"localhost" => return Meaning::Localhost(Denier::EmptyZone { first: labels - 1 }),
             b"invalid" | b"onion" | b"alt" => return Meaning::Unknown(Denier::EmptyZone { first: labels - 1 }),
-            b"arpa" => return self.in_arpa(question),
+            b"arpa" if labels > 1 => return self.in_arpa(question),
             _ => {}
         }
         if labels > 1 {
@@ -165,7 +165,7 @@ impl<'s> Reading<'s> {
 
     fn in_arpa(&self, question: &Question) -> Meaning<'s> {
         let labels = question.label_count();
-        if labels >= 2 && question.label(labels - 2) == b"resolver" {
+        if question.label(labels - 2) == b"resolver" {
             return Meaning::Unknown(Denier::EmptyZone { first: labels - 2 });
         }
         if let Some(meaning) = reverse_address(question).and_then(|address| self.reverse(address)) {

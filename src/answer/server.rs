@@ -34,7 +34,9 @@ pub fn empty_reverse_zone(question: &Question) -> Option<usize> {
     let from_right = |count: usize| (labels > count).then(|| question.label(labels - 1 - count));
     let number = |count: usize| {
         let text = std::str::from_utf8(from_right(count)?).ok()?;
-        (text.len() == 1 || !text.starts_with('0')).then(|| text.parse::<u8>().ok()).flatten()
+        // One spelling each: no leading zeros, no sign.
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
+        plain.then(|| text.parse::<u8>().ok()).flatten()
     };
     let nibble = |count: usize| match from_right(count)? {
         [digit] => (*digit as char).to_digit(16),
