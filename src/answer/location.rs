@@ -96,7 +96,7 @@ pub fn locate(snapshot: &Snapshot, question: &Question, first: usize) -> Locatio
 /// What is no location is a short name, if it has no kind and does not end as a location does.
 fn short(question: &Question, first: usize, ends_in_datacenter: bool, kind: Option<(usize, Kind)>) -> Location {
     let last = question.label(first - 1);
-    if kind.is_some() || ends_in_datacenter || (first > 1 && matches!(last, b"dc" | b"port")) {
+    if kind.is_some() || ends_in_datacenter || matches!(last, b"dc" | b"port") {
         return Location::Nowhere;
     }
     Location::Short

@@ -34,14 +34,35 @@ impl<'s> Reading<'s> {
             Some(meaning) => return meaning,
             None => {}
         }
+        let (mut meaning, mut is_above) = (Meaning::Unknown(rest.denier), self.is_above_pairs(question, rest));
         for start in rest.end.saturating_sub(SERVICE_LABELS_MAX)..rest.end {
             match names.service(question.labels(start, rest.end)) {
-                FoundService::Service(service) => return self.of_service(question, service, start, rest),
-                FoundService::Below if start == 0 => return self.below(question, rest),
-                FoundService::Below | FoundService::Nothing => {}
+                FoundService::Service(service) => {
+                    meaning = self.of_service(question, service, start, rest);
+                    break;
+                }
+                FoundService::Below { .. } if start == 0 => {
+                    is_above |= matches!(self.below(question, rest), Meaning::Empty(_));
+                }
+                FoundService::Below { .. } | FoundService::Nothing => {}
             }
         }
-        Meaning::Unknown(rest.denier)
+        match meaning {
+            Meaning::Unknown(denier) if is_above => Meaning::Empty(denier),
+            meaning => meaning,
+        }
+    }
+
+    /// Whether the name is one label, and the second of an RFC 2782 form.
+    fn is_above_pairs(&self, question: &Question, rest: Rest) -> bool {
+        let names = &self.snapshot.names;
+        let Some(filter) = question.label(0).strip_prefix(b"_").filter(|_| rest.end == 1) else { return false };
+        let mut buffer = [0; LABEL_MAX_BYTES + 1];
+        let is_filter = match filter {
+            b"tcp" | b"udp" => names.has_singles(),
+            tag => names.has_word(GroupKind::Tag, with_length(tag, &mut buffer)),
+        };
+        is_filter && rest.port.is_none_or(|port| names.has_port_below(question.labels(port, port + 1), &[]))
     }
 
     /// A name that is no service, or not one with the named port, but has services below it.
@@ -56,7 +77,7 @@ impl<'s> Reading<'s> {
     /// with a named port, an ID or a tag.
     fn has_below(&self, question: &Question, rest: Rest) -> bool {
         let below = match self.snapshot.names.service(question.labels(0, rest.end)) {
-            FoundService::Below if rest.end == 2 => self.below(question, rest),
+            FoundService::Below { .. } if rest.end == 2 => self.below(question, rest),
             _ => Meaning::Unknown(rest.denier),
         };
         let left_of = match self.snapshot.names.service(question.labels(rest.end - 1, rest.end)) {
@@ -70,14 +91,6 @@ impl<'s> Reading<'s> {
     pub fn rfc2782(&self, question: &Question, rest: Rest) -> Option<Meaning<'s>> {
         let names = &self.snapshot.names;
         let mut buffer = [0; LABEL_MAX_BYTES + 1];
-        if rest.end == 1 {
-            let filter = question.label(0).strip_prefix(b"_")?;
-            let exists = match filter {
-                b"tcp" | b"udp" => names.has_services(),
-                tag => names.has_word(GroupKind::Tag, with_length(tag, &mut buffer)),
-            };
-            return exists.then_some(Meaning::Empty(rest.denier));
-        }
         if rest.end != 2 {
             return None;
         }
@@ -212,16 +225,20 @@ impl<'s> Reading<'s> {
             return Meaning::Server(denier);
         }
         if question.label(first - 1).first() == Some(&b'_') {
-            let meaning = self.rfc2782(question, Rest { end: first, port: None, denier });
-            return meaning.unwrap_or(Meaning::Unknown(denier));
+            let rest = Rest { end: first, port: None, denier };
+            return match self.rfc2782(question, rest) {
+                Some(meaning) => meaning,
+                None if self.is_above_pairs(question, rest) => Meaning::Empty(denier),
+                None => Meaning::Unknown(denier),
+            };
         }
         if first > SERVICE_LABELS_MAX || (0..first).any(|at| question.label(at).first() == Some(&b'_')) {
             return Meaning::Unknown(denier);
         }
         match self.snapshot.names.service(question.labels(0, first)) {
             FoundService::Service(service) => self.whole(service, denier),
-            FoundService::Below => Meaning::Empty(denier),
-            FoundService::Nothing => Meaning::Unknown(denier),
+            FoundService::Below { short: true } => Meaning::Empty(denier),
+            FoundService::Below { short: false } | FoundService::Nothing => Meaning::Unknown(denier),
         }
     }
 }

@@ -65,6 +65,24 @@ impl Key {
         Key::from_wire(&[label, &[0], name].concat())
     }
 
+    /// Whether it is one label.
+    pub fn is_single(&self) -> bool {
+        self.ancestors().next().is_none()
+    }
+
+    /// Whether a service of this name is also found without a kind, as `web.D`: not where a label says something else.
+    pub fn has_short_form(&self) -> bool {
+        let mut rest = self.as_wire();
+        let mut last: &[u8] = &[];
+        while let Some((length, after)) = rest.split_first() {
+            (last, rest) = after.split_at(usize::from(*length));
+            if last.first() == Some(&b'_') || KIND_LABELS.contains(&last) {
+                return false;
+            }
+        }
+        !matches!(last, b"dc" | b"port")
+    }
+
     /// The keys that are left when labels are taken away from the left: what lies between this name and its domain.
     pub fn ancestors(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.as_wire();
@@ -194,6 +212,9 @@ fn hashed_label(label: &[u8], original: &str) -> Vec<u8> {
 fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
+
+/// Labels that say what kind of thing is left of them. Source: DNS.md.
+const KIND_LABELS: [&[u8]; 7] = [b"service", b"node", b"addr", b"query", b"connect", b"ingress", b"virtual"];
 
 /// Bytes of a label that stay before the hash: with it, 63. Source: RFC 1035 section 2.3.4.
 const HASHED_PREFIX_BYTES: usize = LABEL_MAX_BYTES - 9;

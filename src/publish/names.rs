@@ -36,8 +36,10 @@ pub struct Names {
     pub nodes: Nodes,
     /// Names by address.
     pub reverse: Reverse,
-    /// How many services have a tag or a named port, by name.
+    /// How often a tag or a named port is part of names, by name: see [`Names::count_at`].
     words: Table<Arc<Word>>,
+    /// How many names of one label services have.
+    singles: usize,
     /// How many of those words are named ports.
     port_words: usize,
     /// Client networks of our own node, and how many instances have an address there.
@@ -50,7 +52,10 @@ pub enum FoundService<'a> {
     /// The service of that name.
     Service(&'a ServiceAnswers),
     /// No service, but services below that name.
-    Below,
+    Below {
+        /// Whether one of them is found without a kind too.
+        short: bool,
+    },
     /// No such name.
     Nothing,
 }
@@ -62,6 +67,8 @@ struct NameEntry {
     claims: Vec<Claim>,
     /// How many names lie below it.
     below: u32,
+    /// How many of those are found without a kind too.
+    below_short: u32,
     answers: Option<ServiceAnswers>,
 }
 
@@ -126,17 +133,17 @@ impl Names {
     pub fn service(&self, labels: &[u8]) -> FoundService<'_> {
         match self.entry(labels) {
             Some(NameEntry { answers: Some(answers), .. }) => FoundService::Service(answers),
-            Some(_) => FoundService::Below,
+            Some(entry) => FoundService::Below { short: entry.below_short > 0 },
             None => FoundService::Nothing,
         }
     }
 
-    /// Whether there is any service.
-    pub fn has_services(&self) -> bool {
-        !self.services.is_empty()
+    /// Whether any service has a name of one label, as RFC 2782 forms need.
+    pub fn has_singles(&self) -> bool {
+        self.singles > 0
     }
 
-    /// Whether any service has this tag or named port.
+    /// Whether any service has this named port, or one with a name of one label this tag.
     pub fn has_word(&self, kind: GroupKind, labels: &[u8]) -> bool {
         self.words.get(word_hash(self.seed(), kind, labels), |word| word.is(kind, labels)).is_some()
     }
@@ -146,7 +153,7 @@ impl Names {
         self.port_words > 0
     }
 
-    /// Whether a service below a name has this named port.
+    /// Whether a service below a name has this named port; below no labels: one with a name of one label.
     pub fn has_port_below(&self, port: &[u8], labels: &[u8]) -> bool {
         self.has_word(GroupKind::Port, Key::below(port, labels).as_wire())
     }
@@ -207,9 +214,8 @@ impl Names {
         let target = |node: &Node| nodes.target(seed, node);
         let context = Context { seed, settings, target: &target };
         let changes = answers.change(context, before, after);
-        for change in changes {
-            self.count_word(&change.name, change.exists);
-            self.count_ports_below(&claims, &change);
+        if !changes.is_empty() {
+            self.count_groups(&claims, changes);
         }
         if answers.registered == 0 {
             self.unclaim(service, &claims);
@@ -220,6 +226,26 @@ impl Names {
 
     fn is_claimed(&self, key: &Key, service: &ServiceName) -> bool {
         self.entry(key.as_wire()).is_some_and(|entry| entry.claims.iter().any(|claim| claim.service == *service))
+    }
+
+    /// Notes the tags and named ports that came or went with a service that has, or wants, these keys.
+    fn count_groups(&mut self, claims: &[(Key, Claim)], changes: Vec<GroupChange>) {
+        let held = self.held(claims);
+        for GroupChange { name, exists } in changes {
+            if name.kind == GroupKind::Port {
+                self.count_word(&name, exists);
+            }
+            for key in &held {
+                self.count_at(key, &name, exists);
+            }
+        }
+    }
+
+    /// Those of the keys that their service has.
+    fn held<'c>(&self, claims: &'c [(Key, Claim)]) -> Vec<&'c Key> {
+        let has =
+            |key: &Key, claim: &Claim| self.entry(key.as_wire()).and_then(|entry| entry.claims.first()) == Some(claim);
+        claims.iter().filter(|(key, claim)| has(key, claim)).map(|(key, _)| key).collect()
     }
 
     /// What is answered about a service, wherever it is kept.
@@ -242,6 +268,7 @@ impl Names {
                 key: entry.key.clone(),
                 claims: entry.claims.clone(),
                 below: entry.below,
+                below_short: entry.below_short,
                 answers: Some(answers.clone()),
             };
             self.put(entry);
@@ -267,6 +294,7 @@ impl Names {
                 self.count_below(key, true);
             }
             if let Some(loser) = loser {
+                self.count_all_at(key, &loser, false);
                 self.put_answers(&self::claims(&loser.name.clone()), loser);
             }
         }
@@ -275,6 +303,7 @@ impl Names {
     fn unclaim(&mut self, service: &ServiceName, claims: &[(Key, Claim)]) {
         for (key, claim) in claims {
             let mut entry = self.entry_or_new(key);
+            let held = entry.claims.first() == Some(claim);
             entry.claims.retain(|other| other != claim);
             entry.answers.take_if(|answers| answers.name == *service);
             let next = entry.claims.first().map(|claim| claim.service.clone());
@@ -286,6 +315,9 @@ impl Names {
             if let Some(next) = next {
                 let claims = self::claims(&next);
                 if let Some(answers) = self.answers(&next, &claims) {
+                    if held {
+                        self.count_all_at(key, &answers, true);
+                    }
                     self.put_answers(&claims, answers);
                 }
             }
@@ -293,12 +325,21 @@ impl Names {
         self.hidden.remove(self.seed().hash(service), |old| old.name == *service);
     }
 
-    /// Keeps the count of names below each ancestor of a name.
+    /// Keeps the count of names of one label, and of names below each ancestor of a name.
     fn count_below(&mut self, key: &Key, exists: bool) {
+        let short = u32::from(key.has_short_form());
+        self.singles = if !key.is_single() {
+            self.singles
+        } else if exists {
+            self.singles + 1
+        } else {
+            self.singles - 1
+        };
         let ancestors: Vec<Key> = key.ancestors().map(Key::from_wire).collect();
         for ancestor in ancestors {
             let mut entry = self.entry_or_new(&ancestor);
             entry.below = if exists { entry.below + 1 } else { entry.below - 1 };
+            entry.below_short = if exists { entry.below_short + short } else { entry.below_short - short };
             self.put(entry);
         }
     }
@@ -309,7 +350,7 @@ impl Names {
     }
 
     fn entry_or_new(&self, key: &Key) -> NameEntry {
-        let new = || NameEntry { key: key.clone(), claims: Vec::new(), below: 0, answers: None };
+        let new = || NameEntry { key: key.clone(), claims: Vec::new(), below: 0, below_short: 0, answers: None };
         self.entry(key.as_wire()).cloned().unwrap_or_else(new)
     }
 
@@ -323,15 +364,26 @@ impl Names {
         }
     }
 
-    /// Notes a named port at all names above its service.
-    fn count_ports_below(&mut self, claims: &[(Key, Claim)], change: &GroupChange) {
-        if change.name.kind != GroupKind::Port {
-            return;
+    /// A service gains or loses a name, with all its tags and named ports.
+    fn count_all_at(&mut self, key: &Key, answers: &ServiceAnswers, exists: bool) {
+        for name in answers.views(None).eligible.group_names() {
+            self.count_at(key, name, exists);
         }
-        for (key, _) in claims {
-            for ancestor in key.ancestors() {
-                let key = Key::below(change.name.key.as_wire(), ancestor);
-                self.count_word(&GroupName { kind: GroupKind::Port, key }, change.exists);
+    }
+
+    /// Notes a tag or a named port of a service at the names that it makes exist beside the service's own: a named port at
+    /// all above, and, where the service's name is one label, `_<tag>` and `_tcp` beside the named port.
+    fn count_at(&mut self, key: &Key, name: &GroupName, exists: bool) {
+        let is_single = key.is_single();
+        match name.kind {
+            GroupKind::Tag if is_single && name.key.is_single() => self.count_word(name, exists),
+            GroupKind::Tag => {}
+            GroupKind::Port => {
+                let above = key.ancestors().chain(is_single.then_some(&[][..]));
+                for ancestor in above {
+                    let key = Key::below(name.key.as_wire(), ancestor);
+                    self.count_word(&GroupName { kind: GroupKind::Port, key }, exists);
+                }
             }
         }
     }

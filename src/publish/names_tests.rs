@@ -131,7 +131,7 @@ fn observed(names: &Names) -> Vec<String> {
     for entry in names.services.iter() {
         let holder = match names.service(entry.key.as_wire()) {
             FoundService::Service(answers) => service(answers),
-            FoundService::Below => "below".to_owned(),
+            FoundService::Below { short } => format!("below short {short}"),
             FoundService::Nothing => "nothing".to_owned(),
         };
         all.push(format!("name {} claims {:?} below {}: {holder}", entry.key, entry.claims, entry.below));
@@ -144,7 +144,7 @@ fn observed(names: &Names) -> Vec<String> {
         all.push(format!("word {:?} {:?}: {}", word.kind, word.key.as_wire(), word.services));
     }
     assert_eq!(names.has_ports(), names.words.iter().any(|word| word.kind == GroupKind::Port));
-    all.push(format!("ports {} services {}", names.has_ports(), names.has_services()));
+    all.push(format!("ports {} singles {}", names.has_ports(), names.singles));
     all.push(format!("networks {:?}", names.networks));
     all.extend(nodes(names));
     all.extend(reverse(names));

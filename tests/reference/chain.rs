@@ -9,8 +9,8 @@ use super::{
     expected::{Additional, Authority, Member, Members, Record, RrsetRule},
     facts::octets,
     gate::{NOERROR, REFUSED},
-    tree::{Found, KINDS, Meaning, Tree},
-    world::PlainRecord,
+    tree::{Found, KINDS, Meaning, Tree, key},
+    world::{PlainInstance, PlainRecord},
 };
 
 /// Type numbers.
@@ -52,11 +52,32 @@ impl<'a> Asking<'a> {
     fn in_tree(&self, tree: &'a Tree, name: &Name, qtype: u16, step: usize) -> Outcome {
         let found = self.at_name(tree, name, qtype, step);
         let nowhere = matches!(tree.find(name, qtype), Found::Missing | Found::Wildcard(_));
-        if nowhere && tree.has_others_below(name) {
+        if nowhere && (tree.has_others_below(name) || self.is_above_half_pairs(tree, name)) {
             // It is above another zone: that makes it exist, if both are seen together.
             return Outcome::AnyOf(vec![self.no_data(tree, "empty"), found]);
         }
         found
+    }
+
+    /// Whether it is `_T.service.P.port` at an origin, and services with names of one label have the tag and the port,
+    /// though no instance both.
+    fn is_above_half_pairs(&self, tree: &Tree, name: &Name) -> bool {
+        let key = key(name);
+        let (first, rest) = match &key[tree.origin.label_count().min(key.len())..] {
+            [rest @ .., kind, first] if tree.domain && kind == b"service" => (first, rest),
+            _ => return false,
+        };
+        let port = rest.windows(2).find(|pair| pair[0] == b"port").map(|pair| pair[1].clone());
+        let (Some(tag), true) = (first.strip_prefix(b"_").filter(|tag| *tag != b"tcp"), port.is_some()) else {
+            return false;
+        };
+        let single = |entry: &&PlainInstance| {
+            let service = entry.instance.service.as_str();
+            self.forest.names.by_labels.iter().any(|(labels, owner)| labels.len() == 1 && owner == service)
+        };
+        let singles = || self.world.instances.iter().filter(single);
+        singles().any(|entry| entry.tag_labels.contains(&vec![tag.to_vec()]))
+            && singles().any(|entry| entry.port_labels.contains(&port))
     }
 
     fn at_name(&self, tree: &'a Tree, name: &Name, qtype: u16, step: usize) -> Outcome {

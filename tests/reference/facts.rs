@@ -12,7 +12,7 @@ use nameplate::{
 };
 
 use super::{
-    labels::{LabelList, ServiceNames, dotted_labels, id_label, port_label},
+    labels::{LabelList, ServiceNames},
     world::{PlainInstance, PlainNode, World},
 };
 
@@ -53,7 +53,7 @@ pub fn matching<'a>(world: &'a World, service: &str, filter: &Filter) -> Vec<&'a
         .instances
         .iter()
         .filter(|entry| entry.instance.service.as_str() == service)
-        .filter(|entry| filter.id.as_ref().is_none_or(|id| id_label(entry.instance.id.as_str()) == *id))
+        .filter(|entry| filter.id.as_ref().is_none_or(|id| entry.id_label == *id))
         .filter(|entry| filter.tag.as_ref().is_none_or(|tag| has_tag(entry, tag)))
         .filter(|entry| filter.port.as_ref().is_none_or(|port| port_index(entry, Some(port)).is_some()))
         .collect()
@@ -61,16 +61,14 @@ pub fn matching<'a>(world: &'a World, service: &str, filter: &Filter) -> Vec<&'a
 
 /// Whether the instance has this tag.
 pub fn has_tag(entry: &PlainInstance, tag: &LabelList) -> bool {
-    entry.instance.tags.iter().any(|own| dotted_labels(own.as_str()) == *tag)
+    entry.tag_labels.contains(tag)
 }
 
 /// Which of its ports is meant: the named one, or without a name the default.
 pub fn port_index(entry: &PlainInstance, port: Option<&Vec<u8>>) -> Option<usize> {
     let ports = &entry.instance.ports;
     match port {
-        Some(wanted) => {
-            ports.iter().position(|port| port.name.as_ref().is_some_and(|name| port_label(name.as_str()) == *wanted))
-        }
+        Some(_) => entry.port_labels.iter().position(|label| label.as_ref() == port),
         None if ports.is_empty() => None,
         None => Some(ports.iter().position(|port| port.default).unwrap_or(0)),
     }

@@ -6,7 +6,7 @@ use nameplate::wire::name::Name;
 
 use super::{
     facts::{Filter, from_hex, matching},
-    labels::{LabelList, ServiceNames, dotted_labels, id_label, port_label},
+    labels::{LabelList, ServiceNames, dotted_labels},
     world::{PlainRecord, PlainZone, World},
 };
 
@@ -191,26 +191,25 @@ impl Tree {
             let form = if port.is_some() { "S.service.P.port" } else { "S.service" };
             self.put_filtered(world, &join(&[labels, suffix]), service, plain.clone(), form);
             for entry in matching(world, service, &plain) {
-                let id = id_label(entry.instance.id.as_str());
+                let id = entry.id_label.clone();
                 let left = vec![id.clone(), b"_id".to_vec()];
                 let filter = Filter { id: Some(id), ..plain.clone() };
                 self.put_left(names, (&left, labels, suffix), service, (filter, "I._id.S.service"));
-                for label in port_labels(entry).into_iter().filter(|_| port.is_none()) {
+                for label in entry.port_labels.iter().flatten().filter(|_| port.is_none()) {
                     for protocol in ["_tcp", "_udp"] {
                         let left = vec![[b"_", &label[..]].concat(), protocol.into()];
                         let filter = Filter { port: Some(label.clone()), ..Filter::default() };
                         self.put_left(names, (&left, labels, suffix), service, (filter, "_P._tcp.S.service"));
                     }
                 }
-                for tag in entry.instance.tags.iter() {
-                    let tag = dotted_labels(tag.as_str());
+                for tag in &entry.tag_labels {
                     let second = tag.get(1).filter(|_| tag.len() == 2);
                     let reserved = second.is_some_and(|label| {
                         label == b"_id" || (tag[0].starts_with(b"_") && (label == b"_tcp" || label == b"_udp"))
                     });
-                    if !reserved && !is_pair(&join(&[&tag, labels])) {
+                    if !reserved && !is_pair(&join(&[tag, labels])) {
                         let filter = Filter { tag: Some(tag.clone()), ..plain.clone() };
-                        self.put_left(names, (&tag, labels, suffix), service, (filter, "T.S.service"));
+                        self.put_left(names, (tag, labels, suffix), service, (filter, "T.S.service"));
                     }
                 }
             }
@@ -337,7 +336,8 @@ fn locations(world: &World) -> Vec<(LabelList, Option<Vec<u8>>)> {
     let datacenter = world.settings.datacenter.as_bytes().to_ascii_lowercase();
     let pair = vec![datacenter.clone(), b"dc".to_vec()];
     let mut locations = vec![(vec![], None), (vec![datacenter], None), (pair.clone(), None)];
-    let mut ports: Vec<_> = world.instances.iter().flat_map(port_labels).collect();
+    let mut ports: Vec<_> =
+        world.instances.iter().flat_map(|entry| entry.port_labels.iter().flatten().cloned()).collect();
     ports.sort();
     ports.dedup();
     for port in ports {
@@ -347,12 +347,6 @@ fn locations(world: &World) -> Vec<(LabelList, Option<Vec<u8>>)> {
         locations.push((join(&[&pair, &port_pair]), Some(port)));
     }
     locations
-}
-
-/// Labels of the named ports.
-fn port_labels(entry: &super::world::PlainInstance) -> Vec<Vec<u8>> {
-    let names = entry.instance.ports.iter().filter_map(|port| port.name.as_ref());
-    names.map(|name| port_label(name.as_str())).collect()
 }
 
 /// The RFC 2782 forms of a service: the two labels and what they filter.
@@ -366,11 +360,10 @@ fn underscored(world: &World, label: &[u8], service: &str, plain: &Filter) -> Ve
         (vec![own.clone(), b"_tcp".to_vec()], plain.clone(), "_S._tcp.service"),
         (vec![own.clone(), b"_udp".to_vec()], udp, "_S._udp.service"),
     ];
-    for tag in matching(world, service, plain).iter().flat_map(|entry| entry.instance.tags.iter()) {
-        let tag = dotted_labels(tag.as_str());
-        if tag.len() == 1 && tag != [b"tcp".to_vec()] && tag != [b"udp".to_vec()] {
+    for tag in matching(world, service, plain).iter().flat_map(|entry| &entry.tag_labels) {
+        if tag.len() == 1 && *tag != [b"tcp".to_vec()] && *tag != [b"udp".to_vec()] {
             let pair = vec![own.clone(), [b"_", &tag[0][..]].concat()];
-            forms.push((pair, Filter { tag: Some(tag), ..plain.clone() }, "_S._T.service"));
+            forms.push((pair, Filter { tag: Some(tag.clone()), ..plain.clone() }, "_S._T.service"));
         }
     }
     forms

@@ -3,10 +3,17 @@
 use std::net::IpAddr;
 
 use nameplate::{
-    catalog::{check::CheckStatus, node::Node, service::Instance, state::State},
+    catalog::{
+        check::CheckStatus,
+        node::Node,
+        service::{Instance, Port},
+        state::State,
+    },
     publish::{feed::SourceStatus, settings::Settings},
     wire::name::Name,
 };
+
+use super::labels::{LabelList, dotted_labels, id_label, port_label};
 
 /// What is known at one moment.
 #[derive(Debug, Clone)]
@@ -41,6 +48,12 @@ pub struct PlainInstance {
     pub instance: Instance,
     /// Its own checks.
     pub checks: Vec<PlainCheck>,
+    /// The label of its service ID.
+    pub id_label: Vec<u8>,
+    /// The labels of its tags.
+    pub tag_labels: Vec<LabelList>,
+    /// The label of each of its ports, if that has a name.
+    pub port_labels: Vec<Option<Vec<u8>>>,
 }
 
 /// What matters of a check.
@@ -110,6 +123,9 @@ impl World {
             .map(|entry| PlainInstance {
                 instance: (*entry.instance).clone(),
                 checks: entry.checks.iter().map(|check| plain(&check.check)).collect(),
+                id_label: id_label(entry.instance.id.as_str()),
+                tag_labels: entry.instance.tags.iter().map(|tag| dotted_labels(tag.as_str())).collect(),
+                port_labels: entry.instance.ports.iter().map(name_label).collect(),
             })
             .collect();
         instances.sort_by_key(|entry| entry.instance.key());
@@ -137,4 +153,8 @@ impl World {
     pub fn stale(&self) -> bool {
         self.sources.iter().any(|source| source.stale)
     }
+}
+
+fn name_label(port: &Port) -> Option<Vec<u8>> {
+    port.name.as_ref().map(|name| port_label(name.as_str()))
 }
