@@ -54,6 +54,20 @@ pub enum Outcome {
     AnyOf(Vec<Outcome>),
 }
 
+impl Outcome {
+    /// The same with an extended error that may be there.
+    pub fn allowing(self, code: u16) -> Outcome {
+        match self {
+            Outcome::Ours(mut draft) => {
+                draft.errors.push(ErrorRule::allowed(code));
+                Outcome::Ours(draft)
+            }
+            Outcome::AnyOf(all) => Outcome::AnyOf(all.into_iter().map(|one| one.allowing(code)).collect()),
+            slow => slow,
+        }
+    }
+}
+
 /// All that a look-up sees.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking<'a> {

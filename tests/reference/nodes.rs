@@ -1,6 +1,6 @@
 //! What a node's name answers.
 
-use nameplate::{catalog::node::Node, publish::settings::HostNames, wire::name::Name};
+use nameplate::{publish::settings::HostNames, wire::name::Name};
 
 use super::{
     answer::{Asking, Outcome, ours},
@@ -13,27 +13,25 @@ use super::{
 };
 
 impl<'a> Asking<'a> {
-    /// Whether a CNAME would hide an address that the node has too.
-    fn bars_cname(&self, node: &Node) -> bool {
-        let places = [Family::V4, Family::V6].map(|family| facts::node_place(node, family));
-        self.world.settings.host_names == HostNames::Cname && places.iter().any(|place| matches!(place, Place::Ip(_)))
-    }
-
     /// A node's name, whatever its checks say.
     pub fn node(&self, tree: &Tree, name: &Name, qtype: u16, node: &str, step: usize) -> Outcome {
         let Some(entry) = self.world.node(node) else { return self.no_data(tree, "node") };
         let ttl = self.world.settings.default_rule.ttl_secs;
         let mut rules = Vec::new();
         let has_texts = !facts::txt_pairs(&entry.node.meta).is_empty();
-        for (rtype, family) in [(A, Family::V4), (AAAA, Family::V6)] {
+        let places = [Family::V4, Family::V6].map(|family| facts::node_place(&entry.node, family));
+        // A CNAME would hide an address that the node has too; ANY gets what is there.
+        let chained = self.world.settings.host_names == HostNames::Cname;
+        let barred = (chained || qtype == ANY) && places.iter().any(|place| matches!(place, Place::Ip(_)));
+        for (rtype, place) in [A, AAAA].into_iter().zip(places) {
             if qtype != rtype && qtype != ANY {
                 continue;
             }
-            match facts::node_place(&entry.node, family) {
+            match place {
                 Place::Ip(ip) => {
                     rules.push(exact(name, rtype, ttl, vec![Member { rdata: facts::octets(ip), weight: 1 }]));
                 }
-                Place::Host(_) if self.bars_cname(&entry.node) || qtype == ANY && (!rules.is_empty() || has_texts) => {}
+                Place::Host(_) if barred || qtype == ANY && has_texts => {}
                 Place::Host(host) => match self.resolve(name, &host, (rtype, None), (ttl, step)) {
                     Outcome::Ours(draft)
                         if draft.answer.is_empty() && draft.chain.is_empty() && draft.rcode == NOERROR =>

@@ -48,9 +48,12 @@ impl<'a> Asking<'a> {
         if let Some(service) = self.forest.names.by_labels.get(labels) {
             return self.service(name, qtype, (service, &Filter::default(), "bare"), None, step);
         }
-        let denied = [A, AAAA, SRV, TXT, HTTPS, SVCB, ANY].contains(&qtype) && !self.world.settings.forward_bare;
-        if !self.world.synced() && denied {
-            return Outcome::Ours(refusal(SERVFAIL, vec![ErrorRule::required(14)], "bare unknown"));
+        let asked_by_stubs = [A, AAAA, SRV, TXT, HTTPS, SVCB, ANY].contains(&qtype);
+        let denied = asked_by_stubs && !self.world.settings.forward_bare;
+        if !self.world.synced() && asked_by_stubs {
+            let unsynced = Outcome::Ours(refusal(SERVFAIL, vec![ErrorRule::required(14)], "bare unknown"));
+            // What is asked upstream anyway may be asked already.
+            return if denied { unsynced } else { Outcome::AnyOf(vec![unsynced, self.foreign()]) };
         }
         let mut draft = ours(NXDOMAIN, Authority::Empty, "bare unknown");
         draft.errors = vec![ErrorRule::allowed(19)];
@@ -253,17 +256,16 @@ pub fn from_reverse(name: &Name) -> Option<IpAddr> {
 }
 
 /// Private and loopback ranges. Source: RFC 6303 section 4.
-const EMPTY_ZONES: [&str; 6] = [
+const EMPTY_ZONES: [&str; 5] = [
     "10.in-addr.arpa",
     "168.192.in-addr.arpa",
     "127.in-addr.arpa",
     "d.f.ip6.arpa",
-    "c.f.ip6.arpa",
     "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
 ];
 
 /// Further zones of RFC 6303 and RFC 7793, which the rules neither name nor exclude.
-const MORE_EMPTY_ZONES: [&str; 13] = [
+const MORE_EMPTY_ZONES: [&str; 14] = [
     "0.in-addr.arpa",
     "254.169.in-addr.arpa",
     "64.100.in-addr.arpa",
@@ -272,9 +274,10 @@ const MORE_EMPTY_ZONES: [&str; 13] = [
     "100.51.198.in-addr.arpa",
     "113.0.203.in-addr.arpa",
     "255.255.255.255.in-addr.arpa",
-    "0.0.0.0.0.0.0.0.ip6.arpa",
+    "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
     "8.e.f.ip6.arpa",
     "9.e.f.ip6.arpa",
     "a.e.f.ip6.arpa",
+    "b.e.f.ip6.arpa",
     "8.b.d.0.1.0.0.2.ip6.arpa",
 ];

@@ -244,8 +244,12 @@ impl<'a> Asking<'a> {
         Found::Slow(Outcome::AnyOf(hosts.iter().map(of_host).collect()))
     }
 
-    /// Addresses of a host name, at the name that was asked.
-    pub fn resolve(
+    /// Addresses of a host name, at the name that was asked, whose source may be stale.
+    pub fn resolve(&self, name: &Name, host: &str, kind: (u16, Option<usize>), (ttl, step): (u32, usize)) -> Outcome {
+        self.resolved(name, host, kind, (ttl, step)).allowing(3)
+    }
+
+    fn resolved(
         &self,
         name: &Name,
         host: &str,
