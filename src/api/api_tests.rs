@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axum::response::IntoResponse;
+use axum::{body::Body, extract::Request, response::IntoResponse};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -445,7 +445,21 @@ async fn dns_is_explained_and_its_cache_emptied() {
     assert_eq!(server.put("/v1/dns/cache/flush?name=www.example", "").await.json(), json!({"Flushed": 0}));
     assert_eq!(server.put("/v1/dns/cache/flush", "").await.json(), json!({"Flushed": 1}));
     refused(&server.put("/v1/dns/cache/flush?name=bad..name", "").await, 400, "name: two dots");
-    let metrics = server.get("/metrics").await;
+}
+
+#[tokio::test]
+async fn metrics_are_openmetrics_for_who_asks_for_it() {
+    let server = start().await;
+    server.get("/v1/catalog/nodes").await;
+    let asked = |accept| Request::builder().uri("/metrics").header("accept", accept).body(Body::empty()).unwrap();
+    let metrics = server.send(asked("application/openmetrics-text;version=1.0.0,text/plain;q=0.2")).await;
     assert!(metrics.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
-    assert!(metrics.body.contains("path=\"/v1/dns/cache/flush\""), "{}", metrics.body);
+    assert!(
+        metrics.body.contains("path=\"/v1/catalog/nodes\"") && metrics.body.ends_with("# EOF\n"),
+        "{}",
+        metrics.body
+    );
+    let metrics = server.send(asked("*/*")).await;
+    assert!(metrics.headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    assert!(metrics.body.contains("# TYPE nameplate_http_requests_total counter\n"), "{}", metrics.body);
 }

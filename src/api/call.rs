@@ -52,6 +52,11 @@ impl Call {
         self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
+    /// The first value of a header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
     /// All values of a query parameter.
     pub fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.query.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_str())
@@ -138,12 +143,11 @@ impl Call {
     }
 
     fn only_default_namespace(&self) -> Result<(), ApiError> {
-        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
         let given = [
             ("ns", self.parameter("ns")),
             ("partition", self.parameter("partition")),
-            ("X-Consul-Namespace", header("x-consul-namespace")),
-            ("X-Consul-Partition", header("x-consul-partition")),
+            ("X-Consul-Namespace", self.header("x-consul-namespace")),
+            ("X-Consul-Partition", self.header("x-consul-partition")),
         ];
         for (name, value) in given {
             if let Some(other) = value.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("default")) {

@@ -9,7 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{Api, call::Call, respond};
-use crate::api::respond::ApiError;
+use crate::{api::respond::ApiError, observe::exposition::Exposition};
 
 /// `GET /v1/agent/self`: what Prometheus, Nomad and consul-template read.
 pub(super) async fn agent_self(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
@@ -105,7 +105,8 @@ pub(super) async fn ready(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
 }
 
 /// `GET /metrics`. Checks are counted here and not at each change, on a thread of its own: they may be a million.
-pub(super) async fn metrics(api: Arc<Api>, _: Call) -> Result<Response, ApiError> {
+pub(super) async fn metrics(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let exposition = Exposition::accepted(call.header("accept"));
     let encode = move || {
         let snapshot = api.parts.published.load();
         let mut counts = [0; 3];
@@ -115,10 +116,10 @@ pub(super) async fn metrics(api: Arc<Api>, _: Call) -> Result<Response, ApiError
         drop(snapshot);
         let [passing, warning, critical] = counts;
         api.parts.metrics.set_checks(passing, warning, critical);
-        api.parts.metrics.encode()
+        api.parts.metrics.encode(exposition)
     };
     let text = tokio::task::spawn_blocking(encode).await.map_err(|error| ApiError::Failed(error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+    Ok(([(header::CONTENT_TYPE, exposition.content_type())], text).into_response())
 }
 
 const NAMEPLATE_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -131,6 +132,3 @@ const SERF_PORT: u16 = 8301;
 
 /// The port of Consul's servers, which is not spoken. Source: Consul's default.
 const LEADER_PORT: u16 = 8300;
-
-/// Source: OpenMetrics 1.0.0, "Protocol Negotiation".
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

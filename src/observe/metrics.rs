@@ -13,7 +13,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::dns::{DnsCounters, DnsRecorder, DnsTables};
+use super::{
+    dns::{DnsCounters, DnsRecorder, DnsTables},
+    exposition::{Exposition, to_text},
+};
 
 /// Every metric of the server. Shared by all parts; what is counted once is a field, what has labels a method.
 #[derive(Debug)]
@@ -233,12 +236,15 @@ impl Metrics {
         self.sources_stale.get_or_create(&label).set(i64::from(state.stale));
     }
 
-    /// The metrics in the text format that [`CONTENT_TYPE`] names.
-    pub fn encode(&self) -> String {
+    /// The metrics as text.
+    pub fn encode(&self, exposition: Exposition) -> String {
         let mut text = String::with_capacity(16 * 1024);
         // Encoding fails only where writing does, and writing to a String does not.
         let _ = text::encode(&mut text, &self.registry);
-        text
+        match exposition {
+            Exposition::OpenMetrics => text,
+            Exposition::Text => to_text(&text),
+        }
     }
 
     fn register_dns(&mut self) {
@@ -335,9 +341,6 @@ struct ReloadLabels {
 struct SourceLabel {
     source: Arc<str>,
 }
-
-/// Content type of [`Metrics::encode`]. Source: OpenMetrics 1.0.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Methods that are counted by name; a client may send any word.
 const HTTP_METHODS: [&str; 6] = ["GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS"];

@@ -48,7 +48,7 @@ fn table(text: &str) -> String {
 #[test]
 fn docs_metrics_md_lists_every_metric() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-    let table = table(&touched().encode());
+    let table = table(&touched().encode(Exposition::OpenMetrics));
     let have = std::fs::read_to_string(&path).unwrap_or_default();
     let head = have.split_once("| metric |").map_or(have.as_str(), |(head, _)| head);
     if std::env::var_os("BLESS").is_some() {
@@ -60,7 +60,7 @@ fn docs_metrics_md_lists_every_metric() {
 
 #[test]
 fn the_text_is_complete_and_each_line_is_a_sample_or_a_comment() {
-    let text = touched().encode();
+    let text = touched().encode(Exposition::OpenMetrics);
     assert!(text.ends_with("# EOF\n"));
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
@@ -70,8 +70,24 @@ fn the_text_is_complete_and_each_line_is_a_sample_or_a_comment() {
 }
 
 #[test]
+fn every_sample_has_help_and_type_in_the_older_format_too() {
+    let text = touched().encode(Exposition::Text);
+    let named = |comment: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(comment)?.split(' ').next());
+        lines.map(str::to_owned).collect()
+    };
+    let (helped, typed) = (named("# HELP "), named("# TYPE "));
+    assert_eq!(helped, typed);
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let of_histogram = ["_bucket", "_sum", "_count"].into_iter().find_map(|end| name.strip_suffix(end));
+        assert!(typed.contains(name) || of_histogram.is_some_and(|name| typed.contains(name)), "{line}");
+    }
+}
+
+#[test]
 fn no_metric_stands_twice() {
-    let text = touched().encode();
+    let text = touched().encode(Exposition::OpenMetrics);
     let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "{names:?}");
 }
@@ -82,5 +98,5 @@ fn a_method_that_nobody_knows_makes_no_new_series() {
     metrics.http_request("BREW", "unmatched", 405, Duration::ZERO);
     metrics.http_request("MELT", "unmatched", 405, Duration::ZERO);
     let line = r#"nameplate_http_requests_total{method="other",path="unmatched",code="405"} 2"#;
-    assert!(metrics.encode().contains(line));
+    assert!(metrics.encode(Exposition::OpenMetrics).contains(line));
 }

@@ -9,6 +9,7 @@
 //! **Limits:** knows nothing of the other parts: they hand in words and numbers.
 
 pub mod dns;
+pub mod exposition;
 pub mod logging;
 pub mod metrics;
 pub mod query_log;

@@ -102,7 +102,7 @@ impl Started {
 
     /// The value of one series of the metrics, as text.
     pub fn metric(&self, series: &str) -> String {
-        let text = self.metrics.encode();
+        let text = self.metrics.encode(crate::observe::exposition::Exposition::OpenMetrics);
         let line =
             text.lines().find_map(|line| line.strip_prefix(series)).unwrap_or_else(|| panic!("{series}: {text}"));
         line.trim().to_owned()

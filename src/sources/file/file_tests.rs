@@ -88,7 +88,7 @@ impl Bench {
 
     /// How many reloads were counted: those that took effect, and those in which something was refused.
     fn reloads(&self) -> [u64; 2] {
-        let text = self.metrics.encode();
+        let text = self.metrics.encode(crate::observe::exposition::Exposition::OpenMetrics);
         ["done", "refused"].map(|result| {
             let series = format!("nameplate_reloads_total{{what=\"services\",result=\"{result}\"}} ");
             text.lines().find_map(|line| line.strip_prefix(&series)).map_or(0, |count| count.parse().unwrap())
