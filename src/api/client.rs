@@ -5,7 +5,10 @@
 
 use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
-use reqwest::{Method, RequestBuilder, Response, Url, header::HeaderMap};
+use reqwest::{
+    Method, RequestBuilder, Response, Url,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::{Serialize, de::DeserializeOwned};
@@ -138,6 +141,11 @@ impl Client {
         if status == 200 {
             return Ok(response);
         }
+        // Our refusals are plain text; a page for browsers comes from another program, or from a proxy before ours.
+        if is_page(response.headers()) {
+            let problem = format!("status {status} with a page for browsers");
+            return Err(ClientError::NotUnderstood { server: self.name(), problem });
+        }
         let said = self.text(response).await?;
         let said = said.trim();
         let message =
@@ -160,7 +168,7 @@ impl Client {
     }
 
     fn not_understood(&self, problem: &serde_json::Error) -> ClientError {
-        ClientError::NotUnderstood { server: self.name(), problem: problem.to_string() }
+        ClientError::NotUnderstood { server: self.name(), problem: format!("no JSON as expected: {problem}") }
     }
 
     fn name(&self) -> String {
@@ -173,6 +181,11 @@ impl std::fmt::Debug for Client {
         // Never the token.
         f.debug_struct("Client").field("server", &self.server.as_str()).finish_non_exhaustive()
     }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.starts_with("text/html")
 }
 
 fn warnings(headers: &HeaderMap) -> Vec<String> {

@@ -61,6 +61,16 @@ async fn a_refusal_is_told_in_the_servers_words() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_program_is_not_taken_for_a_refusal() {
+    let (url, _request) =
+        server("HTTP/1.1 404 Not Found\r\ncontent-type: text/html;charset=utf-8\r\ncontent-length: 6\r\n\r\n<html>");
+    let client = Client::new(&url, None).unwrap();
+    let error = client.get::<serde_json::Value>(&["catalog", "services"], &[]).await.unwrap_err();
+    let expected = format!("{url} answers, but not as nameplate does: status 404 with a page for browsers");
+    assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test]
 async fn what_is_no_json_is_not_understood() {
     let (url, _request) = server("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
     let error = Client::new(&url, None).unwrap().get::<Vec<u8>>(&["catalog"], &[]).await.unwrap_err();
