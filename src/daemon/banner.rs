@@ -52,7 +52,7 @@ impl Display for Banner<'_> {
             }
             Some(upstreams) => writeln!(f, "  upstreams  {}", list(upstreams))?,
         }
-        if !self.forward_zones.is_empty() {
+        if self.forward.upstreams.is_some() && !self.forward_zones.is_empty() {
             writeln!(f, "  forwarded  {}", list(self.forward_zones))?;
         }
         writeln!(f)?;
@@ -75,12 +75,11 @@ impl Banner<'_> {
                     writeln!(f, "  {{ \"dns\": [\"{address}\"], \"dns-search\": [\"service.{domain}\"] }}")?;
                 }
                 None => {
-                    let address = self.reached_at.map_or("ADDRESS".to_owned(), |address| address.to_string());
-                    writeln!(
-                        f,
-                        "To ask it from containers, listen where they reach it: --dns {}:53",
-                        bracket(&address)
-                    )?;
+                    let reached = self.reached_at.map_or("ADDRESS".to_owned(), |address| address.to_string());
+                    let (here, reached) = (bracket(&address.to_string()), bracket(&reached));
+                    // Both, because what is named takes the place of the defaults.
+                    writeln!(f, "To ask it from containers, listen where they reach it too:")?;
+                    writeln!(f, "  nameplate serve --dns {here}:53 --dns {reached}:53")?;
                 }
             }
             return Ok(());
@@ -92,11 +91,15 @@ impl Banner<'_> {
         writeln!(f, "systemd-resolved, in /etc/systemd/resolved.conf.d/nameplate.conf:")?;
         writeln!(f, "  [Resolve]")?;
         writeln!(f, "  DNS={address}")?;
-        writeln!(f, "  Domains=~{domain}")?;
+        // The first sends us every name of the domain, the second completes bare names.
+        writeln!(f, "  Domains=~{domain} service.{domain}")?;
         writeln!(f, "dnsmasq:")?;
         writeln!(f, "  server=/{domain}/{}#{}", address.ip(), address.port())?;
         writeln!(f, "Unbound:")?;
         writeln!(f, "  server: domain-insecure: \"{domain}\"")?;
+        if address.ip().is_loopback() {
+            writeln!(f, "  server: do-not-query-localhost: no")?;
+        }
         writeln!(f, "  stub-zone: name: \"{domain}\" stub-addr: {}@{}", address.ip(), address.port())
     }
 }
@@ -108,3 +111,7 @@ fn bracket(address: &str) -> String {
 fn list<T: Display>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+#[path = "banner_tests.rs"]
+mod tests;
