@@ -8,7 +8,7 @@ use super::{
     Verdict,
     args::{InstancesArgs, QueryArgs, ServicesArgs},
     print,
-    shapes::{CheckShape, Explanation, HealthEntry},
+    shapes::{CheckShape, Explanation, ExtendedError, HealthEntry},
     table::{shown, table},
 };
 use crate::api::client::Client;
@@ -85,6 +85,7 @@ fn status(checks: &[CheckShape]) -> &'static str {
 fn why(checks: &[CheckShape]) -> String {
     let worst = checks.iter().find(|check| check.status == "critical");
     match worst.or_else(|| checks.iter().find(|check| check.status == "warning")) {
+        Some(check) if check.output.is_empty() => check.id.clone(),
         Some(check) => format!("{}: {}", check.id, shown(&check.output)),
         None => String::new(),
     }
@@ -110,7 +111,7 @@ fn explanation_text(explanation: &Explanation) -> String {
         }
     }
     if let Some(error) = &explanation.extended_error {
-        text.push_str(&format!("EXTENDED ERROR {} {}\n", error.code, shown(&error.text)));
+        text.push_str(&extended_error_line(error));
     }
     if let Some(service) = &explanation.service {
         let form = explanation.form.as_deref().unwrap_or("service");
@@ -120,6 +121,14 @@ fn explanation_text(explanation: &Explanation) -> String {
         text.push_str(&instances_explained(explanation));
     }
     text
+}
+
+/// `EXTENDED ERROR 18 (Prohibited): what the server adds`.
+fn extended_error_line(error: &ExtendedError) -> String {
+    let name = EXTENDED_ERRORS.iter().find(|(code, _)| *code == error.code);
+    let name = name.map_or(String::new(), |(_, name)| format!(" ({name})"));
+    let text = if error.text.is_empty() { String::new() } else { format!(": {}", shown(&error.text)) };
+    format!("EXTENDED ERROR {}{name}{text}\n", error.code)
 }
 
 fn instances_explained(explanation: &Explanation) -> String {
@@ -146,6 +155,19 @@ fn instances_explained(explanation: &Explanation) -> String {
 fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
+
+/// What the codes mean that a server of ours sends. Source: RFC 8914 section 4.
+const EXTENDED_ERRORS: [(u16, &str); 9] = [
+    (0, "Other"),
+    (3, "Stale Answer"),
+    (14, "Not Ready"),
+    (18, "Prohibited"),
+    (19, "Stale NXDOMAIN Answer"),
+    (20, "Not Authoritative"),
+    (21, "Not Supported"),
+    (22, "No Reachable Authority"),
+    (23, "Network Error"),
+];
 
 #[cfg(test)]
 #[path = "read_tests.rs"]

@@ -51,7 +51,7 @@ fn an_explanation_shows_the_response_and_why_each_instance_is_in_or_out() {
 NOERROR qr aa
 ANSWER
 web.service.internal. 5 IN A 192.0.2.1
-EXTENDED ERROR 3 docker is away
+EXTENDED ERROR 3 (Stale Answer): docker is away
 
 service web, asked by service
 ID     NODE  ADDRESS    PORT  STATUS    ANSWERED  ORIGIN              WHY
@@ -76,4 +76,11 @@ fn a_name_that_is_no_service_shows_the_response_alone() {
 fn a_long_cell_is_cut() {
     assert_eq!(shown(&"x".repeat(200)), format!("{}...", "x".repeat(100)));
     assert_eq!(shown("a\u{7}b\nc"), "a b");
+}
+
+#[test]
+fn an_extended_error_is_told_by_its_name() {
+    let line = |code, text: &str| extended_error_line(&ExtendedError { code, text: text.to_owned() });
+    assert_eq!(line(20, ""), "EXTENDED ERROR 20 (Not Authoritative)\n");
+    assert_eq!(line(4711, "new"), "EXTENDED ERROR 4711: new\n");
 }

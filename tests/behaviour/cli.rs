@@ -42,7 +42,9 @@ async fn a_service_lives_through_the_verbs() {
     assert_eq!(at.put("/v1/agent/service/maintenance/web?enable=true", "").await.status, 200);
     let (code, out, _) = served.verb(&["query", "web.service.internal"]);
     assert!(
-        code == 1 && out.contains("in maintenance") && out.contains("EXTENDED ERROR 0 web: 1 registered, 0 passing"),
+        code == 1
+            && out.contains("in maintenance")
+            && out.contains("EXTENDED ERROR 0 (Other): web: 1 registered, 0 passing"),
         "{out}"
     );
     let (code, out, _) = served.verb(&["instances", "web"]);
