@@ -36,13 +36,13 @@ pub enum Verb {
     Instances(InstancesArgs),
     /// Tells what DNS answers to a name, and why
     Query(QueryArgs),
-    /// Works on the cache of forwarded answers
+    /// Flushes the cache of forwarded answers
     Cache {
         /// What to do with it.
         #[command(subcommand)]
         action: CacheAction,
     },
-    /// Works on zone files
+    /// Checks zone files
     Zone {
         /// What to do with them.
         #[command(subcommand)]
@@ -67,7 +67,7 @@ pub struct ServeArgs {
     /// Configuration file (TOML)
     #[arg(short = 'c', long = "config", value_name = "FILE", env = "NAMEPLATE_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Address for DNS, UDP and TCP [default: 127.0.0.1:8600 and [::1]:8600, and 127.0.0.1:53 if it can be had]
+    /// Address for DNS, UDP and TCP; may be repeated [default: 127.0.0.1:8600, [::1]:8600, and 127.0.0.1:53 if it can be had]
     #[arg(long, value_name = "ADDR:PORT")]
     pub dns: Vec<String>,
     /// Address of the HTTP API [default: 127.0.0.1:8500]
@@ -76,7 +76,7 @@ pub struct ServeArgs {
     /// Domain under which services are answered [default: internal]
     #[arg(long, value_name = "NAME")]
     pub domain: Option<String>,
-    /// Further domain under which every name works too
+    /// Further domain under which every name works too; may be repeated
     #[arg(long, value_name = "NAME")]
     pub alt_domain: Vec<String>,
     /// Our datacenter [default: dc1]
@@ -85,16 +85,16 @@ pub struct ServeArgs {
     /// Name of this machine in the catalog [default: the host name]
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
-    /// Address under which others reach this server
+    /// Address under which others reach this server; may be repeated [default: the host's own]
     #[arg(long, value_name = "IP")]
     pub advertise: Vec<String>,
     /// Threads that answer DNS [default: one a core]
     #[arg(long, value_name = "N")]
     pub workers: Option<String>,
-    /// Directory that keeps the catalog
+    /// Directory that keeps the catalog [default: /var/lib/nameplate for root, ~/.local/state/nameplate for others]
     #[arg(long, value_name = "DIR", conflicts_with = "ephemeral")]
     pub data_dir: Option<String>,
-    /// Keeps nothing on disk
+    /// Keeps nothing on disk: what was registered is forgotten at the end
     #[arg(long)]
     pub ephemeral: bool,
     /// Directory of static zones, *.zone [default: zones, if it is there]
@@ -123,7 +123,7 @@ pub struct ServerArgs {
     /// The server's HTTP API
     #[arg(long, value_name = "URL", env = "NAMEPLATE_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
-    /// Token to be presented
+    /// Token for the server
     #[arg(long, value_name = "T", env = "NAMEPLATE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Prints JSON for programs
@@ -146,10 +146,10 @@ pub struct RegisterArgs {
     /// Service ID [default: the name]
     #[arg(long)]
     pub id: Option<String>,
-    /// Tag
+    /// Tag; may be repeated
     #[arg(long, value_name = "T")]
     pub tag: Vec<String>,
-    /// Pair of meta
+    /// Pair of meta; may be repeated
     #[arg(long, value_name = "K=V", value_parser = pair)]
     pub meta: Vec<(String, String)>,
     /// Checks by an HTTP request
@@ -158,7 +158,7 @@ pub struct RegisterArgs {
     /// Checks by a TCP connection
     #[arg(long, value_name = "ADDR:PORT", group = "check")]
     pub check_tcp: Option<String>,
-    /// Check deadline: critical unless renewed within this time
+    /// Check deadline: critical unless renewed within this time, by PUT /v1/agent/check/pass/service:ID
     #[arg(long, value_name = "DURATION", group = "check", value_parser = duration)]
     pub check_ttl: Option<String>,
     /// Time between two probes [default: 10s]
@@ -230,10 +230,42 @@ pub enum ZoneAction {
     Check {
         /// The zone file.
         file: PathBuf,
-        /// The configuration, for the domain that zones stand beside.
+        /// What the zone stands beside.
         #[command(flatten)]
-        settings: Box<ServeArgs>,
+        zone: ZoneArgs,
     },
+}
+
+/// The settings that say which names of a zone are the catalog's.
+#[derive(Debug, Args)]
+pub struct ZoneArgs {
+    /// Configuration file (TOML)
+    #[arg(short = 'c', long = "config", value_name = "FILE", env = "NAMEPLATE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Domain under which services are answered [default: internal]
+    #[arg(long, value_name = "NAME")]
+    pub domain: Option<String>,
+    /// Further domain under which every name works too; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub alt_domain: Vec<String>,
+    /// Our datacenter [default: dc1]
+    #[arg(long, value_name = "NAME")]
+    pub datacenter: Option<String>,
+}
+
+impl ZoneArgs {
+    /// These settings, as `serve` takes them.
+    pub fn settings(&self) -> ServeArgs {
+        ServeArgs {
+            config: self.config.clone(),
+            domain: self.domain.clone(),
+            alt_domain: self.alt_domain.clone(),
+            datacenter: self.datacenter.clone(),
+            // Nothing is kept, so that a user without a home can check a zone too.
+            data_dir: Some(".".to_owned()),
+            ..ServeArgs::default()
+        }
+    }
 }
 
 /// What to do with settings.

@@ -124,7 +124,7 @@ fn completions_know_the_verbs() {
 fn a_zone_that_would_be_refused_is_a_no() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("example.zone");
-    let line = format!("nameplate zone check {} --ephemeral", file.display());
+    let line = format!("nameplate zone check {} --domain internal", file.display());
     let zone = "$TTL 60\n@ SOA ns hostmaster 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n";
     std::fs::write(&file, zone).unwrap();
     assert_eq!(run_alone(&line).unwrap(), Verdict::Done);
@@ -147,7 +147,7 @@ fn a_file_is_checked_by_itself_and_every_problem_is_told() {
     assert_eq!(exit_code(&error), ExitCode::from(2));
     std::fs::remove_file(&file).unwrap();
     let error = format!("{:#}", run_alone(&line).unwrap_err());
-    assert!(error.starts_with("cannot read ") && error.contains("No such file"), "{error}");
+    assert!(error.starts_with("cannot read the configuration file ") && error.contains("No such file"), "{error}");
 }
 
 #[test]

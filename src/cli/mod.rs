@@ -60,10 +60,12 @@ pub fn run(line: CommandLine, serve: fn(Config) -> anyhow::Result<()>) -> anyhow
             serve(settings::load(&flags)?)?;
             Ok(Verdict::Done)
         }
-        Verb::Zone { action: ZoneAction::Check { file, settings } } => zone::check(&file, &settings::load(&settings)?),
+        Verb::Zone { action: ZoneAction::Check { file, zone } } => {
+            zone::check(&file, &settings::warned(&zone.settings())?)
+        }
         Verb::Config(config) => match config.action {
             Some(ConfigAction::Check { file }) => settings::check(&file),
-            None => print(&settings::load(&config.settings)?.to_toml()),
+            None => print(&settings::warned(&config.settings)?.to_toml()),
         },
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,17 +5,22 @@ use std::path::Path;
 use super::{Verdict, args::ServeArgs, print};
 use crate::config::{Config, ConfigError, ConfigFile, Host, Inputs};
 
-/// The settings in force for these flags. Warnings go to standard error.
+/// The settings in force for these flags; warnings go to standard error.
+pub(super) fn warned(flags: &ServeArgs) -> Result<Config, ConfigError> {
+    let config = load(flags)?;
+    for warning in &config.warnings {
+        eprintln!("nameplate: warning: {warning}");
+    }
+    Ok(config)
+}
+
+/// The settings in force for these flags, with warnings that are still to be told.
 pub(super) fn load(flags: &ServeArgs) -> Result<Config, ConfigError> {
     // An empty variable is as good as none.
     let path = flags.config.as_deref().filter(|path| !path.as_os_str().is_empty());
     let file = path.map(ConfigFile::read).transpose()?;
     let inputs = Inputs { flags: flags.flags(), variables: environment(), file, host: Host::read() };
-    let config = Config::load(&inputs).map_err(ConfigError::Wrong)?;
-    for warning in &config.warnings {
-        eprintln!("nameplate: warning: {warning}");
-    }
-    Ok(config)
+    Config::load(&inputs).map_err(ConfigError::Wrong)
 }
 
 /// Checks a file by itself: neither flags nor our variables count.

@@ -131,7 +131,7 @@ fn all_problems_of_a_file_are_told_at_once_with_their_lines() {
             "nameplate.toml line 4: max_answers: expected a number from 0 to 65535, got 70000",
             "nameplate.toml line 5: near: expected true or false, got \"yes\"",
             "nameplate.toml line 6: unknown key \"foo\"; `nameplate config` prints all keys",
-            "nameplate.toml line 8: unknown key \"ttll\"; did you mean \"ttl\"?",
+            "nameplate.toml line 8: service.\"web*\": unknown key \"ttll\"; did you mean \"ttl\"?",
             "nameplate.toml line 9: service.\"web*\".none_eligible: expected \"nodata\" or \"nxdomain\" or \"all\", got \
              \"none\"",
             "nameplate.toml line 11: service.\"w*b\".ttl: expected a service's name, or the beginning of names with * at \
@@ -148,6 +148,23 @@ fn all_problems_of_a_file_are_told_at_once_with_their_lines() {
 fn a_file_that_is_no_toml_is_told_with_its_line() {
     let problems = Config::load(&with_file("ttl = 5\ndomain = \"exam\nnear = true\n")).unwrap_err();
     assert!(problems[0].to_string().starts_with("nameplate.toml line 2: "), "{problems:?}");
+    // What the parser makes of the broken lines is not told as well; the other lines are.
+    let problems = Config::load(&with_file("ttl = \nhttp = \"x\nnear = 7\n")).unwrap_err();
+    let places: Vec<_> = problems.iter().map(|problem| (problem.place.to_string(), problem.key.as_deref())).collect();
+    let place = |line: u8| format!("nameplate.toml line {line}");
+    assert_eq!(places, [(place(1), None), (place(2), None), (place(3), Some("near"))], "{problems:#?}");
+}
+
+#[test]
+fn a_key_that_stands_twice_or_is_unknown_in_a_table_is_named() {
+    check_problems(
+        "ttl = 5\nttl = 6\n[service.web]\ncolour = \"blue\"\n",
+        &[
+            "nameplate.toml line 2: ttl stands twice",
+            "nameplate.toml line 4: service.\"web\": unknown key \"colour\"; there are ttl, max_answers, none_eligible, \
+             only_passing",
+        ],
+    );
 }
 
 #[test]
@@ -257,8 +274,8 @@ fn a_domain_below_local_and_overlapping_domains_are_warned_of() {
     let config = load_file("domain = \"corp.local\"\nalt_domain = [\"x.corp.local\"]");
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(warnings.len(), 3, "{warnings:?}");
-    assert!(warnings[0].starts_with("nameplate.toml line 2: alt_domain: x.corp.local. and corp.local. overlap"));
-    assert!(warnings[1].starts_with("nameplate.toml line 1: domain: corp.local. belongs to multicast DNS"));
+    assert!(warnings[0].starts_with("nameplate.toml line 1: domain: corp.local. belongs to multicast DNS"));
+    assert!(warnings[1].starts_with("nameplate.toml line 2: alt_domain: x.corp.local. and corp.local. overlap"));
 }
 
 #[test]
@@ -398,9 +415,10 @@ fn settings_that_need_a_restart_are_named() {
 fn every_setting_but_tables_is_printed() {
     let config = load_file("");
     let printed: Vec<&str> = config.entries().iter().map(|(name, _)| *name).collect();
-    for key in keys::KEYS.iter().filter(|key| !matches!(key.shape, keys::Shape::Tables(_))) {
-        assert!(printed.contains(&key.name), "{}", key.name);
-    }
+    let settable = keys::KEYS.iter().filter(|key| !matches!(key.shape, keys::Shape::Tables(_)));
+    let all: Vec<&str> = settable.map(|key| key.name).collect();
+    assert_eq!(printed, all, "all keys, in the order of reference.toml");
+    assert!(config.to_toml().contains("\n# services: not set\n"), "{}", config.to_toml());
 }
 
 #[test]
@@ -414,11 +432,35 @@ fn a_reload_reads_the_file_anew_and_keeps_flags_and_variables() {
     let config = Config::load(&inputs).unwrap();
     assert!(!format!("{config:?}").contains("secret"));
     std::fs::write(&path, "ttl = 2\n").unwrap();
-    let new = config.reload().unwrap();
+    let (new, waiting) = config.reload().unwrap();
     assert_eq!((new.default_rule.ttl_secs, new.default_rule.max_answers), (2, 7));
-    assert!(config.needs_restart(&new).is_empty());
+    assert!(waiting.is_empty());
     std::fs::write(&path, "ttl = -2\n").unwrap();
     assert!(matches!(new.reload(), Err(ConfigError::Wrong(problems)) if problems.len() == 1));
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(new.reload(), Err(ConfigError::Read { .. })));
+}
+
+#[test]
+fn what_needs_a_restart_stays_as_it_was_at_the_start_and_is_named_until_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("nameplate.toml");
+    std::fs::write(&path, "ttl = 1\n").unwrap();
+    let config = Config::load(&Inputs { file: Some(ConfigFile::read(&path).unwrap()), ..inputs() }).unwrap();
+    let changed = "ttl = 2\ndns = \"127.0.0.1:5353\"\nhttp = \"127.0.0.1:81\"\nworkers = 3\nadvertise = \"192.0.2.9\"\n\
+                   datacenter = \"dc2\"\nnode = \"n2\"\ndata_dir = \"/d\"\nzones = \"z\"\nservices = \"s\"\nlog_format = \"json\"";
+    std::fs::write(&path, changed).unwrap();
+    // `docker` has one value only, and `ephemeral` another data directory.
+    let restart = keys::KEYS.iter().filter(|key| key.restart && !matches!(key.name, "docker" | "ephemeral"));
+    let expected: Vec<&str> = restart.map(|key| key.name).collect();
+    let mut running = config.clone();
+    for _ in 0..2 {
+        let (new, waiting) = running.reload().unwrap();
+        assert_eq!(waiting, expected);
+        assert_eq!(new.default_rule.ttl_secs, 2);
+        assert_eq!(config.needs_restart(&new), [""; 0]);
+        running = new;
+    }
+    std::fs::write(&path, "ttl = 1\n").unwrap();
+    assert_eq!(running.reload().unwrap().1, [""; 0], "it is as it was");
 }

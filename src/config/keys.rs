@@ -42,7 +42,7 @@ pub(super) const KEYS: [Key; 37] = [
     at_start("dns", Shape::List),
     at_start("http", Shape::One),
     at_start("workers", Shape::One),
-    live("advertise", Shape::List),
+    at_start("advertise", Shape::List),
     live("domain", Shape::One),
     live("alt_domain", Shape::List),
     at_start("datacenter", Shape::One),

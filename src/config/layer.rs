@@ -150,12 +150,19 @@ fn of_text<'a>(
 
 /// What a file says; every problem of its syntax and its keys is added.
 pub(super) fn of_file(path: &str, text: &str, problems: &mut Vec<ConfigProblem>) -> Vec<Given> {
-    let mut reader = FileReader { path: Arc::from(path), text, given: Vec::new(), problems };
+    let mut reader = FileReader { path: Arc::from(path), text, broken: Vec::new(), given: Vec::new(), problems };
     let (table, errors) = DeTable::parse_recoverable(text);
+    let mut broken = Vec::new();
     for error in errors {
-        let message = error.message().to_owned();
-        reader.report(error.span().unwrap_or(0..0), None, message);
+        let span = error.span().unwrap_or(0..0);
+        let problem = match error.message() {
+            "duplicate key" => format!("{} stands twice", text.get(span.clone()).unwrap_or("a key")),
+            message => message.to_owned(),
+        };
+        broken.push(reader.line(&span));
+        reader.report(span, None, problem);
     }
+    reader.broken = broken;
     reader.read(table.get_ref());
     reader.given
 }
@@ -164,6 +171,8 @@ pub(super) fn of_file(path: &str, text: &str, problems: &mut Vec<ConfigProblem>)
 struct FileReader<'a> {
     path: Arc<str>,
     text: &'a str,
+    /// Lines that are no TOML and are told of; what the parser makes of them is not what was meant.
+    broken: Vec<usize>,
     given: Vec<Given>,
     problems: &'a mut Vec<ConfigProblem>,
 }
@@ -172,8 +181,11 @@ impl FileReader<'_> {
     fn read(&mut self, table: &DeTable<'_>) {
         for (name, value) in table {
             let Some(key) = keys::key(name.get_ref()) else {
-                let known = KEYS.iter().map(|key| key.name);
-                self.unknown(name.span(), name.get_ref(), known);
+                let cure = match nearest(name.get_ref(), KEYS.iter().map(|key| key.name)) {
+                    Some(key) => format!("did you mean {key:?}?"),
+                    None => "`nameplate config` prints all keys".to_owned(),
+                };
+                self.report(name.span(), None, format!("unknown key {:?}; {cure}", name.get_ref()));
                 continue;
             };
             match (key.shape, value.get_ref()) {
@@ -219,7 +231,14 @@ impl FileReader<'_> {
         for (name, value) in table {
             match fields.iter().find(|field| **field == name.get_ref()) {
                 Some(field) => self.push(key, (Some(entry.to_owned()), Some(field)), name.span(), value.get_ref()),
-                None => self.unknown(name.span(), name.get_ref(), fields.iter().copied()),
+                None => {
+                    let cure = match nearest(name.get_ref(), fields.iter().copied()) {
+                        Some(field) => format!("did you mean {field:?}?"),
+                        None => format!("there are {}", fields.join(", ")),
+                    };
+                    let path = Some(format!("{}.{entry:?}", key.name));
+                    self.report(name.span(), path, format!("unknown key {:?}; {cure}", name.get_ref()));
+                }
             }
         }
     }
@@ -235,27 +254,25 @@ impl FileReader<'_> {
             DeValue::Array(values) => values.iter().map(|value| item(value.get_ref())).collect(),
             value => vec![item(value)],
         };
-        let place = self.place(span);
-        self.given.push(Given { key: key.name, entry, field, items, place });
-    }
-
-    fn unknown(&mut self, span: Range<usize>, name: &str, known: impl Iterator<Item = &'static str>) {
-        let cure = match nearest(name, known) {
-            Some(key) => format!("did you mean {key:?}?"),
-            None => "`nameplate config` prints all keys".to_owned(),
-        };
-        self.report(span, None, format!("unknown key {name:?}; {cure}"));
+        let line = self.line(&span);
+        if !self.broken.contains(&line) {
+            let place = Place::File { path: Arc::clone(&self.path), line };
+            self.given.push(Given { key: key.name, entry, field, items, place });
+        }
     }
 
     fn report(&mut self, span: Range<usize>, key: Option<String>, problem: String) {
-        let place = self.place(span);
-        self.problems.push(ConfigProblem { place, key, problem });
+        let line = self.line(&span);
+        if !self.broken.contains(&line) {
+            let place = Place::File { path: Arc::clone(&self.path), line };
+            self.problems.push(ConfigProblem { place, key, problem });
+        }
     }
 
-    fn place(&self, span: Range<usize>) -> Place {
+    /// The line, from 1, on which a span begins.
+    fn line(&self, span: &Range<usize>) -> usize {
         let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Place::File { path: Arc::clone(&self.path), line }
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
     }
 }
 

@@ -252,7 +252,7 @@ pub struct ConfigFile {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {path}")]
+    #[error("cannot read the configuration file {path}")]
     Read {
         /// The file, as it was named.
         path: String,
@@ -290,6 +290,7 @@ impl Config {
         rules::check(&config, &mut reader, &mut warnings);
         let mut problems = reader.into_problems();
         if problems.is_empty() {
+            warnings.sort_by(|one, other| one.place.cmp(&other.place));
             config.warnings = warnings;
             return Ok(config);
         }
@@ -303,15 +304,37 @@ impl Config {
         self.inputs.file.as_ref().map(|file| Path::new(&file.path))
     }
 
-    /// Reads the file anew; flags, variables and the machine are as they were at the start.
-    pub fn reload(&self) -> Result<Config, ConfigError> {
+    /// Reads the file anew; flags, variables and the machine are as they were at the start. What takes effect at the
+    /// next start only stays as it is; the names of those settings that differ in the file come second.
+    pub fn reload(&self) -> Result<(Config, Vec<&'static str>), ConfigError> {
         let file = self.file().map(ConfigFile::read).transpose()?;
         let inputs = Inputs { file, ..Inputs::clone(&self.inputs) };
-        Config::load(&inputs).map_err(ConfigError::Wrong)
+        let new = Config::load(&inputs).map_err(ConfigError::Wrong)?;
+        let waiting = self.needs_restart(&new);
+        Ok((new.started_as(self), waiting))
+    }
+
+    /// These settings, but for those that are as they were at the start.
+    fn started_as(self, running: &Config) -> Config {
+        let running = running.clone();
+        Config {
+            dns: running.dns,
+            dns_is_default: running.dns_is_default,
+            http: running.http,
+            workers: running.workers,
+            advertise: running.advertise,
+            datacenter: running.datacenter,
+            node: running.node,
+            data: running.data,
+            zones: running.zones,
+            services: running.services,
+            log_format: running.log_format,
+            ..self
+        }
     }
 
     /// Names of the settings that `new` changes and that take effect at the next start only.
-    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+    fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
         let (old, new) = (self.entries(), new.entries());
         let changed = old.iter().zip(&new).filter(|(old, new)| old.1 != new.1).map(|(old, _)| old.0);
         changed.filter(|name| keys::key(name).is_some_and(|key| key.restart)).collect()

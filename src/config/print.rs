@@ -4,20 +4,24 @@ use std::{fmt::Display, path::Path};
 
 use toml::Value;
 
-use super::{Config, DataDirectory, Forward, HostNames, LogFormat, NoneEligible, QueryLog, ServiceRule, ZoneUpstreams};
+use super::{
+    Config, DataDirectory, Forward, HostNames, LogFormat, NoneEligible, QueryLog, ServiceRule, ZoneUpstreams,
+    keys::KEYS,
+};
 use crate::catalog::duration::format_duration;
 
 impl Config {
-    /// The settings in force; a setting without a value is left out.
+    /// The settings in force; a setting without a value stands in a comment.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
-        if self.dns_is_default {
-            let addresses: Vec<String> = self.dns.iter().map(ToString::to_string).collect();
-            text.push_str(&format!("# dns: {}, and 127.0.0.1:53 if it can be had\n", addresses.join(", ")));
-        }
         for (name, value) in self.entries() {
-            if let Some(value) = value {
-                text.push_str(&format!("{name} = {value}\n"));
+            match value {
+                Some(value) => text.push_str(&format!("{name} = {value}\n")),
+                None if name == "dns" => {
+                    let addresses: Vec<String> = self.dns.iter().map(ToString::to_string).collect();
+                    text.push_str(&format!("# dns: {}, and 127.0.0.1:53 if it can be had\n", addresses.join(", ")));
+                }
+                None => text.push_str(&format!("# {name}: not set\n")),
             }
         }
         for rule in &self.service_rules {
@@ -35,10 +39,12 @@ impl Config {
         text
     }
 
-    /// Every setting but the tables, with its value as TOML, in a fixed order; none where there is no value.
+    /// Every setting but the tables, with its value as TOML, in the order of reference.toml; none where there is no
+    /// value.
     pub(super) fn entries(&self) -> Vec<(&'static str, Option<String>)> {
         let mut entries = self.server_entries();
         entries.extend(self.answer_entries());
+        entries.sort_by_key(|(name, _)| KEYS.iter().position(|key| key.name == *name));
         entries
     }
 

@@ -18,6 +18,7 @@ mod settings;
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -62,7 +63,8 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
         let server = Server::start(config, Some(log)).await?;
-        print!("{}", server.banner());
+        // Who has closed standard output, as `head` does, wants the server all the same.
+        let _ = io::stdout().lock().write_all(server.banner().as_bytes());
         server.run_until_told().await
     })
 }
@@ -88,13 +90,12 @@ impl Server {
     pub async fn start(config: Config, log: Option<logging::LogHandle>) -> anyhow::Result<Server> {
         let metrics = Arc::new(Metrics::new());
         let query_log = QueryLog::start(metrics.query_log_dropped.clone()).context("cannot start the query log")?;
-        query_log
-            .set(settings::query_log(&config), config.query_log_file.as_deref())
-            .context("query_log_file: cannot be opened")?;
         let (zones, included) = load_zones(&config)?;
         let listener = http::listen(config.http).await.map_err(|error| taken(error, config.http))?;
         let http_address = listener.local_addr().context("http: the address cannot be told")?;
         let (journal, mut restored) = open_journal(&config)?;
+        // By default it lies in the data directory, which is there from here on.
+        settings::set_query_log(&query_log, &config)?;
         let uuid = restored.node_uuid.take().unwrap_or_else(|| new_node_uuid(&journal, &restored));
         let restored_index = if restored.fresh { 0 } else { restored.index };
 

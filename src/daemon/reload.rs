@@ -103,14 +103,14 @@ impl Reloader {
     }
 
     fn reload_config(&self, config: &Config) -> Option<Config> {
-        let new = match config.reload() {
-            Ok(new) => {
+        let (new, waiting) = match config.reload() {
+            Ok(read) => {
                 self.metrics.reload(Reloaded::Config, Ok(()));
-                new
+                read
             }
             Err(error) => {
                 self.metrics.reload(Reloaded::Config, Err(()));
-                for line in format!("{error:#}").lines() {
+                for line in format!("{:#}", anyhow::Error::from(error)).lines() {
                     tracing::error!("{line}");
                 }
                 tracing::error!("the configuration stays as it was");
@@ -120,17 +120,17 @@ impl Reloader {
         for warning in &new.warnings {
             tracing::warn!("{warning}");
         }
-        let waiting = config.needs_restart(&new);
         if !waiting.is_empty() {
-            tracing::warn!(settings = waiting.join(", "), "these settings take effect at the next start");
+            let settings = waiting.join(", ");
+            tracing::warn!(settings, "changed, but in force from the next start only: {settings}");
         }
         if let Some(log) = &self.log
             && let Err(error) = log.set_filter(&new.log)
         {
             tracing::error!("{error}");
         }
-        if let Err(error) = self.query_log.set(settings::query_log(&new), new.query_log_file.as_deref()) {
-            tracing::error!(%error, "query_log_file: cannot be opened");
+        if let Err(error) = settings::set_query_log(&self.query_log, &new) {
+            tracing::error!("{error}");
         }
         tracing::info!("configuration read");
         Some(new)
@@ -138,13 +138,7 @@ impl Reloader {
 
     async fn put_in_force(&self, config: &Config, search: &[crate::wire::name::Name], parts: &Parts<'_>) {
         parts.forwarder.set_settings(settings::forwarding(config, parts.dns.clone()));
-        let mut answering = settings::answering(config, search, parts.advertised);
-        {
-            // What takes effect at the next start only stays as it is.
-            let snapshot = parts.published.load();
-            answering.node = snapshot.settings.node.clone();
-            answering.datacenter = Arc::clone(&snapshot.settings.datacenter);
-        }
+        let answering = settings::answering(config, search, parts.advertised);
         if let Err(error) = parts.feed.set_settings(answering).await {
             tracing::error!(%error, "settings could not be put in force");
         }
@@ -176,7 +170,10 @@ impl Reloader {
                 tracing::warn!("{problem}");
             }
         }
-        let mut refused = loaded.problems.iter().any(|problem| problem.is_error());
+        let mut refused = loaded.has_errors();
+        if refused {
+            tracing::error!("what a refused zone file last held stays in service");
+        }
         self.included = loaded.included;
         let count = loaded.zones.len();
         match parts.feed.set_zones(loaded.zones).await {

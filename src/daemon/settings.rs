@@ -2,14 +2,14 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::{
     catalog::service::IpNetwork,
     config::{self, Config, DataDirectory, Forward, ZoneUpstreams},
     forward::{Description, ForwardSettings, SystemFiles, Upstreams},
-    observe::query_log::QueryLogMode,
+    observe::query_log::{QueryLog, QueryLogMode},
     publish::settings::{DefaultRule, HostNames, NoneEligible, ServiceRule, Settings},
     wire::name::Name,
     zones::{ZoneContext, Zones},
@@ -97,8 +97,17 @@ pub fn zones(config: &Config, previous: Zones) -> ZoneContext {
     }
 }
 
+/// Has the queries logged that are to be.
+pub fn set_query_log(log: &QueryLog, config: &Config) -> anyhow::Result<()> {
+    let file = config.query_log_file.as_deref();
+    log.set(query_log(config), file).map_err(|error| {
+        let file = file.unwrap_or(Path::new("its file")).display();
+        anyhow::anyhow!("query_log_file: cannot open {file}: {error}; name a file that this user may write")
+    })
+}
+
 /// Which queries are logged.
-pub fn query_log(config: &Config) -> QueryLogMode {
+fn query_log(config: &Config) -> QueryLogMode {
     match config.query_log {
         config::QueryLog::Off => QueryLogMode::Off,
         config::QueryLog::Errors => QueryLogMode::Errors,

@@ -63,7 +63,7 @@ pub fn load(dir: &Path, context: &ZoneContext) -> LoadOutcome {
         Ok(files) => files,
         Err(error) => {
             let mut problems = Problems::default();
-            problems.note(&dir.into(), None, ZoneFileError::Read { problem: error.to_string() });
+            problems.note(&dir.into(), None, ZoneFileError::ReadFolder { problem: error.to_string() });
             let included = context.previous.iter().flat_map(|zone| zone.included()).map(|path| path.to_path_buf());
             let included = included.collect();
             return LoadOutcome { zones: context.previous.clone(), problems: problems.into_sorted(), included };

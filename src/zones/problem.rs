@@ -96,6 +96,8 @@ impl From<Lint> for Fault {
 pub enum ZoneFileError {
     #[error("cannot be read: {problem}")]
     Read { problem: String },
+    #[error("the folder of zones cannot be read: {problem}; name another with --zones, or none with --zones off")]
+    ReadFolder { problem: String },
     #[error("is not a regular file; put the text into a plain file")]
     NotAFile,
     #[error("is longer than {max} bytes with what it includes; split it into several zones")]

@@ -132,6 +132,19 @@ impl Client {
         self.call("PUT", path, body).await
     }
 
+    /// As [`Client::put`]; none if nobody listens.
+    pub async fn try_put(&self, path: &str, body: &str) -> Option<Page> {
+        let work = async {
+            let mut stream = TcpStream::connect(self.http).await.ok()?;
+            stream.write_all(request("PUT", path, body.len()).as_bytes()).await.ok()?;
+            stream.write_all(body.as_bytes()).await.ok()?;
+            let mut bytes = Vec::new();
+            let read = stream.read_to_end(&mut bytes).await;
+            (read.is_ok() && !bytes.is_empty()).then(|| page_of(bytes))
+        };
+        timeout(PATIENCE, work).await.expect("an answer comes")
+    }
+
     async fn call(&self, method: &str, path: &str, body: &str) -> Page {
         let work = async {
             let mut stream = TcpStream::connect(self.http).await.unwrap();
@@ -187,6 +200,10 @@ pub fn request(method: &str, path: &str, length: usize) -> String {
 pub async fn page(mut stream: TcpStream) -> Page {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
+    page_of(bytes)
+}
+
+fn page_of(bytes: Vec<u8>) -> Page {
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP response: {text:?}"));
     let mut lines = head.lines();

@@ -203,6 +203,13 @@ async fn sighup_reads_everything_and_names_what_waits_for_a_restart() {
     fs::write(&zone, format!("{ZONE}www A oops\n")).unwrap();
     served.signal(Signal::HUP);
     until("the bad zone is told with its line", async || served.complaints().contains("line 6")).await;
+    until("and what holds", async || served.complaints().contains("stays in service")).await;
     assert!(answers(at, "www.corp.example.", "192.0.2.2").await);
+    fs::remove_file(&config).unwrap();
+    until("a file that is gone is told with the cause", async || {
+        let told = served.complaints();
+        told.contains("nameplate.toml: No such file") && told.contains("the configuration stays as it was")
+    })
+    .await;
     assert_eq!(served.stop().await.code(), Some(0));
 }

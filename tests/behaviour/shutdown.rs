@@ -1,12 +1,18 @@
 //! How the program starts, refuses to start, and stops.
 
-use std::{fs, net::TcpListener, path::Path, process::Output};
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Output},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::harness::{Running, run, serve, start};
+use crate::harness::{Running, program, run, serve, serve_by, start, until};
 
 /// Runs `serve` with these arguments, which must fail as a wrong setting does; returns what it said.
 #[track_caller]
@@ -64,6 +70,89 @@ async fn what_an_operator_adds_to_the_servers_own_service_is_kept() {
     assert_eq!(nodes.as_array().unwrap().iter().map(|one| &one["Node"]).collect::<Vec<_>>(), ["n2"]);
     assert_eq!(at.json("/v1/catalog/service/web").await[0]["Node"], "n1", "what lay aside steps in");
     server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_under_load_loses_nothing_that_was_acknowledged() {
+    let (home, data) = (tempdir().unwrap(), tempdir().unwrap());
+    let directory = ["--data-dir", data.path().to_str().unwrap()];
+    let mut served = serve(&home, &directory).await;
+    let at = served.at;
+    let acknowledged = AtomicU32::new(0);
+    // Each registers until nobody listens any more; who was let in is answered.
+    let register = async |client: u32| {
+        for number in 0.. {
+            let id = format!("{client}-{number}");
+            let body = json!({ "Name": "web", "ID": id, "Address": "192.0.2.9", "Port": 80 }).to_string();
+            match at.try_put("/v1/agent/service/register", &body).await {
+                Some(page) => assert_eq!(page.status, 200, "{}", page.body),
+                None => return number,
+            }
+            acknowledged.fetch_add(1, Relaxed);
+        }
+        0
+    };
+    let stop = async {
+        until("there is load", async || acknowledged.load(Relaxed) >= 40).await;
+        served.signal(Signal::TERM);
+        served.ended().await
+    };
+    let (one, two, three, status) = tokio::join!(register(1), register(2), register(3), stop);
+    assert_eq!(status.code(), Some(0), "{}", served.complaints());
+    drop(served);
+    let mut served = serve(&home, &directory).await;
+    let kept = served.at.json("/v1/agent/services").await;
+    for (client, count) in [(1, one), (2, two), (3, three)] {
+        assert!((0..count).all(|number| !kept[format!("{client}-{number}")].is_null()), "all {count} of {client}");
+    }
+    assert_eq!(served.stop().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_output_cannot_be_written_serves_all_the_same() {
+    let home = tempdir().unwrap();
+    let (config, complained) = (home.path().join("nameplate.toml"), home.path().join("complained"));
+    fs::write(&config, "").unwrap();
+    let mut command = program(home.path());
+    command.args(["serve", "-c", config.to_str().unwrap(), "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    command.args(["--forward", "off", "--ephemeral"]);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut served = Killed(command.stdout(full).stderr(fs::File::create(&complained).unwrap()).spawn().unwrap());
+    let child = &mut served.0;
+    let mut ttl_secs = 0;
+    until("it follows its files", async || {
+        ttl_secs += 1;
+        fs::write(&config, format!("ttl = {ttl_secs}\n")).unwrap();
+        assert_eq!(child.try_wait().unwrap(), None, "{}", fs::read_to_string(&complained).unwrap());
+        fs::read_to_string(&complained).unwrap().contains("configuration read")
+    })
+    .await;
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), Signal::TERM).unwrap();
+    until("it has ended", async || child.try_wait().unwrap().is_some()).await;
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// A process that does not outlive its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It has mostly ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warning_on_settings_is_told_once() {
+    let home = tempdir().unwrap();
+    let mut command = program(home.path());
+    command.env("NAMEPLATE_DOMIAN", "example");
+    let mut served = serve_by(command, &home, &["--ephemeral", "--log-format", "json"]).await;
+    let told = served.complaints();
+    assert_eq!(told.matches("did you mean NAMEPLATE_DOMAIN?").count(), 1, "{told}");
+    assert!(told.lines().all(|line| line.starts_with('{')), "collectors get nothing but JSON: {told}");
+    assert_eq!(served.stop().await.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,7 +217,39 @@ fn a_data_directory_that_cannot_be_used_is_named() {
         let directory = directory.to_str().unwrap();
         let said = refused(home.path(), &[&["--data-dir", directory][..], &ports].concat());
         assert!(said.contains(directory) && said.contains("--data-dir") && said.lines().count() == 1, "{said}");
+        assert_eq!(said.matches("os error").count(), 1, "the cause is told once: {said}");
     }
+}
+
+#[test]
+fn a_file_or_folder_that_cannot_be_read_is_named_with_its_setting_and_cause() {
+    let home = tempdir().unwrap();
+    let config = home.path().join("nameplate.toml");
+    fs::write(&config, "query_log = \"all\"\nquery_log_file = \"missing/queries\"\n").unwrap();
+    let ports = ["--ephemeral", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    for (arguments, parts) in [
+        (["--zones", "missing"], ["missing: ", "--zones"]),
+        (["-c", "missing.toml"], ["missing.toml", "configuration file"]),
+        (["-c", config.to_str().unwrap()], ["missing/queries", "query_log_file"]),
+    ] {
+        let said = refused(home.path(), &[&arguments[..], &ports].concat());
+        for part in [parts[0], parts[1], "No such file"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_query_log_lies_in_a_data_directory_that_is_made_at_the_first_start() {
+    let home = tempdir().unwrap();
+    let mut command = program(home.path());
+    command.env("NAMEPLATE_QUERY_LOG", "all");
+    let mut served = serve_by(command, &home, &["--data-dir", "state"]).await;
+    served.at.addresses("web.service.internal.").await;
+    let log = home.path().join("state/query.log");
+    until("the query is in the log", async || fs::read_to_string(&log).is_ok_and(|text| text.contains(" web."))).await;
+    assert_eq!(served.stop().await.code(), Some(0));
 }
 
 #[test]

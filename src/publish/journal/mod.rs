@@ -171,14 +171,14 @@ pub struct JournalFailure {
 pub enum JournalError {
     /// The directory cannot be made or written in.
     #[error(
-        "cannot write in the data directory {directory}: {source}; make it writable for this user, or name another \
+        "cannot write in the data directory {directory}: {problem}; make it writable for this user, or name another \
          with --data-dir, or keep nothing with --ephemeral"
     )]
     Unwritable {
         /// The data directory.
         directory: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        problem: std::io::Error,
     },
     /// Another process, or another part of this one, has it open.
     #[error(

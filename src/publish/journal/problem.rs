@@ -66,7 +66,7 @@ pub(super) fn refusal(path: &Path, problem: Problem) -> JournalError {
             io::ErrorKind::InvalidData => JournalError::Foreign { path, problem: text },
             io::ErrorKind::UnexpectedEof => JournalError::Torn { path, problem: "it ends early".to_owned() },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                JournalError::Unwritable { directory: directory(), source }
+                JournalError::Unwritable { directory: directory(), problem: source }
             }
             _ => JournalError::Disk { path, problem: text },
         },

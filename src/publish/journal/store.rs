@@ -237,7 +237,7 @@ impl Site {
                 let fresh = match file.symlink_metadata() {
                     Ok(_) => false,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-                    Err(source) => return Err(JournalError::Unwritable { directory, source }),
+                    Err(problem) => return Err(JournalError::Unwritable { directory, problem }),
                 };
                 if fresh {
                     make(&directory, &file, tuning)?;
@@ -312,7 +312,7 @@ impl StorageBackend for Handle {
 
 /// Makes the directory if it is missing, and keeps other processes out of it.
 fn lock(directory: &Path) -> Result<File, JournalError> {
-    let unwritable = |source| JournalError::Unwritable { directory: directory.to_owned(), source };
+    let unwritable = |problem| JournalError::Unwritable { directory: directory.to_owned(), problem };
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
     let lock = File::open(directory).map_err(unwritable)?;
     match lock.try_lock() {
@@ -324,7 +324,7 @@ fn lock(directory: &Path) -> Result<File, JournalError> {
 
 /// Makes the file under another name first, so that under its own it is always whole.
 fn make(directory: &Path, file: &Path, tuning: Tuning) -> Result<(), JournalError> {
-    let unwritable = |source| JournalError::Unwritable { directory: directory.to_owned(), source };
+    let unwritable = |problem| JournalError::Unwritable { directory: directory.to_owned(), problem };
     let new = directory.join(format!("{FILE_NAME}.new"));
     let options = {
         let mut options = OpenOptions::new();
