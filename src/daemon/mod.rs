@@ -26,7 +26,10 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::sync::watch;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 
 pub use self::reload::Why;
 use self::{banner::Banner, engine::DnsEngine, reload::Reloader};
@@ -62,10 +65,13 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(async {
+        // From here on, so that a signal during the start is no end without order.
+        let signals = Signals::watch()?;
         let server = Server::start(config, Some(log)).await?;
         // Who has closed standard output, as `head` does, wants the server all the same.
         let _ = io::stdout().lock().write_all(server.banner().as_bytes());
-        server.run_until_told().await
+        server.run_until_told(signals).await;
+        Ok(())
     })
 }
 
@@ -190,24 +196,19 @@ impl Server {
     }
 
     /// Runs until SIGTERM or SIGINT; follows SIGHUP and changed files.
-    pub async fn run_until_told(mut self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-        let mut hangup = signal(SignalKind::hangup()).context("cannot watch for SIGHUP")?;
+    async fn run_until_told(mut self, mut signals: Signals) {
         let mut tick = tokio::time::interval(reload::LOOK_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload(Why::Told).await,
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.hangup.recv() => self.reload(Why::Told).await,
                 _ = tick.tick() => self.reload(Why::Looked).await,
             }
         }
         tracing::info!("stopping");
         self.shutdown().await;
-        Ok(())
     }
 
     /// Reads again what was changed, or everything if told to.
@@ -230,6 +231,24 @@ impl Server {
         // The publisher ends when no feed is left, and the journal with it.
         drop((feed, published));
         let _ = tokio::task::spawn_blocking(|| publisher.join()).await;
+    }
+}
+
+/// What a server is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn watch() -> anyhow::Result<Signals> {
+        let watch = |kind| signal(kind).context("cannot watch for signals");
+        Ok(Signals {
+            terminate: watch(SignalKind::terminate())?,
+            interrupt: watch(SignalKind::interrupt())?,
+            hangup: watch(SignalKind::hangup())?,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::TcpListener,
     path::Path,
-    process::{Child, Output},
+    process::{Child, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
@@ -128,6 +128,42 @@ async fn a_server_whose_output_cannot_be_written_serves_all_the_same() {
     })
     .await;
     rustix::process::kill_process(rustix::process::Pid::from_child(child), Signal::TERM).unwrap();
+    until("it has ended", async || child.try_wait().unwrap().is_some()).await;
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sighup_during_the_start_is_no_end() {
+    let home = tempdir().unwrap();
+    // The start waits until somebody reads the query log.
+    let log = home.path().join("queries");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &log,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    let mut command = program(home.path());
+    command.env("NAMEPLATE_QUERY_LOG", "all").env("NAMEPLATE_QUERY_LOG_FILE", &log);
+    command.args(["serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0", "--forward", "off", "--ephemeral"]);
+    let said = home.path().join("said");
+    let mut served = Killed(command.stdout(fs::File::create(&said).unwrap()).stderr(Stdio::null()).spawn().unwrap());
+    let child = &mut served.0;
+    let status = format!("/proc/{}/status", child.id());
+    until("signals are watched", async || {
+        let status = fs::read_to_string(&status).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        u64::from_str_radix(caught, 16).unwrap() >> (Signal::HUP.as_raw() - 1) & 1 == 1
+    })
+    .await;
+    assert_eq!(fs::read_to_string(&said).unwrap(), "", "it is not up yet");
+    let process = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(process, Signal::HUP).unwrap();
+    let _reader = tokio::task::spawn_blocking(move || fs::File::open(log)).await.unwrap().unwrap();
+    until("it is up", async || fs::read_to_string(&said).unwrap().contains("is up")).await;
+    rustix::process::kill_process(process, Signal::TERM).unwrap();
     until("it has ended", async || child.try_wait().unwrap().is_some()).await;
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
