@@ -279,6 +279,19 @@ fn a_domain_below_local_and_overlapping_domains_are_warned_of() {
 }
 
 #[test]
+fn whom_nobody_asks_while_forwarding_is_off_is_warned_of() {
+    let text = "fallthrough = { internal = \"192.0.2.2\" }\n[forward_zone.example]\nupstreams = [\"192.0.2.3\"]\n\
+                [forward_zone.\"docker.internal\"]\nupstreams = \"off\"\n";
+    assert_eq!(load_file(text).warnings, []);
+    let warnings = load_file(&format!("forward = \"off\"\n{text}")).warnings;
+    let expected = [
+        "nameplate.toml line 2: fallthrough.\"internal\": has no effect while forward is \"off\"",
+        "nameplate.toml line 4: forward_zone.\"example\".upstreams: has no effect while forward is \"off\"",
+    ];
+    assert_eq!(warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_prefix_has_no_host_bits() {
     check_problems(
         "allow_query = [\"192.0.2.7/24\", \"192.0.2.0/33\", \"192.0.2.7\"]",
@@ -463,4 +476,15 @@ fn what_needs_a_restart_stays_as_it_was_at_the_start_and_is_named_until_then() {
     }
     std::fs::write(&path, "ttl = 1\n").unwrap();
     assert_eq!(running.reload().unwrap().1, [""; 0], "it is as it was");
+}
+
+#[test]
+fn the_settings_that_the_readme_shows_are_valid() {
+    let readme = include_str!("../../README.md");
+    let blocks: Vec<&str> =
+        readme.split("```toml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
+    assert!(blocks.len() >= 2, "{} blocks", blocks.len());
+    for block in blocks {
+        assert_eq!(load_file(block).warnings, [], "{block}");
+    }
 }

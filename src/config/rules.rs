@@ -1,7 +1,8 @@
 //! What settings must be together.
 
 use super::{
-    Config,
+    Config, Forward,
+    layer::{Given, Item},
     problem::{ConfigProblem, Place},
     read::Reader,
 };
@@ -11,6 +12,7 @@ use crate::wire::name::Name;
 pub(super) fn check(config: &Config, reader: &mut Reader, warnings: &mut Vec<ConfigProblem>) {
     check_domains(config, reader, warnings);
     check_tables(config, reader);
+    check_forwarding(config, reader, warnings);
     if config.dns.is_empty() {
         report(reader, "dns", "expected at least one ADDR:PORT");
     }
@@ -75,6 +77,17 @@ fn check_tables(config: &Config, reader: &mut Reader) {
     let prefixes: Vec<_> = config.udp_payload_max.iter().map(|(prefix, _)| *prefix).collect();
     if let Some(twice) = duplicate(&prefixes) {
         report(reader, "udp_payload_max", &format!("{twice} stands twice"));
+    }
+}
+
+/// Tells whom nobody is going to ask.
+fn check_forwarding(config: &Config, reader: &Reader, warnings: &mut Vec<ConfigProblem>) {
+    if config.forward != Forward::Off {
+        return;
+    }
+    let asked = |given: &Given| !given.place.is_default() && given.items != [Item::Text("off".to_owned())];
+    for given in ["fallthrough", "forward_zone"].iter().flat_map(|key| reader.all(key)).filter(asked) {
+        warnings.push(given.problem("has no effect while forward is \"off\""));
     }
 }
 
