@@ -5,6 +5,15 @@
 use std::{fmt::Write, path::Path};
 
 use nameplate::{
+    catalog::{
+        change::{Change, Origin, Registration},
+        definition::{self, Owner, json},
+        names::NodeName,
+        node::{Address, Node},
+        service::Meta,
+        state::State,
+        table::Seed,
+    },
     wire::name::Name,
     zones::{
         Zone, ZoneContext, Zones, check_text,
@@ -43,6 +52,54 @@ pub fn zone_file(data: &[u8]) {
     let again = check_text(path, text.as_bytes(), &context);
     let again = again.zone.unwrap_or_else(|| panic!("{:#?}\n{text}", again.problems));
     assert_eq!(generic_text(&again), text);
+}
+
+/// Any body is either refused in one line, as the definition of one service or as a file of several, or holds what it may; what
+/// is registered is the same when it is registered again.
+pub fn registration(data: &[u8]) {
+    let owner = Owner { node: NodeName::new("n1").expect("a name"), origin: Origin::Api };
+    let tree = match json::parse(data) {
+        Ok(tree) => tree,
+        Err(error) => return is_refusal(&error.to_string(), error.line, data),
+    };
+    match definition::service(&tree, "", &owner) {
+        Ok(read) => is_registered(&read.value, &owner),
+        Err(error) => is_refusal(&error.to_string(), error.line, data),
+    }
+    match definition::file(&tree, &owner) {
+        Ok(read) => read.value.services.iter().for_each(|placed| is_registered(&placed.value, &owner)),
+        Err(error) => is_refusal(&error.to_string(), error.line, data),
+    }
+}
+
+/// One line that a terminal shows as it is, on a line that is there.
+fn is_refusal(text: &str, line: u32, data: &[u8]) {
+    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
+    let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
+    assert!((1..=lines).contains(&(line as usize)), "line {line} of {lines}");
+}
+
+fn is_registered(registration: &Registration, owner: &Owner) {
+    let Registration { instance, checks, .. } = registration;
+    assert!(instance.ports.len() <= 256 && instance.tags.len() <= 1_024 && checks.len() <= 128);
+    assert!(instance.node == owner.node && instance.origin == owner.origin);
+    assert!(checks.iter().all(|check| check.service_id.as_ref() == Some(&instance.id)));
+    let mut catalog = State::new(Seed(1), 0);
+    let node = Node {
+        name: owner.node.clone(),
+        uuid: "00000000-0000-4000-8000-000000000000".into(),
+        address: Address::Ip([192, 0, 2, 1].into()),
+        tagged_addresses: Default::default(),
+        meta: Meta::default(),
+    };
+    catalog.apply(Change::RegisterNode(node)).expect("the node can be registered");
+    let mut register = || {
+        let effects = catalog.apply(Change::Register(Box::new(registration.clone())));
+        effects.map(|effects| (effects.is_empty(), catalog.index()))
+    };
+    let Ok((is_empty, index)) = register() else { return };
+    assert!(!is_empty, "a first registration touches something");
+    assert_eq!(register().expect("it was accepted"), (true, index), "the same again changes nothing");
 }
 
 fn records_are_found(zone: &Zone) {

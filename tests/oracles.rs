@@ -27,6 +27,11 @@ fn regressions_of_the_zone_oracle_stay_fixed() {
 }
 
 #[test]
+fn regressions_of_the_registration_oracle_stay_fixed() {
+    replay("registration", oracles::registration);
+}
+
+#[test]
 fn the_example_zones_hold_the_zone_oracle() {
     for file in ["zones/corp.example.zone", "zones/internal.zone"] {
         let text = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
@@ -61,6 +66,57 @@ fn entry() -> impl Strategy<Value = String> {
     (owner, "( [0-9]{1,4})?( IN)?", data).prop_map(|(owner, head, data)| format!("{owner}{head} {data}\n"))
 }
 
+fn member() -> impl Strategy<Value = String> {
+    let keys = vec![
+        "Name",
+        "ID",
+        "Address",
+        "Port",
+        "Ports",
+        "Tags",
+        "Meta",
+        "Weights",
+        "TaggedAddresses",
+        "Check",
+        "Checks",
+        "Kind",
+        "name",
+        "check_id",
+        "Status",
+        "TTL",
+        "HTTP",
+        "TCP",
+        "Interval",
+        "Timeout",
+        "Nmae",
+        "\\u0007",
+    ];
+    let values = vec![
+        r#""web""#,
+        r#""192.0.2.1""#,
+        r#""web.example""#,
+        r#""10s""#,
+        r#""passing""#,
+        r#""http://192.0.2.1/""#,
+        r#""192.0.2.1:80""#,
+        r#""\u0000""#,
+        r#""\u001b[2J""#,
+        "80",
+        "-1",
+        "1e300",
+        "null",
+        "true",
+        r#"["a", "B", "a"]"#,
+        r#"{"a": "b"}"#,
+        r#"{"Passing": 1, "Warning": 0}"#,
+        r#"[{"Name": "http", "Port": 80}, {"Name": "dns", "Port": 53, "Default": true}]"#,
+        r#"{"TTL": "10s"}"#,
+        r#"[{"HTTP": "http://192.0.2.1/", "Interval": "5s"}, {"TTL": "1m", "Status": "passing"}]"#,
+        r#"{"lan_ipv4": {"Address": "192.0.2.2", "Port": 81}}"#,
+    ];
+    (prop::sample::select(keys), prop::sample::select(values)).prop_map(|(key, value)| format!("\"{key}\":\n{value}"))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -83,5 +139,13 @@ proptest! {
     fn records_hold_the_zone_oracle(entries in prop::collection::vec(entry(), 0..6)) {
         let head = "$TTL 300\n@ SOA ns.elsewhere. host.elsewhere. 1 1h 10m 1d 5m\n";
         oracles::zone_file(format!("{head}{}", entries.concat()).as_bytes());
+    }
+
+    #[test]
+    fn definitions_hold_the_registration_oracle(members in prop::collection::vec(member(), 0..6)) {
+        let definition = format!("{{\"Name\": \"web\", {}}}", members.join(", "));
+        oracles::registration(definition.as_bytes());
+        oracles::registration(format!("{{{}}}", members.join(", ")).as_bytes());
+        oracles::registration(format!("{{\"services\": [{definition}], \"checks\": [{{{}}}]}}", members.join(", ")).as_bytes());
     }
 }

@@ -84,6 +84,12 @@ fn an_unknown_field_is_named_with_the_nearest_known_one() {
 }
 
 #[test]
+fn a_field_is_named_without_control_characters() {
+    refused_with(r#""\u001b[2J\n": 1"#, r"\u{1b}[2J\n: unknown field");
+    refused_with(r#""Meta": {"\r": "x"}"#, r"Meta.\r: a key must be 1 to 128 of the characters A-Z a-z 0-9 - _");
+}
+
+#[test]
 fn a_wrong_type_names_the_field_and_what_was_expected() {
     refused("[]", "expected an object, not a list");
     refused("{}", "Name: must be given");

@@ -179,7 +179,10 @@ pub(super) fn root<'t>(tree: &'t Tree, path: &str) -> Field<'t> {
 }
 
 fn join(path: &str, name: &str) -> String {
-    let name: String = name.chars().take(NAME_SHOWN_MAX_CHARS).collect();
+    // Whoever sends a name has it shown to others, in logs and on terminals.
+    let shown =
+        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+    let name: String = name.chars().take(NAME_SHOWN_MAX_CHARS).map(shown).collect();
     if path.is_empty() { name } else { format!("{path}.{name}") }
 }
 
