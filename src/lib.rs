@@ -1,6 +1,7 @@
 //! nameplate: a DNS server that answers with the services that are up.
 //!
-//! The map of the code is ARCHITECTURE.md.
+//! What follows is ARCHITECTURE.md, the map of the code.
+#![doc = include_str!("../ARCHITECTURE.md")]
 #![deny(unsafe_code)]
 
 pub mod answer;
