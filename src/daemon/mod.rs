@@ -370,8 +370,9 @@ fn api_parts(
 fn taken(error: std::io::Error, address: SocketAddr) -> anyhow::Error {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            let holder = holder(Protocol::Tcp, address).map(|holder| format!(" by {holder}")).unwrap_or_default();
-            anyhow::anyhow!("http: {address} is taken{holder}; stop that, or choose another address with --http")
+            let holder = holder(Protocol::Tcp, address);
+            let holder = holder.map_or("another process".to_owned(), |holder| holder.to_string());
+            anyhow::anyhow!("http: {address} is taken by {holder}; stop that, or choose another address with --http")
         }
         _ => anyhow::anyhow!("http: cannot listen on {address}: {error}; choose another address with --http"),
     }

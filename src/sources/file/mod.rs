@@ -244,7 +244,12 @@ impl FileSource {
         let path = self.settings.directory.display();
         let problem = format!("{path}: the directory of services cannot be read: {error}");
         if self.away.as_ref().is_none_or(|away| away.problem != problem) {
-            tracing::error!("{problem}; what its files brought stays in force");
+            let holds = match self.status.synced {
+                true => "what its files brought stays in force",
+                // They may be known to the files.
+                false => "make it, or leave out --services; until then unknown names are answered with SERVFAIL",
+            };
+            tracing::error!("{problem}; {holds}");
         }
         let since = self.away.as_ref().map_or(now, |away| away.since);
         self.away = Some(Away { since, problem });
