@@ -287,7 +287,7 @@ impl FileSource {
             Ok(_) => {
                 self.pending = false;
                 let directory = self.settings.directory.display();
-                tracing::info!(services = count, "{directory}: {count} services of files are registered");
+                tracing::info!(services = count, "{directory}: services that its files register: {count}");
             }
             Err(SubmitError::Closed) => return Server::Stopping,
             Err(SubmitError::Journal(failure)) => {
