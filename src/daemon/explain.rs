@@ -12,6 +12,7 @@ use super::engine::DnsEngine;
 use crate::{
     answer::explain::{Explained, explain as explained},
     catalog::{apply::Presence, change::Origin, names::ServiceName, state::InstanceEntry},
+    health::deadlines::Deadlines,
     observe::dns::rcode_name,
     publish::{
         eligible::{self, Via},
@@ -27,7 +28,11 @@ use crate::{
 };
 
 /// The response as a client on this machine gets it, and for each instance of the service why it is in or out.
-pub fn explain(engine: &DnsEngine, published: &Published, name: &str, kind: &str) -> Result<Value, String> {
+pub fn explain(
+    (engine, published, deadlines): (&DnsEngine, &Published, &Deadlines),
+    name: &str,
+    kind: &str,
+) -> Result<Value, String> {
     let asked = Name::parse(name).map_err(|error| format!("name: {error}"))?;
     let rtype = record_type(kind)?;
     let query = [&QUERY_HEAD[..], asked.as_wire(), &rtype.to_be_bytes(), &class::IN.to_be_bytes(), &OPT].concat();
@@ -36,7 +41,7 @@ pub fn explain(engine: &DnsEngine, published: &Published, name: &str, kind: &str
     let message = Message::from_vec(&response).map_err(|error| format!("the response cannot be read: {error}"))?;
     let snapshot = published.load();
     let explained = explained(&snapshot, &Question::of(&asked, rtype, class::IN));
-    let instances = explained.service.map(|service| instances(&snapshot, service, &explained));
+    let instances = explained.service.map(|service| instances(&snapshot, service, &explained, deadlines));
     Ok(json!({
         "Name": asked.to_string(),
         "Type": RecordType::from(rtype).to_string(),
@@ -52,12 +57,17 @@ pub fn explain(engine: &DnsEngine, published: &Published, name: &str, kind: &str
     }))
 }
 
-fn instances(snapshot: &Snapshot, service: &ServiceName, explained: &Explained<'_>) -> Vec<Value> {
+fn instances(
+    snapshot: &Snapshot,
+    service: &ServiceName,
+    explained: &Explained<'_>,
+    deadlines: &Deadlines,
+) -> Vec<Value> {
     let Some(entry) = snapshot.catalog.service(service) else { return Vec::new() };
     let rule = snapshot.settings.rule(service.as_str());
     let mut entries: Vec<_> = entry.instances().collect();
     entries.sort_by_key(|entry| entry.instance.key());
-    entries.into_iter().filter_map(|entry| instance(snapshot, entry, &rule, explained)).collect()
+    entries.into_iter().filter_map(|entry| instance(snapshot, entry, &rule, explained, deadlines)).collect()
 }
 
 fn instance(
@@ -65,6 +75,7 @@ fn instance(
     entry: &Arc<InstanceEntry>,
     rule: &DefaultRule,
     explained: &Explained<'_>,
+    deadlines: &Deadlines,
 ) -> Option<Value> {
     let instance = &entry.instance;
     let node = snapshot.catalog.node(&instance.node)?;
@@ -84,13 +95,18 @@ fn instance(
         "Port": instance.default_port().map_or(0, |port| port.number),
         "Status": eligible::status(&presence).as_str(),
         "Answered": answered,
-        "Reason": reason(&presence, rule, answered, address.as_deref()),
+        "Reason": reason(&presence, rule, (answered, address.as_deref()), deadlines),
         "Origin": instance.origin.as_str(),
         "Shadowed": entry.shadowed.iter().map(|loser| Origin::as_str(loser.instance.origin)).collect::<Vec<_>>(),
     }))
 }
 
-fn reason(presence: &Presence, rule: &DefaultRule, answered: bool, address: Option<&str>) -> String {
+fn reason(
+    presence: &Presence,
+    rule: &DefaultRule,
+    (answered, address): (bool, Option<&str>),
+    deadlines: &Deadlines,
+) -> String {
     let status = eligible::status(presence).as_str();
     let Some(address) = address else {
         return format!("{status}, but its address is link-local or multicast, which is not answered");
@@ -100,7 +116,7 @@ fn reason(presence: &Presence, rule: &DefaultRule, answered: bool, address: Opti
         (true, false) => format!("{status}; answered because nobody is eligible"),
         (false, true) => format!("{status}, but the question is for others"),
         (false, false) if presence.in_maintenance() => "in maintenance".to_owned(),
-        (false, false) => match worst_check(presence) {
+        (false, false) => match worst_check(presence, deadlines) {
             Some((check, output)) if output.is_empty() => format!("{status}: check {check}"),
             Some((check, output)) => format!("{status}: check {check}: {output}"),
             None => format!("{status}: a check of its node"),
@@ -109,10 +125,11 @@ fn reason(presence: &Presence, rule: &DefaultRule, answered: bool, address: Opti
 }
 
 /// The instance's own check that is as bad as the instance, with the beginning of its output.
-fn worst_check(presence: &Presence) -> Option<(String, String)> {
+fn worst_check(presence: &Presence, deadlines: &Deadlines) -> Option<(String, String)> {
     let status = eligible::status(presence);
     let entry = presence.entry.checks.iter().find(|entry| entry.check.status == status)?;
-    let output = entry.check.output.lines().next().unwrap_or_default();
+    let newest = deadlines.newest_output(&entry.check.key(), status);
+    let output = newest.as_ref().unwrap_or(&entry.check.output).lines().next().unwrap_or_default();
     Some((entry.check.id.to_string(), output.chars().take(OUTPUT_SHOWN).collect()))
 }
 

@@ -344,7 +344,7 @@ fn api_parts(
     (metrics, stopping): (Arc<Metrics>, watch::Receiver<bool>),
 ) -> ApiParts {
     let deadlines = health.deadlines();
-    let outputs = Arc::clone(&deadlines);
+    let (of_checks, of_answers) = (Arc::clone(&deadlines), Arc::clone(&deadlines));
     let forwarder = Arc::clone(forwarder);
     let (engine, explained) = (Arc::clone(engine), Arc::clone(published));
     ApiParts {
@@ -356,13 +356,13 @@ fn api_parts(
             Heartbeat::Renewed => HeartbeatOutcome::Renewed,
             Heartbeat::Changed(result) => HeartbeatOutcome::Changed(result),
         }),
-        newest_output: Arc::new(move |key, status| outputs.newest_output(key, status)),
+        newest_output: Arc::new(move |key, status| of_checks.newest_output(key, status)),
         flush: Arc::new(move |name| {
             let name = name.map(Name::parse).transpose().map_err(|error| error.to_string())?;
             Ok(forwarder.flush(name.as_ref()) as u64)
         }),
         metrics,
-        explain: Arc::new(move |name, kind| explain::explain(&engine, &explained, name, kind)),
+        explain: Arc::new(move |name, kind| explain::explain((&engine, &explained, &of_answers), name, kind)),
         stopping,
     }
 }

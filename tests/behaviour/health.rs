@@ -118,6 +118,8 @@ async fn a_heartbeat_that_publishes_nothing_is_shown_all_the_same() {
     let renew = async |path: &str| assert_eq!(at.put(&format!("/v1/agent/check/{path}"), "").await.status, 200);
     renew("fail/service:web?note=disk%20full").await;
     assert_eq!(shown().await, "disk full", "it was critical from the start");
+    let why = at.json("/v1/dns/query?name=web.service.internal").await["Instances"][0]["Reason"].clone();
+    assert_eq!(why, "critical: check service:web: disk full");
     renew("pass/service:web?note=up").await;
     assert_eq!(shown().await, "up");
     let index = at.index("web").await;
