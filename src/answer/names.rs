@@ -120,10 +120,11 @@ impl<'s> Reading<'s> {
         match self.snapshot.plan.origin(question) {
             Some((first, Origin::Domain(number))) => self.in_domain(question, *number, first),
             Some((first, Origin::Zone(zone))) => {
-                if let Some(reverse) = self.reverse_beside(question, zone) {
-                    return reverse;
+                let (lookup, denier) = (zone.lookup(question.name(), question.rtype), Denier::Zone { first });
+                match lookup {
+                    Lookup::Referral(_) => Meaning::Static(zone, lookup, denier),
+                    _ => self.reverse_beside(question, zone, denier).unwrap_or(Meaning::Static(zone, lookup, denier)),
                 }
-                Meaning::Static(zone, zone.lookup(question.name(), question.rtype), Denier::Zone { first })
             }
             Some((_, Origin::Forward)) => self.outside(),
             None => self.elsewhere(question),
@@ -168,35 +169,45 @@ impl<'s> Reading<'s> {
         if question.label(labels - 2) == b"resolver" {
             return Meaning::Unknown(Denier::EmptyZone { first: labels - 2 });
         }
-        if let Some(meaning) = reverse_address(question).and_then(|address| self.reverse(address)) {
+        let spelled = Spelled::read(question);
+        if let Some(meaning) = spelled.and_then(|spelled| self.reverse(spelled.whole()?)) {
             return meaning;
         }
         if self.snapshot.settings.forwarding {
             return Meaning::Outside;
         }
+        let exists = |first| first == 0 || spelled.is_some_and(|spelled| self.is_above_pointer(spelled));
         match super::server::empty_reverse_zone(question) {
-            Some(first) if first == 0 => Meaning::Empty(Denier::EmptyZone { first }),
+            Some(first) if exists(first) => Meaning::Empty(Denier::EmptyZone { first }),
             Some(first) => Meaning::Unknown(Denier::EmptyZone { first }),
             None => Meaning::NotOurs,
         }
     }
 
     fn reverse(&self, address: IpAddr) -> Option<Meaning<'s>> {
-        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-        if loopback.contains(&address) {
+        if LOOPBACK.contains(&address) {
             return Some(Meaning::ReverseLocalhost);
         }
         let names = &self.snapshot.names;
         names.reverse.owner(names.seed(), address).map(Meaning::Reverse)
     }
 
+    /// Whether names of addresses that have one lie below this one, which makes it exist (RFC 8020).
+    fn is_above_pointer(&self, spelled: Spelled) -> bool {
+        let loopback = || LOOPBACK.iter().any(|address| spelled.begins(*address));
+        self.snapshot.names.reverse.has_prefix(spelled.address, spelled.bits) || loopback()
+    }
+
     /// A static reverse zone keeps its records; catalog names are added where it has no such name.
-    fn reverse_beside(&self, question: &Question, zone: &Zone) -> Option<Meaning<'s>> {
-        let address = reverse_address(question)?;
+    fn reverse_beside(&self, question: &Question, zone: &Zone, denier: Denier) -> Option<Meaning<'s>> {
+        let spelled = Spelled::read(question)?;
         if zone.node(question.name()).is_some() {
             return None;
         }
-        self.reverse(address)
+        match spelled.whole() {
+            Some(address) => self.reverse(address),
+            None => self.is_above_pointer(spelled).then_some(Meaning::Empty(denier)),
+        }
     }
 
     fn in_domain(&self, question: &Question, number: usize, first: usize) -> Meaning<'s> {
@@ -296,26 +307,63 @@ fn spelled_address(label: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// The address whose reverse name this is (RFC 1035 section 3.5, RFC 3596 section 2.5).
-fn reverse_address(question: &Question) -> Option<IpAddr> {
-    let labels = question.label_count();
-    if labels == 6 && question.labels(4, 6) == b"\x07in-addr\x04arpa" {
-        let mut octets = [0; 4];
-        for (at, octet) in octets.iter_mut().rev().enumerate() {
-            let text = std::str::from_utf8(question.label(at)).ok()?;
-            // One spelling each: no leading zeros, no sign.
-            let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
-            *octet = text.parse().ok().filter(|_| plain)?;
-        }
-        return Some(IpAddr::from(octets));
-    }
-    if labels == 34 && question.labels(32, 34) == b"\x03ip6\x04arpa" {
-        let mut number: u128 = 0;
-        for at in (0..32).rev() {
-            let [digit] = question.label(at) else { return None };
-            number = number << 4 | u128::from((*digit as char).to_digit(16)?);
-        }
-        return Some(Ipv6Addr::from(number).into());
-    }
-    None
+/// The address that a reverse name spells, or its first bits (RFC 1035 section 3.5, RFC 3596 section 2.5).
+#[derive(Debug, Clone, Copy)]
+struct Spelled {
+    /// Zeros where nothing is spelled.
+    address: IpAddr,
+    bits: u32,
 }
+
+impl Spelled {
+    fn read(question: &Question) -> Option<Spelled> {
+        let labels = question.label_count();
+        let spelled = labels.checked_sub(2)?;
+        // The first part of an address stands last.
+        let parts = (0..spelled).rev().map(|at| question.label(at));
+        match question.labels(spelled, labels) {
+            b"\x07in-addr\x04arpa" if spelled <= 4 => {
+                let mut octets = [0; 4];
+                for (text, octet) in parts.zip(&mut octets) {
+                    let text = std::str::from_utf8(text).ok()?;
+                    // One spelling each: no leading zeros, no sign.
+                    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                    let plain = digits && (text.len() == 1 || !text.starts_with('0'));
+                    *octet = text.parse().ok().filter(|_| plain)?;
+                }
+                Some(Spelled { address: octets.into(), bits: 8 * spelled as u32 })
+            }
+            b"\x03ip6\x04arpa" if spelled <= 32 => {
+                let mut number: u128 = 0;
+                for (at, digit) in (1..).zip(parts) {
+                    let [digit] = digit else { return None };
+                    number |= u128::from((*digit as char).to_digit(16)?) << (128 - 4 * at);
+                }
+                Some(Spelled { address: Ipv6Addr::from(number).into(), bits: 4 * spelled as u32 })
+            }
+            _ => None,
+        }
+    }
+
+    /// The address, if all of it is spelled.
+    fn whole(self) -> Option<IpAddr> {
+        let all = if self.address.is_ipv4() { 32 } else { 128 };
+        (self.bits == all).then_some(self.address)
+    }
+
+    /// Whether an address begins so.
+    fn begins(self, other: IpAddr) -> bool {
+        match (self.address, other) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                (u32::from(own) ^ u32::from(other)).checked_shr(32 - self.bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                (u128::from(own) ^ u128::from(other)).checked_shr(128 - self.bits).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The addresses whose name is `localhost.` (RFC 6761 section 6.3).
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];

@@ -14,7 +14,7 @@ use super::{
     names::{CheckId, NodeName, ServiceId, ServiceName, Tag},
     node::Node,
     service::{Instance, InstanceKey},
-    table::{Measured, Seed, Table},
+    table::{Seed, Table, Unmeasured},
 };
 
 /// The whole catalog at one index. A clone shares everything.
@@ -119,13 +119,7 @@ pub(super) struct CheckPlace {
     pub(super) service_id: Option<ServiceId>,
 }
 
-impl Measured for CheckPlace {
-    type Measure = ();
-
-    fn measure(&self) {}
-
-    fn combine((): (), (): ()) {}
-}
+impl Unmeasured for CheckPlace {}
 
 /// A service: its instances, and the index of its last change.
 #[derive(Debug, Clone)]

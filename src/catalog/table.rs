@@ -29,7 +29,12 @@ pub trait Measured: Clone {
     fn combine(left: Self::Measure, right: Self::Measure) -> Self::Measure;
 }
 
-impl<T: ?Sized> Measured for Arc<T> {
+/// A value of which nothing is added up.
+pub trait Unmeasured: Clone {}
+
+impl<T: ?Sized> Unmeasured for Arc<T> {}
+
+impl<T: Unmeasured> Measured for T {
     type Measure = ();
 
     fn measure(&self) {}

@@ -1,13 +1,16 @@
 //! Which name an address has.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use crate::{
     catalog::{
         apply::{Presence, TouchedInstance},
         names::{NodeName, ServiceName},
         node::Node,
-        table::{Measured, Seed, Table},
+        table::{Seed, Table, Unmeasured},
     },
     publish::{
         eligible::{self, Reach, Via},
@@ -19,6 +22,18 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct Reverse {
     table: Table<Entry>,
+    v4: Table<Present>,
+    v6: Table<Branch>,
+}
+
+/// An IPv4 address, which is its own hash.
+#[derive(Debug, Clone)]
+struct Present;
+
+/// What lies below 32 bits of an IPv6 address, which are its hash; nothing below the last.
+#[derive(Debug, Clone, Default)]
+struct Branch {
+    below: Option<Arc<Table<Branch>>>,
 }
 
 /// Whose an address is.
@@ -50,13 +65,11 @@ struct Many {
     services: Vec<(ServiceName, u32)>,
 }
 
-impl Measured for Entry {
-    type Measure = ();
+impl Unmeasured for Entry {}
 
-    fn measure(&self) {}
+impl Unmeasured for Present {}
 
-    fn combine((): (), (): ()) {}
-}
+impl Unmeasured for Branch {}
 
 impl Reverse {
     /// Whose the address is: a node's before a service's, the lowest name of several.
@@ -68,6 +81,14 @@ impl Reverse {
                 let node = many.nodes.first().map(|(node, _)| Owner::Node(node));
                 node.or_else(|| many.services.first().map(|(service, _)| Owner::Service(service)))
             }
+        }
+    }
+
+    /// Whether any address begins with these bits of this one, all of it included.
+    pub fn has_prefix(&self, address: IpAddr, bits: u32) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.v4.with_prefix(v4.into(), bits).next().is_some(),
+            IpAddr::V6(v6) => has_branch(&self.v6, &chunks(v6), bits),
         }
     }
 
@@ -111,13 +132,60 @@ impl Reverse {
         let owners = match (&many.nodes[..], &many.services[..]) {
             ([], []) => {
                 self.table.remove(hash, is);
+                match address {
+                    IpAddr::V4(v4) => drop(self.v4.remove(v4.into(), |_| true)),
+                    IpAddr::V6(v6) => remove_branch(&mut self.v6, &chunks(v6)),
+                }
                 return;
             }
             ([], [(service, 1)]) => Owners::One(service.clone()),
             _ => Owners::Many(Arc::new(many)),
         };
-        self.table.set(hash, Entry { address, owners }, is);
+        if self.table.set(hash, Entry { address, owners }, is).is_none() {
+            match address {
+                IpAddr::V4(v4) => drop(self.v4.set(v4.into(), Present, |_| true)),
+                IpAddr::V6(v6) => add_branch(&mut self.v6, &chunks(v6)),
+            }
+        }
     }
+}
+
+/// The address in parts that are as long as a hash.
+fn chunks(address: Ipv6Addr) -> [u32; 4] {
+    let bits = u128::from(address);
+    [bits >> 96, bits >> 64, bits >> 32, bits].map(|chunk| chunk as u32)
+}
+
+fn has_branch(table: &Table<Branch>, chunks: &[u32], bits: u32) -> bool {
+    let Some((first, rest)) = chunks.split_first() else { return true };
+    if bits <= u32::BITS {
+        return table.with_prefix(*first, bits).next().is_some();
+    }
+    let below = table.get(*first, |_| true).and_then(|branch| branch.below.as_ref());
+    below.is_some_and(|below| has_branch(below, rest, bits - u32::BITS))
+}
+
+fn add_branch(table: &mut Table<Branch>, chunks: &[u32]) {
+    let Some((first, rest)) = chunks.split_first() else { return };
+    let mut branch = table.get(*first, |_| true).cloned().unwrap_or_default();
+    if !rest.is_empty() {
+        add_branch(Arc::make_mut(branch.below.get_or_insert_default()), rest);
+    }
+    table.set(*first, branch, |_| true);
+}
+
+fn remove_branch(table: &mut Table<Branch>, chunks: &[u32]) {
+    let Some((first, rest)) = chunks.split_first() else { return };
+    let Some(mut branch) = table.get(*first, |_| true).cloned() else { return };
+    if let Some(below) = &mut branch.below {
+        let below = Arc::make_mut(below);
+        remove_branch(below, rest);
+        if !below.is_empty() {
+            table.set(*first, branch, |_| true);
+            return;
+        }
+    }
+    table.remove(*first, |_| true);
 }
 
 /// The addresses that are an instance's own, not its node's.

@@ -84,7 +84,9 @@ impl<'a> Asking<'a> {
         match tree.find(name, qtype) {
             Found::Cut(cut, entry) => self.referral(tree, &cut, &entry.statics),
             Found::Empty => self.reverse(name, qtype, Some(tree)).unwrap_or_else(|| self.no_data(tree, "empty")),
-            Found::Missing => self.reverse(name, qtype, Some(tree)).unwrap_or_else(|| self.missing(tree)),
+            Found::Missing => self
+                .reverse(name, qtype, Some(tree))
+                .unwrap_or_else(|| self.above_pointers(name, self.no_data(tree, "empty"), self.missing(tree))),
             Found::Wildcard(entry) if !self.world.synced() && tree.domain => {
                 // What the catalog will say of the name is not known yet.
                 let held = self.missing(tree);
@@ -95,7 +97,10 @@ impl<'a> Asking<'a> {
             }
             Found::Wildcard(entry) => match self.reverse(name, qtype, Some(tree)) {
                 Some(outcome) => outcome,
-                None => self.file_records(tree, name, qtype, &entry.statics, step),
+                None => {
+                    let made = self.file_records(tree, name, qtype, &entry.statics, step);
+                    self.above_pointers(name, self.no_data(tree, "empty"), made)
+                }
             },
             Found::Hex(ip) => self.hex(tree, name, qtype, ip),
             Found::Exact(entry) => match &entry.meaning {

@@ -14,6 +14,7 @@ use super::{
     facts::{self, Family, Filter, Place, octets},
     gate::{FORMERR, NOERROR, NOTIMP, NXDOMAIN, Query, REFUSED, SERVFAIL},
     labels::dotted_labels,
+    queries::reverse_name,
     tree::Tree,
     world::PlainInstance,
 };
@@ -39,7 +40,7 @@ impl<'a> Asking<'a> {
             return outcome;
         }
         if labels.last().is_some_and(|last| last == b"arpa") && !self.world.settings.forwarding {
-            return self.empty_zone(name, &labels);
+            return self.empty_zone(name);
         }
         self.foreign()
     }
@@ -89,9 +90,8 @@ impl<'a> Asking<'a> {
         match (shown, hidden) {
             (None, Some(_)) if tree.is_some() => None,
             (None, Some(hidden)) => {
-                let labels: Vec<Vec<u8>> = name.labels().map(<[u8]>::to_ascii_lowercase).collect();
                 let closed = !self.world.settings.forwarding;
-                let denied = if closed { self.empty_zone(name, &labels) } else { self.foreign() };
+                let denied = if closed { self.empty_zone(name) } else { self.foreign() };
                 Some(Outcome::AnyOf(vec![hidden, denied]))
             }
             (Some(shown), Some(hidden)) => Some(Outcome::AnyOf(vec![shown, hidden])),
@@ -149,31 +149,48 @@ impl<'a> Asking<'a> {
         Outcome::Ours(draft)
     }
 
+    /// A name above the names of addresses exists; one above those only that are not answered: either. Else it is
+    /// as given.
+    pub fn above_pointers(&self, name: &Name, empty: Outcome, otherwise: Outcome) -> Outcome {
+        let above = |ip: &IpAddr| {
+            let pointer = reverse_name(*ip);
+            pointer.is_at_or_below(name) && pointer != *name
+        };
+        let [shown, hidden] = [false, true].map(|hidden| {
+            let nodes = self.world.nodes.iter().flat_map(|entry| node_ips(&entry.node, hidden));
+            let instances = self.world.instances.iter().flat_map(|entry| instance_ips(entry, hidden));
+            let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+            nodes.chain(instances).chain(loopback).any(|ip| above(&ip))
+        });
+        match (shown, hidden) {
+            (true, _) => empty,
+            (false, true) => Outcome::AnyOf(vec![empty, otherwise]),
+            (false, false) => otherwise,
+        }
+    }
+
     /// The empty zones for private and loopback addresses (RFC 6303), when nobody else can be asked.
-    fn empty_zone(&self, name: &Name, labels: &[Vec<u8>]) -> Outcome {
-        let under = |zone: &&str| Name::parse(zone).is_ok_and(|zone| name.is_at_or_below(&zone));
-        let private_172 = (16..32).any(|octet| under(&&*format!("{octet}.172.in-addr.arpa")));
-        let refused = self.foreign();
-        let soa = self.any_soa();
-        let mut denied = vec![Outcome::Ours(ours(NXDOMAIN, Authority::Soa(soa.clone()), "empty zone"))];
-        denied.push(Outcome::Ours(ours(NOERROR, Authority::Soa(soa), "empty zone")));
+    fn empty_zone(&self, name: &Name) -> Outcome {
+        let apex_in = |zones: &[&str]| {
+            let mut apexes = zones.iter().filter_map(|zone| Name::parse(zone).ok());
+            apexes.find(|zone| name.is_at_or_below(zone))
+        };
+        let private_172 = || (16..32).find_map(|octet| apex_in(&[&format!("{octet}.172.in-addr.arpa")]));
+        let private = apex_in(&EMPTY_ZONES).or_else(private_172);
+        let Some(apex) = private.clone().or_else(|| apex_in(&MORE_EMPTY_ZONES)) else { return self.foreign() };
+        let [exists, nowhere] =
+            [NOERROR, NXDOMAIN].map(|rcode| Outcome::Ours(ours(rcode, Authority::Soa(self.any_soa()), "empty zone")));
+        let mut denied = match *name == apex {
+            true => vec![exists],
+            false => vec![self.above_pointers(name, exists, nowhere)],
+        };
         if !self.world.synced() {
             denied.push(Outcome::Ours(refusal(SERVFAIL, vec![ErrorRule::required(14)], "empty zone")));
         }
-        if EMPTY_ZONES.iter().any(under) || private_172 {
-            // A name above one that has a PTR exists; the apex exists too.
-            let whole = from_reverse(name).is_some();
-            if whole {
-                denied.remove(1);
-            }
-            return Outcome::AnyOf(denied);
+        if private.is_none() {
+            denied.push(self.foreign());
         }
-        if MORE_EMPTY_ZONES.iter().any(under) {
-            denied.push(refused);
-            return Outcome::AnyOf(denied);
-        }
-        let _ = labels;
-        refused
+        Outcome::AnyOf(denied)
     }
 
     /// The server's own names of class CH.
@@ -202,7 +219,7 @@ impl<'a> Asking<'a> {
     }
 
     fn any_soa(&self) -> SoaRule {
-        SoaRule { owner: None, ttls: Vec::new(), rdata: None }
+        SoaRule { owner: None, ttls: vec![EMPTY_ZONE_TTL], rdata: None }
     }
 }
 
@@ -254,6 +271,9 @@ pub fn from_reverse(name: &Name) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+/// Source: RFC 6303 section 3.
+const EMPTY_ZONE_TTL: u32 = 10_800;
 
 /// Private and loopback ranges. Source: RFC 6303 section 4.
 const EMPTY_ZONES: [&str; 5] = [

@@ -166,7 +166,9 @@ impl<'a> Questions<'a> {
         ];
         let ip = if rng.one_in(4) { *rng.pick(&other) } else { known };
         let full = reverse_name(ip);
-        if rng.one_in(8) { full.parent().expect("not the root") } else { full }
+        let drawn = rng.below(64);
+        let above = if drawn.is_multiple_of(8) { (1 + drawn / 8).min(full.label_count() - 2) } else { 0 };
+        (0..above).fold(full, |name, _| name.parent().expect("not the root"))
     }
 
     /// The forms without a kind.
