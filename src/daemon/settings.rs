@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use crate::{
@@ -115,10 +115,11 @@ fn query_log(config: &Config) -> QueryLogMode {
     }
 }
 
-/// The data directory, if there is one.
+/// The data directory, if there is one; absolute, because who reads of it in an error does not know where the server
+/// was started.
 pub fn data_directory(config: &Config) -> Option<PathBuf> {
     match &config.data {
-        DataDirectory::At(directory) => Some(directory.clone()),
+        DataDirectory::At(directory) => Some(path::absolute(directory).unwrap_or_else(|_| directory.clone())),
         DataDirectory::Ephemeral => None,
     }
 }

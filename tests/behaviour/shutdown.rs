@@ -255,6 +255,9 @@ fn a_data_directory_that_cannot_be_used_is_named() {
         assert!(said.contains(directory) && said.contains("--data-dir") && said.lines().count() == 1, "{said}");
         assert_eq!(said.matches("os error").count(), 1, "the cause is told once: {said}");
     }
+    let said = refused(home.path(), &[&["--data-dir", "file/below"][..], &ports].concat());
+    let whole = home.path().canonicalize().unwrap().join("file/below");
+    assert!(said.contains(whole.to_str().unwrap()), "a relative one is told in full: {said}");
 }
 
 #[test]
