@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod fingerprint;
 pub mod forward;
 pub mod health;
 pub mod observe;

@@ -14,13 +14,11 @@
 use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    time::SystemTime,
+    path::Path,
 };
 
 use super::settings::{DNS_PORT, SystemFiles};
-use crate::wire::name::Name;
+use crate::{fingerprint::Fingerprint, wire::name::Name};
 
 /// What a resolv.conf says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -181,28 +179,13 @@ pub(super) fn is_own(address: &SocketAddr, own: &[SocketAddr]) -> bool {
     })
 }
 
-/// What tells that one of the files has changed; none for a file that is not there.
-pub(super) type Fingerprint = [Option<FileMark>; 3];
-
-/// Name, size, inode and time of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FileMark {
-    target: PathBuf,
-    bytes: u64,
-    inode: u64,
-    modified: Option<SystemTime>,
-}
-
 /// Looks at the system's files without reading them.
 pub(super) fn fingerprint(files: &SystemFiles) -> Fingerprint {
-    let look = |path: &PathBuf| {
-        let metadata = fs::metadata(path).ok()?;
-        // A symbolic link that is turned to another file changes the name too.
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let modified = metadata.modified().ok();
-        Some(FileMark { target, bytes: metadata.len(), inode: metadata.ino(), modified })
-    };
-    [&files.resolv_conf, &files.systemd_resolved, &files.network_manager].map(look)
+    let mut fingerprint = Fingerprint::default();
+    for path in [&files.resolv_conf, &files.systemd_resolved, &files.network_manager] {
+        fingerprint.add_file(path);
+    }
+    fingerprint
 }
 
 /// Reads the addresses that [`save_last`] wrote; an unreadable file or line counts as not there.

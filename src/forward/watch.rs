@@ -13,10 +13,10 @@ use super::{
     Forwarder,
     routes::Routes,
     settings::Upstreams,
-    system::{self, Fingerprint, Found},
+    system::{self, Found},
     upstream::Upstream,
 };
-use crate::wire::name::Name;
+use crate::{fingerprint::Fingerprint, wire::name::Name};
 
 impl Forwarder {
     /// Runs for ever.

@@ -15,7 +15,6 @@
 
 mod build;
 mod file;
-pub mod fingerprint;
 mod lint;
 mod load;
 pub mod lookup;

@@ -4,12 +4,14 @@ use std::{
     collections::BTreeMap,
     fs, io,
     io::Read,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use super::{FileProblem, toml_tree};
-use crate::catalog::definition::{self, FileDefinitions, Owner, json};
+use crate::{
+    catalog::definition::{self, FileDefinitions, Owner, json},
+    fingerprint::{FileState, Fingerprint, Watched},
+};
 
 /// A directory as it was last seen.
 #[derive(Debug)]
@@ -22,19 +24,11 @@ pub(super) struct Directory {
 #[derive(Debug)]
 struct SeenFile {
     /// None: to be read again.
-    fingerprint: Option<Fingerprint>,
+    state: Option<FileState>,
     last_good: Option<FileDefinitions>,
     /// What is said of it: why it was refused, or what its author should know.
     reports: Vec<FileProblem>,
     refused: bool,
-}
-
-/// What changes when a file changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fingerprint {
-    size: u64,
-    inode: u64,
-    modified: (i64, i64),
 }
 
 impl Directory {
@@ -45,29 +39,28 @@ impl Directory {
     /// Looks at the directory and reads what is new or changed; says whether anything was. On an error, and then only,
     /// nothing is known of what there is now, and all stays as it was.
     pub(super) fn look(&mut self) -> io::Result<bool> {
-        let present = self.list()?;
-        let gone = self.files.len();
-        self.files.retain(|path, _| present.contains_key(path));
-        let mut changed = self.files.len() != gone;
-        for (path, fingerprint) in present {
-            let before = self.files.get(&path);
-            if before.is_some_and(|seen| seen.fingerprint == Some(fingerprint)) {
+        let present = Fingerprint::of(&self.path, WATCHED)?;
+        let present: BTreeMap<&Path, FileState> = present.files().collect();
+        let known = self.files.len();
+        self.files.retain(|path, _| present.contains_key(path.as_path()));
+        let mut changed = self.files.len() != known;
+        for (path, state) in present {
+            let before = self.files.get(path);
+            if before.is_some_and(|seen| seen.state == Some(state)) {
                 continue;
             }
             changed = true;
             let last_good = before.and_then(|seen| seen.last_good.clone());
-            let seen = match read(&path, &self.owner) {
+            let seen = match read(path, &self.owner) {
                 Ok(decoded) => SeenFile {
-                    fingerprint: Some(fingerprint),
+                    state: Some(state),
                     last_good: Some(decoded.value),
                     reports: decoded.notices.into_iter().map(|problem| FileProblem { line: 0, problem }).collect(),
                     refused: false,
                 },
-                Err(problem) => {
-                    SeenFile { fingerprint: Some(fingerprint), last_good, reports: vec![problem], refused: true }
-                }
+                Err(problem) => SeenFile { state: Some(state), last_good, reports: vec![problem], refused: true },
             };
-            self.files.insert(path, seen);
+            self.files.insert(path.to_owned(), seen);
         }
         Ok(changed)
     }
@@ -75,7 +68,7 @@ impl Directory {
     /// Makes the next look read every file again.
     pub(super) fn forget(&mut self) {
         for seen in self.files.values_mut() {
-            seen.fingerprint = None;
+            seen.state = None;
         }
     }
 
@@ -94,28 +87,6 @@ impl Directory {
     /// Files that were never good since the server started.
     pub(super) fn never_good(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().filter(|(_, seen)| seen.last_good.is_none()).map(|(path, _)| path.as_path())
-    }
-
-    fn list(&self) -> io::Result<BTreeMap<PathBuf, Fingerprint>> {
-        let mut present = BTreeMap::new();
-        for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-            if hidden || format(&path).is_none() {
-                continue;
-            }
-            // Followed through links; one that leads nowhere is no file.
-            let Ok(found) = fs::metadata(&path) else { continue };
-            if !found.is_file() {
-                continue;
-            }
-            let modified = (found.mtime(), found.mtime_nsec());
-            present.insert(path, Fingerprint { size: found.size(), inode: found.ino(), modified });
-            if present.len() > FILES_MAX {
-                return Err(io::Error::other(format!("more than {FILES_MAX} files")));
-            }
-        }
-        Ok(present)
     }
 }
 
@@ -162,8 +133,8 @@ fn line_of(bytes: &[u8], at: usize) -> u32 {
     u32::try_from(ends).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// Most files in the directory. Source: none, chosen.
-pub(super) const FILES_MAX: usize = 4096;
+/// Definitions, and how many files of them. Source: none, chosen.
+const WATCHED: Watched<'_> = Watched { extensions: &["json", "toml"], files_max: 4096 };
 
 /// Largest file. Source: none, chosen: as a registration's body by HTTP.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;

@@ -2,14 +2,17 @@ use std::fs::{self, File};
 
 use super::*;
 
+const ZONES: Watched<'_> = Watched { extensions: &["zone"], files_max: 3 };
+const BOTH: Watched<'_> = Watched { extensions: &["toml", "zone"], files_max: 3 };
+
 #[test]
 fn a_folder_that_stays_as_it_is_has_the_same_fingerprint() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.zone"), "x").unwrap();
-    let before = Fingerprint::of(dir.path(), &["zone"]).unwrap();
+    let before = Fingerprint::of(dir.path(), ZONES).unwrap();
     fs::write(dir.path().join("other.txt"), "x").unwrap();
     fs::write(dir.path().join(".a.zone"), "x").unwrap();
-    assert_eq!(Fingerprint::of(dir.path(), &["zone"]).unwrap(), before);
+    assert_eq!(Fingerprint::of(dir.path(), ZONES).unwrap(), before);
 }
 
 /// Whether the fingerprint differs after the change.
@@ -18,9 +21,9 @@ fn check_seen(change: impl Fn(&Path)) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.zone");
     fs::write(&file, "x").unwrap();
-    let before = Fingerprint::of(dir.path(), &["toml", "zone"]).unwrap();
+    let before = Fingerprint::of(dir.path(), BOTH).unwrap();
     change(&file);
-    assert_ne!(Fingerprint::of(dir.path(), &["toml", "zone"]).unwrap(), before);
+    assert_ne!(Fingerprint::of(dir.path(), BOTH).unwrap(), before);
 }
 
 #[test]
@@ -47,7 +50,7 @@ fn a_file_more_can_be_watched_before_it_exists() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("hosts");
     let fingerprint = || {
-        let mut fingerprint = Fingerprint::of(dir.path(), &["zone"]).unwrap();
+        let mut fingerprint = Fingerprint::of(dir.path(), ZONES).unwrap();
         fingerprint.add_file(&file);
         fingerprint
     };
@@ -59,5 +62,19 @@ fn a_file_more_can_be_watched_before_it_exists() {
 
 #[test]
 fn a_folder_that_is_not_there_is_an_error() {
-    assert!(Fingerprint::of(Path::new("/nonexistent/example"), &["zone"]).is_err());
+    assert!(Fingerprint::of(Path::new("/nonexistent/example"), ZONES).is_err());
+}
+
+#[test]
+fn what_is_no_file_is_not_listed_and_too_many_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.zone", "b.ZONE"] {
+        fs::write(dir.path().join(name), "x").unwrap();
+    }
+    fs::create_dir(dir.path().join("c.zone")).unwrap();
+    let fingerprint = Fingerprint::of(dir.path(), ZONES).unwrap();
+    let names: Vec<_> = fingerprint.files().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
+    assert_eq!(names, ["a.zone", "b.ZONE"]);
+    fs::write(dir.path().join("d.zone"), "x").unwrap();
+    assert!(Fingerprint::of(dir.path(), ZONES).unwrap_err().to_string().contains("more than 3 files"));
 }
