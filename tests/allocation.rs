@@ -16,16 +16,11 @@ use nameplate::{
         names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
         restore::StoredNode,
-        service::{Instance, IpNetwork, Meta, Port, Weights},
+        service::{Instance, Meta, Port, Weights},
         state::{CheckEntry, InstanceEntry, State},
         table::Seed,
     },
-    publish::{
-        names::Names,
-        plan::Plan,
-        settings::{DefaultRule, HostNames, NoneEligible, Settings},
-        snapshot::Snapshot,
-    },
+    publish::{names::Names, plan::Plan, settings::Settings, snapshot::Snapshot},
     wire::{code::rtype, name::Name},
     zones::Zones,
 };
@@ -192,34 +187,9 @@ fn node() -> NodeName {
 }
 
 fn settings(alt_domains: &[&str]) -> Settings {
-    let any = |text: &str| IpNetwork::parse(text).unwrap();
-    Settings {
-        domain: Name::parse("example").unwrap(),
-        alt_domains: alt_domains.iter().map(|name| Name::parse(name).unwrap()).collect(),
-        datacenter: Arc::from("dc1"),
-        node: node(),
-        advertise: vec!["192.0.2.53".parse().unwrap()],
-        services: Vec::new(),
-        default_rule: DefaultRule {
-            ttl_secs: 5,
-            max_answers: 0,
-            none_eligible: NoneEligible::Nodata,
-            only_passing: false,
-        },
-        negative_ttl_secs: 5,
-        service_txt: false,
-        srv_weight_scale: 1,
-        host_names: HostNames::Resolve,
-        near: false,
-        hide_version: false,
-        forward_bare: false,
-        forwarding: false,
-        forward_zones: Vec::new(),
-        fallthrough: Vec::new(),
-        allow_query: vec![any("0.0.0.0/0"), any("::/0")],
-        allow_recursion: vec![any("127.0.0.0/8")],
-        udp_payload_max: Vec::new(),
-    }
+    let domain = |name: &str| Name::parse(name).unwrap();
+    let alt_domains = alt_domains.iter().map(|name| domain(name)).collect();
+    Settings { alt_domains, ..Settings::new(domain("example"), node()) }
 }
 
 fn client(transport: Transport, random: u64) -> Client {

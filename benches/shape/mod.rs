@@ -15,7 +15,7 @@ use nameplate::{
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, HttpCheck},
         names::{CheckId, NodeName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
-        service::{Instance, IpNetwork, Port, Weights},
+        service::{Instance, Port, Weights},
         state::State,
         table::Seed,
     },
@@ -24,7 +24,7 @@ use nameplate::{
         feed::Feed,
         journal::{Journal, Place},
         publisher::{Publisher, Start},
-        settings::{DefaultRule, HostNames, NoneEligible, Settings},
+        settings::Settings,
         watch::Published,
     },
     wire::name::Name,
@@ -214,34 +214,7 @@ fn node_name() -> NodeName {
 }
 
 fn settings() -> Settings {
-    let any = |text: &str| IpNetwork::parse(text).unwrap();
-    Settings {
-        domain: Name::parse("example.").unwrap(),
-        alt_domains: Vec::new(),
-        datacenter: Arc::from("dc1"),
-        node: node_name(),
-        advertise: vec![Ipv4Addr::new(192, 0, 2, 53).into()],
-        services: Vec::new(),
-        default_rule: DefaultRule {
-            ttl_secs: 5,
-            max_answers: 0,
-            none_eligible: NoneEligible::Nodata,
-            only_passing: false,
-        },
-        negative_ttl_secs: 5,
-        service_txt: false,
-        srv_weight_scale: 1,
-        host_names: HostNames::Resolve,
-        near: false,
-        hide_version: false,
-        forward_bare: false,
-        forwarding: false,
-        forward_zones: Vec::new(),
-        fallthrough: Vec::new(),
-        allow_query: vec![any("0.0.0.0/0"), any("::/0")],
-        allow_recursion: vec![any("127.0.0.0/8"), any("::1/128")],
-        udp_payload_max: Vec::new(),
-    }
+    Settings::new(Name::parse("example.").unwrap(), node_name())
 }
 
 /// Instances of each service.

@@ -17,6 +17,7 @@ pub mod intern;
 pub mod names;
 pub mod nearest;
 pub mod node;
+pub mod policy;
 pub mod restore;
 pub mod service;
 pub mod state;

@@ -37,6 +37,7 @@ mod values;
 pub use host::Host;
 pub use problem::{ConfigProblem, Place};
 
+pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ServiceRule};
 use crate::{
     catalog::{names::NodeName, service::IpNetwork},
     wire::name::Name,
@@ -125,54 +126,6 @@ pub enum DataDirectory {
     At(PathBuf),
     /// Nowhere: what was registered is forgotten at the end.
     Ephemeral,
-}
-
-/// What holds for services that no rule names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DefaultRule {
-    /// TTL in seconds.
-    pub ttl_secs: u32,
-    /// Most addresses in an answer; 0 for all.
-    pub max_answers: u16,
-    /// What is answered when nobody is eligible.
-    pub none_eligible: NoneEligible,
-    /// Whether warning instances are left out.
-    pub only_passing: bool,
-}
-
-/// What holds for services of one name or prefix; none means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServiceRule {
-    /// `web`, or `web*` for all that begin so, in lower case.
-    pub pattern: Arc<str>,
-    /// TTL in seconds.
-    pub ttl_secs: Option<u32>,
-    /// Most addresses in an answer; 0 for all.
-    pub max_answers: Option<u16>,
-    /// What is answered when nobody is eligible.
-    pub none_eligible: Option<NoneEligible>,
-    /// Whether warning instances are left out.
-    pub only_passing: Option<bool>,
-}
-
-/// What is answered for a known service of which nobody is eligible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoneEligible {
-    /// NODATA.
-    Nodata,
-    /// NXDOMAIN.
-    Nxdomain,
-    /// Everyone but those in maintenance.
-    All,
-}
-
-/// How an address that is a host name is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostNames {
-    /// By its addresses.
-    Resolve,
-    /// By a CNAME.
-    Cname,
 }
 
 /// Who is asked about names that are not ours.

@@ -359,7 +359,7 @@ fn service_rules(reader: &mut Reader) -> Vec<ServiceRule> {
         }
     }
     let mut rules: Vec<ServiceRule> = rules.into_iter().map(|(_, rule)| rule).collect();
-    rules.sort_by_key(|rule| (rule.pattern.ends_with('*'), std::cmp::Reverse(rule.pattern.len())));
+    rules.sort_by_key(ServiceRule::exactness);
     rules
 }
 

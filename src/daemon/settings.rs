@@ -10,34 +10,25 @@ use crate::{
     config::{self, Config, DataDirectory, Forward, ZoneUpstreams},
     forward::{Description, ForwardSettings, SystemFiles, Upstreams},
     observe::query_log::{QueryLog, QueryLogMode},
-    publish::settings::{DefaultRule, HostNames, NoneEligible, ServiceRule, Settings},
+    publish::settings::Settings,
     wire::name::Name,
     zones::{ZoneContext, Zones},
 };
 
 /// Settings of answering. `search` are the suffixes of the host's resolv.conf.
 pub fn answering(config: &Config, search: &[Name], advertise: &[IpAddr]) -> Settings {
-    let rule = &config.default_rule;
     Settings {
         domain: config.domain.clone(),
         alt_domains: config.alt_domains.clone(),
         datacenter: config.datacenter.clone(),
         node: config.node.clone(),
         advertise: advertise.to_vec(),
-        services: config.service_rules.iter().map(service_rule).collect(),
-        default_rule: DefaultRule {
-            ttl_secs: rule.ttl_secs,
-            max_answers: rule.max_answers,
-            none_eligible: none_eligible(rule.none_eligible),
-            only_passing: rule.only_passing,
-        },
+        services: config.service_rules.clone(),
+        default_rule: config.default_rule,
         negative_ttl_secs: config.negative_ttl_secs,
         service_txt: config.service_txt,
         srv_weight_scale: config.srv_weight_scale,
-        host_names: match config.host_names {
-            config::HostNames::Resolve => HostNames::Resolve,
-            config::HostNames::Cname => HostNames::Cname,
-        },
+        host_names: config.host_names,
         near: config.near,
         hide_version: config.hide_version,
         forward_bare: config.forward_bare,
@@ -169,24 +160,6 @@ fn is_ours(name: &Name, domain: &Name, config: &Config) -> bool {
 /// What the forwarder tells about the host's search list.
 pub fn search(description: &Description) -> Vec<Name> {
     description.search.clone()
-}
-
-fn service_rule(rule: &config::ServiceRule) -> ServiceRule {
-    ServiceRule {
-        pattern: rule.pattern.clone(),
-        ttl_secs: rule.ttl_secs,
-        max_answers: rule.max_answers,
-        none_eligible: rule.none_eligible.map(none_eligible),
-        only_passing: rule.only_passing,
-    }
-}
-
-fn none_eligible(choice: config::NoneEligible) -> NoneEligible {
-    match choice {
-        config::NoneEligible::Nodata => NoneEligible::Nodata,
-        config::NoneEligible::Nxdomain => NoneEligible::Nxdomain,
-        config::NoneEligible::All => NoneEligible::All,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! What an operator may set about answering. Plain data; `daemon` makes it from the configuration.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
+pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ServiceRule};
 use crate::{
     catalog::{names::NodeName, service::IpNetwork},
     wire::name::Name,
@@ -19,7 +23,7 @@ pub struct Settings {
     /// Our own node.
     pub node: NodeName,
     /// Addresses answered at `ns.D`.
-    pub advertise: Vec<std::net::IpAddr>,
+    pub advertise: Vec<IpAddr>,
     /// Rules by service name or pattern; the first match of the most exact pattern wins.
     pub services: Vec<ServiceRule>,
     /// Rule for services that no other rule names; all fields set.
@@ -53,97 +57,19 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What holds for a service: each field from the most exact pattern that sets it.
-    pub fn rule(&self, service: &str) -> DefaultRule {
-        let name = service.to_ascii_lowercase();
-        let mut rules: Vec<&ServiceRule> = self.services.iter().filter(|rule| rule.matches(&name)).collect();
-        // An exact name first, then the longest prefix.
-        rules.sort_by_key(|rule| (rule.pattern.ends_with('*'), std::cmp::Reverse(rule.pattern.len())));
-        let default = &self.default_rule;
-        DefaultRule {
-            ttl_secs: rules.iter().find_map(|rule| rule.ttl_secs).unwrap_or(default.ttl_secs),
-            max_answers: rules.iter().find_map(|rule| rule.max_answers).unwrap_or(default.max_answers),
-            none_eligible: rules.iter().find_map(|rule| rule.none_eligible).unwrap_or(default.none_eligible),
-            only_passing: rules.iter().find_map(|rule| rule.only_passing).unwrap_or(default.only_passing),
-        }
-    }
-}
-
-impl ServiceRule {
-    fn matches(&self, name: &str) -> bool {
-        match self.pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == &*self.pattern,
-        }
-    }
-}
-
-/// What holds for services of one name or pattern; none means the default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServiceRule {
-    /// `web`, or `web*` for all that begin so, in lower case.
-    pub pattern: Arc<str>,
-    /// TTL in seconds.
-    pub ttl_secs: Option<u32>,
-    /// Most addresses in an answer; 0 for all.
-    pub max_answers: Option<u16>,
-    /// What is answered when nobody is eligible.
-    pub none_eligible: Option<NoneEligible>,
-    /// Whether warning instances are left out.
-    pub only_passing: Option<bool>,
-}
-
-/// What holds for services that no rule names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DefaultRule {
-    /// TTL in seconds.
-    pub ttl_secs: u32,
-    /// Most addresses in an answer; 0 for all.
-    pub max_answers: u16,
-    /// What is answered when nobody is eligible.
-    pub none_eligible: NoneEligible,
-    /// Whether warning instances are left out.
-    pub only_passing: bool,
-}
-
-/// What is answered for a known service of which nobody is eligible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoneEligible {
-    /// NODATA.
-    Nodata,
-    /// NXDOMAIN, Consul's way.
-    Nxdomain,
-    /// Everyone but those in maintenance.
-    All,
-}
-
-/// How an address that is a host name is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostNames {
-    /// By its addresses, at the name that was asked.
-    Resolve,
-    /// By a CNAME and its chain, Consul's way.
-    Cname,
-}
-
-#[cfg(test)]
-impl Settings {
-    /// The defaults, for domain `example.` and node `n1`.
-    pub fn example() -> Settings {
-        let any = |text: &str| IpNetwork::parse(text).unwrap();
+    /// The defaults for a domain and our own node, less what depends on the machine: nobody is asked about other names.
+    pub fn new(domain: Name, node: NodeName) -> Settings {
+        let network = |address: IpAddr, bits| IpNetwork::new(address, bits).expect("no longer than the address");
+        let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        let none_eligible = NoneEligible::Nodata;
         Settings {
-            domain: Name::parse("example.").unwrap(),
+            domain,
             alt_domains: Vec::new(),
             datacenter: Arc::from("dc1"),
-            node: NodeName::new("n1").unwrap(),
-            advertise: vec!["192.0.2.53".parse().unwrap()],
+            node,
+            advertise: Vec::new(),
             services: Vec::new(),
-            default_rule: DefaultRule {
-                ttl_secs: 5,
-                max_answers: 0,
-                none_eligible: NoneEligible::Nodata,
-                only_passing: false,
-            },
+            default_rule: DefaultRule { ttl_secs: 5, max_answers: 0, none_eligible, only_passing: false },
             negative_ttl_secs: 5,
             service_txt: false,
             srv_weight_scale: 1,
@@ -154,9 +80,23 @@ impl Settings {
             forwarding: false,
             forward_zones: Vec::new(),
             fallthrough: Vec::new(),
-            allow_query: vec![any("0.0.0.0/0"), any("::/0")],
-            allow_recursion: vec![any("127.0.0.0/8"), any("::1/128")],
+            allow_query: vec![network(v4, 0), network(v6, 0)],
+            allow_recursion: vec![network(Ipv4Addr::LOCALHOST.into(), 8), network(Ipv6Addr::LOCALHOST.into(), 128)],
             udp_payload_max: Vec::new(),
         }
+    }
+
+    /// What holds for a service: each field from the most exact pattern that sets it.
+    pub fn rule(&self, service: &str) -> DefaultRule {
+        self.default_rule.with(&self.services, service)
+    }
+}
+
+#[cfg(test)]
+impl Settings {
+    /// The defaults, for domain `example.` and node `n1`.
+    pub fn example() -> Settings {
+        let advertise = vec!["192.0.2.53".parse().unwrap()];
+        Settings { advertise, ..Settings::new(Name::parse("example.").unwrap(), NodeName::new("n1").unwrap()) }
     }
 }

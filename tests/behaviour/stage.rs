@@ -14,7 +14,7 @@ use nameplate::{
     },
     publish::{
         feed::SourceStatus,
-        settings::{DefaultRule, HostNames, NoneEligible, ServiceRule, Settings},
+        settings::{HostNames, NoneEligible, ServiceRule, Settings},
     },
     wire::name::Name,
 };
@@ -215,31 +215,10 @@ impl Stage {
 pub fn settings() -> Settings {
     let network = |text: &str| IpNetwork::parse(text).expect("a network");
     Settings {
-        domain: Name::parse("example.").expect("a name"),
-        alt_domains: Vec::new(),
-        datacenter: Arc::from("dc1"),
-        node: NodeName::new("n1").expect("a name"),
         advertise: vec![IpAddr::from([192, 0, 2, 100])],
-        services: Vec::new(),
-        default_rule: DefaultRule {
-            ttl_secs: 5,
-            max_answers: 0,
-            none_eligible: NoneEligible::Nodata,
-            only_passing: false,
-        },
-        negative_ttl_secs: 5,
-        service_txt: false,
-        srv_weight_scale: 1,
-        host_names: HostNames::Resolve,
-        near: false,
-        hide_version: false,
-        forward_bare: false,
         forwarding: true,
-        forward_zones: Vec::new(),
-        fallthrough: Vec::new(),
-        allow_query: vec![network("0.0.0.0/0"), network("::/0")],
         allow_recursion: vec![network("127.0.0.0/8"), network("10.0.0.0/8"), network("172.16.0.0/12"), network("::1")],
-        udp_payload_max: Vec::new(),
+        ..Settings::new(Name::parse("example.").expect("a name"), NodeName::new("n1").expect("a name"))
     }
 }
 
