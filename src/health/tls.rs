@@ -42,23 +42,22 @@ pub(super) enum Protocols {
 #[derive(Debug)]
 pub(super) struct Tls {
     ca_bundle: Option<PathBuf>,
-    verifier: OnceCell<Arc<WebPkiServerVerifier>>,
+    usual: OnceCell<Arc<WebPkiServerVerifier>>,
     provider: OnceLock<Arc<CryptoProvider>>,
 }
 
 impl Tls {
     /// Takes CA certificates from this file, or looks for one.
     pub(super) fn new(ca_bundle: Option<PathBuf>) -> Tls {
-        Tls { ca_bundle, verifier: OnceCell::new(), provider: OnceLock::new() }
+        Tls { ca_bundle, usual: OnceCell::new(), provider: OnceLock::new() }
     }
 
     /// A configuration that verifies certificates, or does not; or why there is none.
     pub(super) async fn config(&self, skip_verify: bool, protocols: Protocols) -> Result<Arc<ClientConfig>, String> {
         if skip_verify {
-            let any = AnyCertificate(self.provider().signature_verification_algorithms);
-            return Ok(Arc::new(self.build(Arc::new(any), protocols)));
+            return Ok(Arc::new(self.build(self.verifier(Certificate::Any), protocols)));
         }
-        let verifier = Arc::clone(self.verifier.get_or_try_init(|| self.read_verifier()).await?);
+        let verifier = Arc::clone(self.usual.get_or_try_init(|| self.read_verifier()).await?);
         Ok(Arc::new(self.build(verifier, protocols)))
     }
 
@@ -69,8 +68,8 @@ impl Tls {
         name: ServerName<'static>,
         protocols: Protocols,
     ) -> Result<Arc<ClientConfig>, String> {
-        let inner = Arc::clone(self.verifier.get_or_try_init(|| self.read_verifier()).await?);
-        let mut config = self.build(Arc::new(OtherName { inner, name }), protocols);
+        let inner = Arc::clone(self.usual.get_or_try_init(|| self.read_verifier()).await?);
+        let mut config = self.build(self.verifier(Certificate::OtherName(inner, name)), protocols);
         config.enable_sni = false;
         Ok(Arc::new(config))
     }
@@ -91,6 +90,11 @@ impl Tls {
         // A resumed session would hide that the certificate has expired meanwhile.
         config.resumption = Resumption::disabled();
         config
+    }
+
+    fn verifier(&self, certificate: Certificate) -> Arc<Verifier> {
+        let algorithms = self.provider().signature_verification_algorithms;
+        Arc::new(Verifier { algorithms, certificate })
     }
 
     fn builder(&self) -> ConfigBuilder<ClientConfig, WantsVerifier> {
@@ -131,53 +135,23 @@ impl Tls {
     }
 }
 
-/// Accepts any certificate whose key the server has.
+/// Verifies that the server has the key of its certificate, and of the certificate what is asked for.
 #[derive(Debug)]
-struct AnyCertificate(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
+struct Verifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    certificate: Certificate,
 }
 
-/// Verifies as usual, but for another name than the one that is connected to.
+/// What a certificate must be.
 #[derive(Debug)]
-struct OtherName {
-    inner: Arc<WebPkiServerVerifier>,
-    name: ServerName<'static>,
+enum Certificate {
+    /// Whatever it is.
+    Any,
+    /// As usual, but for another name than the one that is connected to.
+    OtherName(Arc<WebPkiServerVerifier>, ServerName<'static>),
 }
 
-impl ServerCertVerifier for OtherName {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -186,7 +160,12 @@ impl ServerCertVerifier for OtherName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.inner.verify_server_cert(certificate, intermediates, &self.name, ocsp_response, now)
+        match &self.certificate {
+            Certificate::Any => Ok(ServerCertVerified::assertion()),
+            Certificate::OtherName(verifier, name) => {
+                verifier.verify_server_cert(certificate, intermediates, name, ocsp_response, now)
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -195,7 +174,7 @@ impl ServerCertVerifier for OtherName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -204,11 +183,11 @@ impl ServerCertVerifier for OtherName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
