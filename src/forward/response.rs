@@ -16,7 +16,7 @@ use super::{
     answer::{Answer, CNAME, Rr, SOA},
     cache::ExtendedError,
 };
-use crate::wire::name::Name;
+use crate::wire::{name::Name, query::skip_name};
 
 /// What of a client's query matters to the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,18 +121,6 @@ fn find_subnet(mut options: &[u8]) -> Option<&[u8]> {
         options = rest;
     }
     None
-}
-
-/// Where the name at `at` ends; a pointer ends it.
-fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match *message.get(at)? {
-            0 => return Some(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xc0..=0xff => return Some(at + 2),
-            _ => return None,
-        }
-    }
 }
 
 /// The response to a query that could not be read: FORMERR, no question.

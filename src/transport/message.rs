@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::{answer::Client, observe::dns::DropReason};
+use crate::{answer::Client, observe::dns::DropReason, wire::query::skip_name};
 
 /// What is counted of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,18 +114,6 @@ fn find_opt(message: &[u8]) -> Option<Opt> {
         at = end;
     }
     None
-}
-
-/// Where the name at `at` ends; a compression pointer ends it.
-fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match *message.get(at)? {
-            0 => return Some(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            192.. => return Some(at + 2),
-            _ => return None,
-        }
-    }
 }
 
 /// Length of the header. Source: RFC 1035 section 4.1.1.

@@ -268,7 +268,7 @@ fn skip_questions(message: &[u8], questions: u16) -> Option<usize> {
 }
 
 /// Where the bytes after a name begin; a compression pointer ends it, and is not followed.
-fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
+pub fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match *message.get(at)? {
             0 => return Some(at + 1),
