@@ -15,16 +15,13 @@ use tower::ServiceExt;
 
 use super::{Api, ApiParts, HeartbeatOutcome, LocalNode, blocking};
 use crate::{
-    catalog::{change::Change, names::NodeName, service::Meta, state::State, table::Seed},
+    catalog::{change::Change, names::NodeName, service::Meta},
     observe::metrics::Metrics,
     publish::{
         feed::Feed,
-        journal::{Journal, Place},
         publisher::{Publisher, Start},
-        settings::Settings,
         watch::Published,
     },
-    zones::Zones,
 };
 
 /// A server without sockets: node `n1`, datacenter `dc1`.
@@ -75,18 +72,7 @@ pub(super) async fn start() -> Harness {
 
 /// A server on which so many reads may wait.
 pub(super) async fn start_with(waiting: usize) -> Harness {
-    let (journal, _) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
-    let (_, feed, published) = Publisher::start(Start {
-        catalog: State::new(Seed(1), 100),
-        settings: Settings::example(),
-        zones: Zones::default(),
-        sources: Vec::new(),
-        serial: 1,
-        clock: || 1,
-        journal,
-        metrics: Arc::new(Metrics::new()),
-    })
-    .unwrap();
+    let (_, feed, published) = Publisher::start(Start::example(100)).unwrap();
     feed.submit(local().registration()).await.unwrap();
     let (stop, stopping) = watch::channel(false);
     let heartbeat = Arc::new(Mutex::new(HeartbeatOutcome::Unknown));

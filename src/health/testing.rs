@@ -26,18 +26,12 @@ use crate::{
         names::{CheckId, NodeName, ServiceId, ServiceName},
         node::Node,
         service::{Instance, InstanceKey, Port, Weights},
-        state::State,
-        table::Seed,
     },
-    observe::metrics::Metrics,
     publish::{
         feed::Feed,
-        journal::{Journal, Place},
         publisher::{Publisher, Start},
-        settings::Settings,
         watch::{Published, WatchKey},
     },
-    zones::Zones,
 };
 
 /// Starts a server that hands each connection to this.
@@ -235,18 +229,7 @@ pub(super) struct Catalog {
 
 impl Catalog {
     pub(super) async fn start() -> Catalog {
-        let (journal, restored) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
-        let start = Start {
-            catalog: State::new(Seed(1), restored.index),
-            settings: Settings::example(),
-            zones: Zones::default(),
-            sources: Vec::new(),
-            serial: 1,
-            clock: || 1,
-            journal,
-            metrics: Arc::new(Metrics::new()),
-        };
-        let (publisher, feed, published) = Publisher::start(start).unwrap();
+        let (publisher, feed, published) = Publisher::start(Start::example(1)).unwrap();
         let catalog = Catalog { feed, published, _publisher: publisher };
         catalog.submit(Change::RegisterNode(Node::example("n1"))).await;
         catalog.register("n1", Vec::new()).await;

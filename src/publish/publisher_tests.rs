@@ -1,64 +1,42 @@
-use std::net::IpAddr;
-
 use super::*;
 use crate::{
     catalog::{
-        change::Registration,
-        check::{Check, CheckDefinition, CheckKind, CheckStatus},
-        names::{CheckId, ServiceId, Tag},
-        node::{Address, Node},
-        service::{Instance, Port, Weights},
+        check::CheckStatus,
+        names::{CheckId, ServiceId},
+        node::Node,
         table::Seed,
+        testing::{self, check, instance, registration},
     },
     publish::{journal::Place, snapshot::FoundService},
 };
 
+impl Start {
+    /// An empty catalog at this index, in memory only.
+    pub fn example(index: u64) -> Start {
+        let (journal, _) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
+        Start {
+            catalog: State::new(Seed(1), index),
+            settings: Settings::example(),
+            zones: Zones::default(),
+            sources: Vec::new(),
+            serial: 1,
+            clock: || 1,
+            journal,
+            metrics: Arc::new(Metrics::new()),
+        }
+    }
+}
+
 /// A running publisher with one node `n1`.
 pub async fn start() -> (Publisher, Feed, Arc<Published>) {
-    let (journal, restored) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
-    let start = Start {
-        catalog: State::new(Seed(3), restored.index),
-        settings: Settings::example(),
-        zones: Zones::default(),
-        sources: Vec::new(),
-        serial: 0,
-        clock: || 1_000,
-        journal,
-        metrics: Arc::new(Metrics::new()),
-    };
-    let (publisher, feed, published) = Publisher::start(start).unwrap();
+    let (publisher, feed, published) = Publisher::start(Start::example(1)).unwrap();
     feed.submit(vec![Change::RegisterNode(Node::example("n1"))]).await.unwrap();
     (publisher, feed, published)
 }
 
 fn register(id: &str, status: CheckStatus) -> Change {
-    let node = NodeName::new("n1").unwrap();
-    let instance = Instance {
-        node: node.clone(),
-        id: ServiceId::new(id).unwrap(),
-        service: ServiceName::new("web").unwrap(),
-        address: Some(Address::Ip("192.0.2.1".parse::<IpAddr>().unwrap())),
-        ports: Box::new([Port { name: None, number: 80, default: false }]),
-        tags: Arc::from([Tag::new("blue").unwrap()]),
-        meta: Arc::default(),
-        weights: Weights::default(),
-        tagged_addresses: Box::default(),
-        network_addresses: Box::default(),
-        enable_tag_override: false,
-        origin: Origin::Api,
-    };
-    let check = Check {
-        node,
-        id: CheckId::derived(&format!("service:{id}")),
-        service_id: Some(instance.id.clone()),
-        name: Arc::from("check"),
-        notes: Arc::from(""),
-        status,
-        output: Arc::from(""),
-        definition: Arc::new(CheckDefinition::unprobed(CheckKind::External)),
-        origin: Origin::Api,
-    };
-    Change::Register(Box::new(Registration { instance, checks: vec![check], replace_existing_checks: false }))
+    let check = check(&format!("service:{id}"), Some(id), status);
+    testing::register(registration(instance("web", id), vec![check]))
 }
 
 fn passing(published: &Published) -> usize {

@@ -4,18 +4,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    catalog::{
-        definition,
-        node::{Address, Node},
-        service::Meta,
-        table::Seed,
-    },
-    publish::{
-        journal::{Journal, Place},
-        publisher::{Publisher, Start},
-        settings::Settings,
-    },
-    zones::Zones,
+    catalog::{definition, node::Node},
+    publish::publisher::{Publisher, Start},
 };
 
 /// A source on a directory of its own and a real publisher.
@@ -32,26 +22,8 @@ fn node() -> NodeName {
 }
 
 async fn bench() -> Bench {
-    let (journal, _) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
-    let (_, feed, published) = Publisher::start(Start {
-        catalog: State::new(Seed(1), 1),
-        settings: Settings::example(),
-        zones: Zones::default(),
-        sources: Vec::new(),
-        serial: 1,
-        clock: || 1,
-        journal,
-        metrics: Arc::new(Metrics::new()),
-    })
-    .unwrap();
-    let register = Change::RegisterNode(Node {
-        name: node(),
-        uuid: Arc::from("u"),
-        address: Address::parse("192.0.2.1").unwrap(),
-        tagged_addresses: BTreeMap::new(),
-        meta: Meta::default(),
-    });
-    feed.submit(vec![register]).await.unwrap();
+    let (_, feed, published) = Publisher::start(Start::example(1)).unwrap();
+    feed.submit(vec![Change::RegisterNode(Node::example("n1"))]).await.unwrap();
     let directory = TempDir::new().unwrap();
     let metrics = Arc::new(Metrics::new());
     let settings = FileSettings {
