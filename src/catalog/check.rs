@@ -113,11 +113,11 @@ pub struct CheckDefinition {
     pub interval: Duration,
     /// Longest time that a probe may take.
     pub timeout: Duration,
-    /// Successes in a row before passing, beyond the first; 0 means the first one counts.
+    /// So many successes in a row make it pass; 0 and 1 both mean that the first one counts.
     pub success_before_passing: u32,
-    /// Failures in a row before warning, beyond the first; at most `failures_before_critical`.
+    /// So many failures in a row make it warn; at most `failures_before_critical`, and 0 means as many.
     pub failures_before_warning: u32,
-    /// Failures in a row before critical, beyond the first; 0 means the first one counts.
+    /// So many failures in a row make it critical; 0 and 1 both mean that the first one counts.
     pub failures_before_critical: u32,
     /// Deregisters the instance after it was critical for so long.
     pub deregister_critical_service_after: Option<Duration>,
