@@ -25,6 +25,7 @@ pub mod outside;
 pub mod parse;
 pub mod queries;
 pub mod rng;
+pub mod rrsets;
 pub mod services;
 pub mod tree;
 pub mod world;
