@@ -58,11 +58,18 @@ enum Owners {
     Many(Arc<Many>),
 }
 
-/// Each sorted by name, with how often.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Many {
-    nodes: Vec<(NodeName, u32)>,
-    services: Vec<(ServiceName, u32)>,
+    nodes: Counts<NodeName>,
+    services: Counts<ServiceName>,
+}
+
+/// Names in their order, each with how often it is there. An address may be that of very many services: a change copies
+/// one part and the list of parts, which costs O(sqrt(n)) up to some ten thousand names.
+#[derive(Debug, Clone)]
+struct Counts<N> {
+    /// None of them empty.
+    parts: Vec<Arc<Vec<(N, u32)>>>,
 }
 
 impl Unmeasured for Entry {}
@@ -78,8 +85,8 @@ impl Reverse {
         match &entry.owners {
             Owners::One(service) => Some(Owner::Service(service)),
             Owners::Many(many) => {
-                let node = many.nodes.first().map(|(node, _)| Owner::Node(node));
-                node.or_else(|| many.services.first().map(|(service, _)| Owner::Service(service)))
+                let node = many.nodes.lowest().map(Owner::Node);
+                node.or_else(|| many.services.lowest().map(Owner::Service))
             }
         }
     }
@@ -95,10 +102,10 @@ impl Reverse {
     /// Follows a node.
     pub fn change_node(&mut self, seed: Seed, before: Option<&Node>, after: &Node) {
         for address in before.into_iter().flat_map(|node| addresses(&eligible::node_reach(node))) {
-            self.edit(seed, address, |many| count(&mut many.nodes, &after.name, false));
+            self.edit(seed, address, |many| many.nodes.count(&after.name, false));
         }
         for address in addresses(&eligible::node_reach(after)) {
-            self.edit(seed, address, |many| count(&mut many.nodes, &after.name, true));
+            self.edit(seed, address, |many| many.nodes.count(&after.name, true));
         }
     }
 
@@ -115,7 +122,7 @@ impl Reverse {
         for (service, addresses, here) in [(was, before, false), (is, after, true)] {
             let Some(service) = service else { continue };
             for address in addresses {
-                self.edit(seed, address, |many| count(&mut many.services, &service, here));
+                self.edit(seed, address, |many| many.services.count(&service, here));
             }
         }
     }
@@ -124,13 +131,15 @@ impl Reverse {
         let hash = seed.hash(&address);
         let is = |entry: &Entry| entry.address == address;
         let mut many = match self.table.get(hash, is).map(|entry| &entry.owners) {
-            None => Many::default(),
-            Some(Owners::One(service)) => Many { nodes: Vec::new(), services: vec![(service.clone(), 1)] },
+            None => Many { nodes: Counts::new(None), services: Counts::new(None) },
+            Some(Owners::One(service)) => {
+                Many { nodes: Counts::new(None), services: Counts::new(Some(service.clone())) }
+            }
             Some(Owners::Many(many)) => Many::clone(many),
         };
         edit(&mut many);
-        let owners = match (&many.nodes[..], &many.services[..]) {
-            ([], []) => {
+        let owners = match (many.nodes.few(), many.services.few()) {
+            (Some([]), Some([])) => {
                 self.table.remove(hash, is);
                 match address {
                     IpAddr::V4(v4) => drop(self.v4.remove(v4.into(), |_| true)),
@@ -138,7 +147,7 @@ impl Reverse {
                 }
                 return;
             }
-            ([], [(service, 1)]) => Owners::One(service.clone()),
+            (Some([]), Some([(service, 1)])) => Owners::One(service.clone()),
             _ => Owners::Many(Arc::new(many)),
         };
         if self.table.set(hash, Entry { address, owners }, is).is_none() {
@@ -208,14 +217,53 @@ fn addresses(reach: &Reach<'_>) -> impl Iterator<Item = IpAddr> + use<> {
     v4.into_iter().chain(v6)
 }
 
-fn count<N: Clone + Ord>(owners: &mut Vec<(N, u32)>, name: &N, here: bool) {
-    match (owners.binary_search_by(|(other, _)| other.cmp(name)), here) {
-        (Ok(at), true) => owners[at].1 += 1,
-        (Err(at), true) => owners.insert(at, (name.clone(), 1)),
-        (Ok(at), false) if owners[at].1 > 1 => owners[at].1 -= 1,
-        (Ok(at), false) => {
-            owners.remove(at);
+impl<N: Clone + Ord> Counts<N> {
+    fn new(first: Option<N>) -> Counts<N> {
+        Counts { parts: first.map(|name| Arc::new(vec![(name, 1)])).into_iter().collect() }
+    }
+
+    fn lowest(&self) -> Option<&N> {
+        self.parts.first().map(|part| &part[0].0)
+    }
+
+    /// All of them, if they are but one part.
+    fn few(&self) -> Option<&[(N, u32)]> {
+        match &self.parts[..] {
+            [] => Some(&[]),
+            [part] => Some(part),
+            _ => None,
         }
-        (Err(_), false) => {}
+    }
+
+    /// Counts a name in or out.
+    fn count(&mut self, name: &N, here: bool) {
+        let at = self.parts.partition_point(|part| part[0].0 <= *name).saturating_sub(1);
+        let Some(part) = self.parts.get_mut(at) else {
+            if here {
+                *self = Counts::new(Some(name.clone()));
+            }
+            return;
+        };
+        let part = Arc::make_mut(part);
+        match (part.binary_search_by(|(other, _)| other.cmp(name)), here) {
+            (Ok(found), true) => part[found].1 += 1,
+            (Err(place), true) => part.insert(place, (name.clone(), 1)),
+            (Ok(found), false) if part[found].1 > 1 => part[found].1 -= 1,
+            (Ok(found), false) => drop(part.remove(found)),
+            (Err(_), false) => {}
+        }
+        if part.is_empty() {
+            self.parts.remove(at);
+        } else if part.len() > PART_MAX {
+            let upper = part.split_off(PART_MAX / 2);
+            self.parts.insert(at + 1, Arc::new(upper));
+        }
     }
 }
+
+/// Most names in a part. Source: none, chosen: as many as there are parts of 65,536 names.
+const PART_MAX: usize = 256;
+
+#[cfg(test)]
+#[path = "reverse_tests.rs"]
+mod tests;
