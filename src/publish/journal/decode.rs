@@ -254,7 +254,8 @@ fn check_entries(
 fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> Result<Check, RecordError> {
     Ok(Check {
         node: subject.node.clone(),
-        id: CheckId::new(record.id)?,
+        // It may be longer than a given one, if it was made of a service ID.
+        id: CheckId::derived(record.id),
         service_id: subject.service_id.clone(),
         name: sharing.text(record.name),
         notes: sharing.text(record.notes),
