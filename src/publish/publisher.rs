@@ -63,34 +63,7 @@ pub struct Publisher {
 impl Publisher {
     /// Builds the first snapshot and starts the thread.
     pub fn start(start: Start) -> std::io::Result<(Publisher, Feed, Arc<Published>)> {
-        let (feed, intake) = Feed::new();
-        let settings = Arc::new(start.settings);
-        let plan = Plan::new(&settings, &start.zones, start.catalog.seed());
-        let first = Arc::new(Snapshot {
-            names: Names::build(&start.catalog, &settings),
-            catalog: start.catalog,
-            settings,
-            zones: Arc::new(start.zones),
-            plan: Arc::new(plan),
-            sources: start.sources.into(),
-            serial: later_serial(start.serial, (start.clock)()),
-        });
-        let published = Arc::new(Published::new(Arc::clone(&first)));
-        start.journal.count_in(Arc::clone(&start.metrics));
-        let writer = Writer {
-            intake,
-            published: Arc::clone(&published),
-            next: Snapshot::clone(&first),
-            interner: Interner::new(first.catalog.seed()),
-            retired: Vec::new(),
-            clock: start.clock,
-            journal: start.journal,
-            metrics: start.metrics,
-        };
-        writer.gauge();
-        for source in writer.next.sources.iter() {
-            writer.tell_source(source);
-        }
+        let (writer, feed, published) = Writer::new(start);
         let thread = std::thread::Builder::new().name("publisher".to_owned()).spawn(move || writer.run())?;
         Ok((Publisher { thread }, feed, published))
     }
@@ -119,7 +92,6 @@ struct Writer {
 #[derive(Default)]
 struct Batch {
     touched: Touched,
-    /// Checks that came, went, or got another definition.
     /// Whether anything that a reader sees has changed.
     changed: bool,
     /// Whether what DNS answers may have changed.
@@ -151,6 +123,38 @@ struct Touched {
 }
 
 impl Writer {
+    fn new(start: Start) -> (Writer, Feed, Arc<Published>) {
+        let (feed, intake) = Feed::new();
+        let settings = Arc::new(start.settings);
+        let plan = Plan::new(&settings, &start.zones, start.catalog.seed());
+        let first = Arc::new(Snapshot {
+            names: Names::build(&start.catalog, &settings),
+            catalog: start.catalog,
+            settings,
+            zones: Arc::new(start.zones),
+            plan: Arc::new(plan),
+            sources: start.sources.into(),
+            serial: later_serial(start.serial, (start.clock)()),
+        });
+        let published = Arc::new(Published::new(Arc::clone(&first)));
+        start.journal.count_in(Arc::clone(&start.metrics));
+        let writer = Writer {
+            intake,
+            published: Arc::clone(&published),
+            next: Snapshot::clone(&first),
+            interner: Interner::new(first.catalog.seed()),
+            retired: Vec::new(),
+            clock: start.clock,
+            journal: start.journal,
+            metrics: start.metrics,
+        };
+        writer.gauge();
+        for source in writer.next.sources.iter() {
+            writer.tell_source(source);
+        }
+        (writer, feed, published)
+    }
+
     fn run(mut self) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -240,8 +244,9 @@ impl Writer {
             let operators = is_operators(&change);
             match self.next.catalog.apply(change) {
                 Ok(effects) => {
-                    // An identical change is durable only if the one before it is.
-                    durable |= operators && (!effects.is_empty() || self.journal.status().waiting > 0);
+                    // An identical change is durable only if the one before it is, which may be of this very batch.
+                    let unwritten = || batch.changed || self.journal.status().waiting > 0;
+                    durable |= operators && (!effects.is_empty() || unwritten());
                     all.push(effects);
                 }
                 Err(error) => {

@@ -64,6 +64,25 @@ async fn an_identical_registration_changes_nothing() {
     assert_eq!(published.load().serial, serial);
 }
 
+#[test]
+fn an_identical_registration_of_the_same_batch_waits_for_the_disk_too() {
+    let (mut writer, _feed, _published) = Writer::new(Start::example(1));
+    let mut batch = Batch::default();
+    let mut submit = |change| {
+        let (done, outcome) = oneshot::channel();
+        let submission = Submission { work: Work::Changes(vec![change]), accepted: Instant::now(), done };
+        writer.take(submission, &mut batch);
+        outcome
+    };
+    submit(Change::RegisterNode(Node::example("n1")));
+    let outcomes = [CheckStatus::Passing; 2].map(|status| submit(register("web-1", status)));
+    writer.publish(batch);
+    for mut outcome in outcomes {
+        let (_, durable) = outcome.try_recv().unwrap().unwrap();
+        assert!(durable.is_some(), "who sent the same again relies on it as much");
+    }
+}
+
 #[tokio::test]
 async fn changes_are_applied_all_or_none() {
     let (_publisher, feed, published) = start().await;
