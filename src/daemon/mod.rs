@@ -46,7 +46,7 @@ use crate::{
         publisher::{Publisher, Start},
         watch::Published,
     },
-    sources::file::{FileSettings, FileSource, Reload},
+    sources::file::{self, FileSettings, FileSource, Reload},
     transport::{BindError, Observer, Transport, TransportSettings, holder::holder, listen::Protocol},
     wire::name::Name,
     zones::{self, Zones},
@@ -138,8 +138,7 @@ impl Server {
             meta: Arc::default(),
             dns,
         };
-        let own = own::registrations(&local, http_address, &published.load().catalog)?;
-        feed.submit(own).await.context("cannot register this node")?;
+        register_own(&config, (&local, http_address), (&feed, &published)).await?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
         let reload = start_files(&config, (&feed, &published), &metrics);
         let parts = api_parts(
@@ -299,6 +298,21 @@ fn open_dns(config: &Config, engine: &Arc<DnsEngine>, observer: Observer) -> any
         }
     }
     Ok(transport)
+}
+
+/// Brings what the server itself registers, and what nobody else can take back, to what now holds.
+async fn register_own(
+    config: &Config,
+    (local, http): (&LocalNode, SocketAddr),
+    (feed, published): (&Feed, &Arc<Published>),
+) -> anyhow::Result<()> {
+    let own = own::registrations(local, http, &published.load().catalog)?;
+    feed.submit(own).await.context("cannot register this node")?;
+    if config.services.is_none() {
+        let forgotten = file::none_defined(&published.load().catalog, &config.node);
+        feed.submit(forgotten).await.context("cannot deregister what files had registered")?;
+    }
+    Ok(())
 }
 
 fn start_health(

@@ -3,7 +3,7 @@
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use serde_json::json;
 
-use crate::harness::{Running, start};
+use crate::harness::{Running, start, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_got_the_200_sees_it_in_dns() {
@@ -163,4 +163,26 @@ async fn a_wrong_registration_is_refused_with_the_field_and_the_cure() {
     assert_eq!((page.status, page.header("allow")), (405, Some("PUT, OPTIONS")));
     assert_eq!(at.get("/v1/nothing").await.status, 404);
     server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_files_had_registered_goes_when_there_is_no_directory_any_more() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let definition = r#"{"service": {"name": "db", "address": "192.0.2.9", "port": 5432},
+        "check": {"name": "disk", "ttl": "1m"}}"#;
+    std::fs::write(files.path().join("db.json"), definition).unwrap();
+    let kept = format!("data_dir = {:?}", data.path());
+    let Running { server, at } = start(&format!("{kept}\nservices = {:?}", files.path())).await;
+    until("the files are read", async || at.get("/v1/status/ready").await.status == 200).await;
+    assert_eq!(at.json("/v1/agent/services").await["db"]["Origin"], "file");
+    at.register(json!({ "Name": "web", "Address": "192.0.2.9", "Port": 80 })).await;
+    server.shutdown().await;
+
+    for _ in 0..2 {
+        let Running { server, at } = start(&kept).await;
+        assert_eq!(at.ask("db.service.internal.", RecordType::A).await.rcode, ResponseCode::NXDomain);
+        assert!(at.json("/v1/agent/checks").await["disk"].is_null());
+        assert_eq!(at.json("/v1/agent/services").await["web"]["Origin"], "api");
+        server.shutdown().await;
+    }
 }

@@ -404,6 +404,12 @@ fn changes(catalog: &State, node: &NodeName, defined: Defined) -> Vec<Change> {
     changes
 }
 
+/// What makes the catalog as if no file defined anything, for a server without a directory of services: what files had
+/// registered before can be taken back by nobody else.
+pub fn none_defined(catalog: &State, node: &NodeName) -> Vec<Change> {
+    changes(catalog, node, Defined::default())
+}
+
 /// How often the directory is looked at. Source: DESIGN: files are watched each second.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
