@@ -4,6 +4,7 @@
 //! |---|---|
 //! | connections | 4,096; further ones wait to be accepted |
 //! | time to send a request's head | 10 s, idle connections too |
+//! | time for a client to take some of what it is sent | 30 s |
 //! | time for requests in flight at the end | 5 s |
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
@@ -14,15 +15,19 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
+    task::JoinSet,
 };
 
 /// Serves until `stopping` turns true; then finishes what is in flight.
 pub async fn serve(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
         let permit = Arc::clone(&permits).acquire_owned().await;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -31,7 +36,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut stopping: watch::R
         match accepted {
             Ok((stream, _)) => {
                 let connection = connection(stream, router.clone(), stopping.clone());
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     connection.await;
                     drop(permit);
                 });
@@ -48,14 +53,18 @@ pub async fn serve(listener: TcpListener, router: Router, mut stopping: watch::R
         }
     }
     drop(listener);
-    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    if tokio::time::timeout(FINISH_MAX, permits.acquire_many(all)).await.is_err() {
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(FINISH_MAX, all_ended).await.is_err() {
         tracing::warn!(waited_secs = FINISH_MAX.as_secs(), "stopped before all HTTP requests were answered");
+        // A client that takes nothing would hold the server up for ever.
+        connections.shutdown().await;
     }
 }
 
 async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
+    // Else a client that takes nothing of a long response keeps it in memory for ever.
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(STALL_MAX));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
@@ -82,6 +91,9 @@ const CONNECTIONS_MAX: usize = 4096;
 
 /// Source: none, chosen: as the idle time of DNS over TCP.
 const HEAD_MAX: Duration = Duration::from_secs(10);
+
+/// Source: none, chosen: as the time that a body may take.
+const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Wait after a connection that could not be accepted. Source: none, chosen: nobody notices, and it costs no processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -223,9 +223,10 @@ impl Server {
     pub async fn shutdown(self) {
         let Server { publisher, feed, published, health, transport, stopping, http, reloader, .. } = self;
         stopping.send_replace(true);
+        // First, so that what is stopped is not found critical.
+        health.shutdown().await;
         transport.shutdown().await;
         let _ = http.await;
-        health.shutdown().await;
         reloader.stop();
         // The publisher ends when no feed is left, and the journal with it.
         drop((feed, published));

@@ -23,6 +23,7 @@ mod cli;
 mod forwarding;
 mod health;
 mod hostile;
+mod hostile_http;
 mod registration;
 mod reload;
 mod shutdown;
