@@ -1,13 +1,16 @@
-//! HTTP clients that mean harm, or are broken.
+//! HTTP clients that mean harm, or are broken; and a disk that fails them.
 
+use std::process::Command;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpSocket, TcpStream},
 };
 
-use crate::harness::{Client, Served, serve, until};
+use crate::harness::{Client, Served, serve, serve_by, until};
 
 /// An instance that takes this many bytes in a response, 32 KiB at most.
 fn large(id: String, bytes: usize) -> Value {
@@ -55,4 +58,59 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     assert!(open_files(&served) > before, "it may be slow");
     until("it is cut off", async || open_files(&served) <= before).await;
     drop(stream);
+}
+
+/// A server that may write files of so many blocks of 512 bytes.
+async fn serve_with_little_room(home: &TempDir, data: &TempDir, blocks: u32) -> Served {
+    let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_nameplate")]).env_clear();
+    command.env("HOME", home.path()).current_dir(home.path());
+    serve_by(command, home, &["--data-dir", data.path().to_str().unwrap()]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_fails_is_told_once_and_fails_writes_only() {
+    let (home, data) = (tempdir().unwrap(), tempdir().unwrap());
+    let mut served = serve_with_little_room(&home, &data, 3_000).await;
+    let at = served.at;
+    let mut refused = None;
+    for number in 0..200 {
+        let body = large(format!("large-{number}"), 32 << 10).to_string();
+        let page = at.put("/v1/agent/service/register", &body).await;
+        if page.status != 200 {
+            refused = Some(page);
+            break;
+        }
+    }
+    let refused = refused.expect("6 MB do not fit");
+    let journal = data.path().join("nameplate.redb").display().to_string();
+    assert!(refused.status == 500 && refused.body.contains(&journal), "{refused:?}");
+    for _ in 0..3 {
+        let page = at.put("/v1/agent/service/register", &json!({ "Name": "small" }).to_string()).await;
+        assert_eq!(page.status, 500, "{page:?}");
+    }
+    assert_eq!(at.addresses("large.service.internal.").await, ["192.0.2.9"], "DNS goes on");
+    let told = |served: &Served, text: &str| {
+        served.complaints().lines().filter(|line| line.contains(text) && line.contains(&journal)).count()
+    };
+    assert_eq!(told(&served, "cannot write to"), 1, "{}", served.complaints());
+
+    let unlimited = Rlimit { current: None, maximum: None };
+    let process = Pid::from_raw(served.pid().try_into().unwrap());
+    prlimit(process, Resource::Fsize, unlimited).unwrap();
+    until("writes succeed again", async || {
+        at.put("/v1/agent/service/register", &json!({ "Name": "later" }).to_string()).await.status == 200
+    })
+    .await;
+    // It is told after it is acknowledged.
+    until("that is told", async || told(&served, "can be written again") > 0).await;
+    assert_eq!(told(&served, "can be written again"), 1, "{}", served.complaints());
+    assert_eq!(served.stop().await.code(), Some(0));
+    drop(served);
+    let served = serve(&home, &["--data-dir", data.path().to_str().unwrap()]).await;
+    let kept = served.at.json("/v1/agent/services").await;
+    for id in ["large-0", "small", "later"] {
+        assert!(kept[id].is_object(), "{id} was visible, and written when that was possible again");
+    }
 }

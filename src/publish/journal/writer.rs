@@ -152,6 +152,7 @@ impl Inbox {
 pub(super) fn run(shared: &Shared, mut store: Store) {
     let mut unwritten = Pending::default();
     let mut retry_at = None;
+    let mut told = None;
     loop {
         let (pending, ending) = shared.take(retry_at);
         unwritten.absorb(pending);
@@ -159,6 +160,7 @@ pub(super) fn run(shared: &Shared, mut store: Store) {
         let outcome = store.commit(&mut unwritten, ending);
         shared.note(&outcome, &unwritten, started.elapsed());
         unwritten.acknowledge(&outcome);
+        tell(&mut told, &outcome);
         match outcome {
             Ok(()) => {
                 unwritten = Pending::default();
@@ -170,7 +172,28 @@ pub(super) fn run(shared: &Shared, mut store: Store) {
             }
         }
         if ending == Ending::Last {
+            if let Some(failure) = told {
+                let keys = unwritten.len();
+                tracing::error!(path = %failure.path, keys, "stopped without having written the last of the catalog");
+            }
             return;
+        }
+    }
+}
+
+/// Logs that the disk fails, once for each way in which it does, and that it works again.
+fn tell(told: &mut Option<JournalFailure>, outcome: &Result<(), JournalFailure>) {
+    match outcome {
+        Err(failure) if told.as_ref() != Some(failure) => {
+            let JournalFailure { path, problem } = failure;
+            tracing::error!(%path, %problem, "{failure}; changes are refused until that succeeds");
+            *told = Some(failure.clone());
+        }
+        Err(_) => {}
+        Ok(()) => {
+            if let Some(JournalFailure { path, .. }) = told.take() {
+                tracing::info!(%path, "{path} can be written again, and all is");
+            }
         }
     }
 }
