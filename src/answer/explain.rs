@@ -1,6 +1,6 @@
 //! Why an instance is answered to a question, or is not.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use super::names::{Meaning, Reading};
 use crate::{
@@ -15,14 +15,14 @@ pub struct Explained<'s> {
     pub service: Option<&'s ServiceName>,
     /// The form of the name in a word.
     pub form: &'static str,
-    members: Vec<&'s Member>,
+    /// Node and service ID of those that the question chooses from.
+    members: HashSet<(&'s str, &'s str)>,
 }
 
 impl Explained<'_> {
     /// Whether the instance is among those that the question chooses from.
     pub fn is_answered(&self, instance: &Instance) -> bool {
-        let mut members = self.members.iter();
-        members.any(|member| member.instance.id == instance.id && member.instance.node == instance.node)
+        self.members.contains(&place(instance))
     }
 }
 
@@ -34,22 +34,25 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question) -> Explained<'s>
         Meaning::Service(chosen) => {
             let sets = [&chosen.selection.ported, &chosen.selection.portless];
             let members = sets.into_iter().flat_map(|set| set.table.iter());
-            (Some(&chosen.service.name), members.collect())
+            (Some(&chosen.service.name), members.map(|member| place(&member.instance)).collect())
         }
         Meaning::Id { service, label, .. } => {
             let seed = snapshot.names.seed();
             let all = &service.views(None).eligible.all;
             let label = question.labels(label, label + 1);
-            let of = |instance: &'s Instance| (&instance.node, &instance.id);
-            let wanted: BTreeSet<_> = service.by_id(seed, label).map(|instance| of(instance)).collect();
+            let wanted: HashSet<_> = service.by_id(seed, label).map(|instance| place(instance)).collect();
             let sets = [&all.ported, &all.portless];
             let members = sets.into_iter().flat_map(|set| set.table.iter());
-            let is_wanted = |member: &&'s Member| wanted.contains(&of(&member.instance));
-            (Some(&service.name), members.filter(is_wanted).collect())
+            let members = members.map(|member: &Member| place(&member.instance));
+            (Some(&service.name), members.filter(|place| wanted.contains(place)).collect())
         }
-        _ => (None, Vec::new()),
+        _ => (None, HashSet::new()),
     };
     Explained { service, form: form(&meaning), members }
+}
+
+fn place(instance: &Instance) -> (&str, &str) {
+    (instance.node.as_str(), instance.id.as_str())
 }
 
 fn form(meaning: &Meaning<'_>) -> &'static str {

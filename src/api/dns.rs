@@ -18,7 +18,7 @@ pub(super) async fn query(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
         .filter(|name| !name.is_empty())
         .ok_or_else(|| ApiError::BadRequest("name: must be given".to_owned()))?;
     let kind = call.parameter("type").filter(|kind| !kind.is_empty()).unwrap_or("A");
-    let explained = (api.parts.explain)(name, kind).map_err(ApiError::BadRequest)?;
+    let explained = (api.parts.explain)(name, kind).await.map_err(ApiError::BadRequest)?;
     respond::json(&explained, call.pretty())
 }
 

@@ -93,7 +93,10 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
         metrics: Arc::new(Metrics::new()),
         explain: Arc::new(|name, kind| match name {
             "panic.example" => panic!("a test of what a panic does"),
-            _ => Ok(serde_json::json!({ "Name": name, "Type": kind })),
+            _ => {
+                let explained = serde_json::json!({ "Name": name, "Type": kind });
+                Box::pin(async move { Ok(explained) })
+            }
         }),
         stopping,
     };

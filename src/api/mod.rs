@@ -21,6 +21,7 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::Instant,
 };
@@ -103,7 +104,10 @@ pub type NewestOutput = Arc<dyn Fn(&CheckKey, CheckStatus) -> Option<Arc<str>> +
 pub type Flush = Arc<dyn Fn(Option<&str>) -> Result<u64, String> + Send + Sync>;
 
 /// Explains an answer to (name, type).
-pub type Explain = Arc<dyn Fn(&str, &str) -> Result<serde_json::Value, String> + Send + Sync>;
+pub type Explain = Arc<dyn Fn(&str, &str) -> Explaining + Send + Sync>;
+
+/// What an [`Explain`] returns.
+pub type Explaining = Pin<Box<dyn Future<Output = Result<serde_json::Value, String>> + Send>>;
 
 /// What a heartbeat did.
 #[derive(Debug, Clone, PartialEq, Eq)]

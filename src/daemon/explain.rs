@@ -28,8 +28,9 @@ use crate::{
 };
 
 /// The response as a client on this machine gets it, and for each instance of the service why it is in or out.
-pub fn explain(
-    (engine, published, deadlines): (&DnsEngine, &Published, &Deadlines),
+pub async fn explain(
+    engine: &DnsEngine,
+    (published, deadlines): (Arc<Published>, Arc<Deadlines>),
     name: &str,
     kind: &str,
 ) -> Result<Value, String> {
@@ -37,24 +38,30 @@ pub fn explain(
     let rtype = record_type(kind)?;
     let query = [&QUERY_HEAD[..], asked.as_wire(), &rtype.to_be_bytes(), &class::IN.to_be_bytes(), &OPT].concat();
     // Only names of others take time, and that is bounded by the forwarder.
-    let response = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(engine.answer(&query)));
+    let response = engine.answer(&query).await;
     let message = Message::from_vec(&response).map_err(|error| format!("the response cannot be read: {error}"))?;
-    let snapshot = published.load();
-    let explained = explained(&snapshot, &Question::of(&asked, rtype, class::IN));
-    let instances = explained.service.map(|service| instances(&snapshot, service, &explained, deadlines));
-    Ok(json!({
+    // A service may have a million instances, which would hold up other tasks.
+    let written =
+        tokio::task::spawn_blocking(move || written((&published.load(), &deadlines), &asked, rtype, &message));
+    written.await.map_err(|error| error.to_string())
+}
+
+fn written((snapshot, deadlines): (&Snapshot, &Deadlines), asked: &Name, rtype: u16, message: &Message) -> Value {
+    let explained = explained(snapshot, &Question::of(asked, rtype, class::IN));
+    let instances = explained.service.map(|service| instances(snapshot, service, &explained, deadlines));
+    json!({
         "Name": asked.to_string(),
         "Type": RecordType::from(rtype).to_string(),
-        "Rcode": rcode(&message),
-        "Flags": flags(&message),
+        "Rcode": rcode(message),
+        "Flags": flags(message),
         "Answer": records(&message.answers),
         "Authority": records(&message.authorities),
         "Additional": records(&message.additionals),
-        "ExtendedError": extended_error(&message),
+        "ExtendedError": extended_error(message),
         "Service": explained.service.map(ServiceName::as_str),
         "Form": explained.form,
         "Instances": instances.unwrap_or_default(),
-    }))
+    })
 }
 
 fn instances(

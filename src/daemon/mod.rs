@@ -377,7 +377,11 @@ fn api_parts(
             Ok(forwarder.flush(name.as_ref()) as u64)
         }),
         metrics,
-        explain: Arc::new(move |name, kind| explain::explain((&engine, &explained, &of_answers), name, kind)),
+        explain: Arc::new(move |name, kind| {
+            let (engine, parts) = (Arc::clone(&engine), (Arc::clone(&explained), Arc::clone(&of_answers)));
+            let (name, kind) = (name.to_owned(), kind.to_owned());
+            Box::pin(async move { explain::explain(&engine, parts, &name, &kind).await })
+        }),
         stopping,
     }
 }
