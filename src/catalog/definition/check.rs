@@ -106,10 +106,14 @@ fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<CheckDef
         return Err(fields.wrong("FailuresBeforeWarning", Problem::Rule(rule)));
     }
     let after = "DeregisterCriticalServiceAfter";
+    let timeout = fields.duration("Timeout")?;
     Ok(CheckDefinition {
         interval: interval(fields, &kind, notices)?,
+        timeout: match kind {
+            CheckKind::Deadline(_) => Duration::ZERO,
+            _ => timeout.unwrap_or(TIMEOUT_DEFAULT),
+        },
         kind,
-        timeout: fields.duration("Timeout")?.unwrap_or(TIMEOUT_DEFAULT),
         success_before_passing,
         failures_before_warning,
         failures_before_critical,

@@ -60,6 +60,7 @@ fn keys_are_read_in_any_case_and_with_underscores() {
     assert_eq!(instance.default_port().map(|port| port.number), Some(80));
     let check = check_of(r#""ttl": "30s", "deregister_critical_service_after": "90m""#);
     assert_eq!(check.definition.deregister_critical_service_after, Some(Duration::from_secs(5400)));
+    assert_eq!(check.definition.timeout, Duration::ZERO, "nothing is probed");
 }
 
 #[test]
@@ -96,6 +97,9 @@ fn a_wrong_type_names_the_field_and_what_was_expected() {
     refused(r#"{"Name": ""}"#, "Name: must be given");
     refused(r#"{"Name": 7}"#, "Name: expected a text, not 7");
     refused(r#"{"Name": "a", "name": "b"}"#, "name: is given twice");
+    assert_eq!(accepted(r#"{"Name": "web", "Port": 80.0}"#).instance.default_port().map(|port| port.number), Some(80));
+    refused_with(r#""Port": 80.5"#, "Port: expected a number from 0 to 65535, not 80.5");
+    refused_with(r#""Port": 1e9"#, "Port: expected a number from 0 to 65535, not 1000000000");
     refused_with(r#""Port": "80""#, "Port: expected a number from 0 to 65535, not \"80\"");
     refused_with(r#""Port": 65536"#, "Port: expected a number from 0 to 65535, not 65536");
     refused_with(r#""Port": -1"#, "Port: expected a number from 0 to 65535, not -1");

@@ -115,6 +115,10 @@ impl<'t> Field<'t> {
     pub(super) fn number(&self, range: RangeInclusive<u16>) -> Result<u16, DefinitionError> {
         let number = match self.tree.value {
             TreeValue::Integer(number) => u16::try_from(number).ok(),
+            // Some writers of JSON know one sort of numbers only: 80.0.
+            TreeValue::Fraction(number) if number.fract() == 0.0 && (0.0..=65_535.0).contains(&number) => {
+                Some(number as u16)
+            }
             _ => None,
         };
         number
