@@ -8,7 +8,10 @@ use std::{
 use crate::{
     answer::{self, Buffer, Client, External, ExternalRecord, Need, Transport, Verdict},
     forward::{ForwardQuery, Forwarder, ResolvedRecord},
-    publish::watch::{Published, Reader},
+    publish::{
+        snapshot::Snapshot,
+        watch::{Published, Reader},
+    },
     transport::engine::{Engine, SlowQuery},
     wire::{
         code::{class, rcode, rtype},
@@ -42,7 +45,8 @@ impl DnsEngine {
         let query =
             [&[0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name.as_wire(), &kind.to_be_bytes(), &class::IN.to_be_bytes()]
                 .concat();
-        let response = self.answer(&query).await;
+        let client = own_client(&self.published.load());
+        let response = self.answer_to(&query, client).await;
         let message = hickory_proto::op::Message::from_vec(&response).map_err(|error| error.to_string())?;
         match u16::from(message.metadata.response_code) {
             rcode::NOERROR => {
@@ -56,13 +60,11 @@ impl DnsEngine {
 
     /// The response to a whole query, as a client on this machine would get it over TCP.
     pub async fn answer(&self, query: &[u8]) -> Vec<u8> {
-        let client = Client {
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 1,
-            own_listener: false,
-            transport: Transport::Tcp,
-            random: 0,
-        };
+        self.answer_to(query, IpAddr::V4(Ipv4Addr::LOCALHOST)).await
+    }
+
+    async fn answer_to(&self, query: &[u8], address: IpAddr) -> Vec<u8> {
+        let client = Client { address, port: 1, own_listener: false, transport: Transport::Tcp, random: 0 };
         let mut buffer = Buffer::tcp();
         buffer.bytes_mut()[..query.len()].copy_from_slice(query);
         let verdict = answer::respond(&self.published.load(), &mut buffer, query.len(), &client);
@@ -114,6 +116,17 @@ impl DnsEngine {
             extended: found.extended_error.map(|(code, _)| code),
         }
     }
+}
+
+/// An address that may ask, and recurse if any may: who may ask is a matter of others, not of our own probes.
+fn own_client(snapshot: &Snapshot) -> IpAddr {
+    let (plan, settings) = (&snapshot.plan, &snapshot.settings);
+    let networks = settings.allow_recursion.iter().chain(&settings.allow_query).map(|network| network.address());
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let all = || std::iter::once(loopback).chain(settings.advertise.iter().copied()).chain(networks.clone());
+    let asks = |address: &IpAddr| plan.may_ask(*address);
+    let recurses = |address: &IpAddr| asks(address) && plan.may_recurse(*address);
+    all().find(recurses).or_else(|| all().find(asks)).unwrap_or(loopback)
 }
 
 impl Engine for DnsEngine {

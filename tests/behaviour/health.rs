@@ -234,3 +234,20 @@ async fn the_server_checks_its_own_health() {
     assert_eq!(answered.data, [format!("1 1 {} 7f000001.addr.internal.", at.http.port())]);
     server.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_ask_does_not_concern_our_own_probes() {
+    let web = Checked::start(200).await;
+    let Running { server, at } =
+        start("allow_query = [\"192.0.2.0/24\"]\nallow_recursion = [\"198.51.100.0/24\"]").await;
+    at.register(json!({ "Name": "host", "Address": "127.0.0.1", "Port": 80 })).await;
+    let url = format!("http://host.service.internal:{}/", web.at.port());
+    at.register(json!({ "Name": "web", "Port": 80, "Check": { "HTTP": url, "Interval": "1s" } })).await;
+    assert_eq!(at.ask("web.service.internal.", RecordType::A).await.rcode, ResponseCode::Refused);
+    until("the check passes", async || {
+        let health = at.json("/v1/health/service/web?passing").await;
+        !health.as_array().unwrap().is_empty()
+    })
+    .await;
+    server.shutdown().await;
+}
