@@ -10,9 +10,9 @@ use siphasher::sip::SipHasher13;
 
 use super::{
     Api,
-    body::ServiceBody,
+    body::{HashedServiceBody, ServiceBody},
     call::{Call, parse_bool},
-    respond::{ApiError, done, json},
+    respond::{ApiError, done, json, made},
 };
 use crate::{
     catalog::{
@@ -69,13 +69,16 @@ pub(super) async fn maintenance(api: Arc<Api>, call: Call) -> Result<Response, A
 pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.parts.published.load();
-    let local = &api.parts.local;
-    let node = snapshot.catalog.node(&local.node);
-    let keys = node.into_iter().flat_map(|node| node.instances().map(|instance| instance.key()));
-    let entries: Vec<_> = keys.filter_map(|key| snapshot.catalog.instance(&key)).collect();
-    let bodies = read.select(entries.iter().map(|entry| ServiceBody::new(entry, &local.datacenter)))?;
-    let bodies: BTreeMap<&str, ServiceBody<'_>> = bodies.into_iter().map(|body| (body.id, body)).collect();
-    json(&bodies, read.pretty)
+    let (size, local) = (snapshot.catalog.instance_count(), api.parts.local.clone());
+    made(&api, snapshot, size, move |snapshot| {
+        let node = snapshot.catalog.node(&local.node);
+        let keys = node.into_iter().flat_map(|node| node.instances().map(|instance| instance.key()));
+        let entries: Vec<_> = keys.filter_map(|key| snapshot.catalog.instance(&key)).collect();
+        let bodies = read.select(entries.iter().map(|entry| ServiceBody::new(entry, &local.datacenter)))?;
+        let bodies: BTreeMap<&str, ServiceBody<'_>> = bodies.into_iter().map(|body| (body.id, body)).collect();
+        json(&bodies, read.pretty)
+    })
+    .await
 }
 
 /// `GET /v1/agent/service/:id`, and with `hash` a wait until it is another one.
@@ -92,8 +95,9 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
         None => api.parts.published.load(),
     };
     let entry = snapshot.catalog.instance(&key).ok_or_else(|| unknown_service(call.last()))?;
-    let mut response = json(&ServiceBody::new(entry, &api.parts.local.datacenter), read.pretty)?;
     let hash = content_hash(&api, &snapshot.catalog, &key).unwrap_or_default();
+    let service = ServiceBody::new(entry, &api.parts.local.datacenter);
+    let mut response = json(&HashedServiceBody { service, content_hash: &hash }, read.pretty)?;
     if let Ok(value) = HeaderValue::from_str(&hash) {
         response.headers_mut().insert("x-consul-contenthash", value);
     }

@@ -61,7 +61,9 @@ async fn a_read_with_a_hash_waits_until_it_is_another_one() {
     let server = start().await;
     server.register(r#"{"Name": "web", "Port": 80}"#).await;
     let hash = |answer: &Answer| answer.headers["x-consul-contenthash"].to_str().unwrap().to_owned();
-    let first = hash(&server.get("/v1/agent/service/web").await);
+    let answer = server.get("/v1/agent/service/web").await;
+    let first = hash(&answer);
+    assert_eq!((&answer.json()["ContentHash"], &answer.json()["Port"]), (&first.as_str().into(), &80.into()));
     let same = soon(server.get(&format!("/v1/agent/service/web?hash={first}&wait=10ms"))).await;
     assert_eq!(hash(&same), first);
     server.register(r#"{"Name": "web", "Port": 81}"#).await;

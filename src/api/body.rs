@@ -120,6 +120,17 @@ impl<'a> ServiceBody<'a> {
     }
 }
 
+/// An instance, as `/v1/agent/service` shows it.
+#[derive(Debug, Serialize)]
+pub struct HashedServiceBody<'a> {
+    /// The instance.
+    #[serde(flatten)]
+    pub service: ServiceBody<'a>,
+    /// Equal for equal ones, whatever their indexes.
+    #[serde(rename = "ContentHash")]
+    pub content_hash: &'a str,
+}
+
 /// An instance with its node, flat, as `/v1/catalog/service` shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -25,7 +25,8 @@ use crate::{
 pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.newer(&read, WatchKey::Services, |snapshot| snapshot.catalog.services_index()).await?;
-    let (size, maker) = (snapshot.catalog.service_count(), Arc::clone(&api));
+    // Every instance is looked at for its tags.
+    let (size, maker) = (snapshot.catalog.instance_count(), Arc::clone(&api));
     made(&api, snapshot, size, move |snapshot| {
         let catalog = &snapshot.catalog;
         let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
