@@ -9,7 +9,7 @@ use super::{
     agent::{ID_SHOWN_MAX_BYTES, cut},
     body::CheckBody,
     call::Call,
-    respond::{ApiError, done, json},
+    respond::{ApiError, done, json, made},
 };
 use crate::catalog::{
     change::{Change, ChangeError, Origin},
@@ -73,17 +73,22 @@ pub(super) async fn update(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
 pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.parts.published.load();
-    let Some(node) = snapshot.catalog.node(&api.parts.local.node) else {
-        return json(&BTreeMap::<&str, CheckBody<'_>>::new(), read.pretty);
-    };
-    let keys = node.instance_ids().map(|id| InstanceKey { node: node.node.name.clone(), id: id.clone() });
-    let entries: Vec<_> = keys.filter_map(|key| snapshot.catalog.instance(&key)).collect();
-    let of_instances =
-        entries.iter().flat_map(|entry| entry.checks.iter().map(|check| body(&api, check, Some(&entry.instance))));
-    let of_node = node.checks.iter().map(|check| body(&api, check, None));
-    let bodies = read.select(of_node.chain(of_instances))?;
-    let bodies: BTreeMap<&str, CheckBody<'_>> = bodies.into_iter().map(|body| (body.id, body)).collect();
-    json(&bodies, read.pretty)
+    let (size, maker) = (snapshot.catalog.check_count(), Arc::clone(&api));
+    made(&api, snapshot, size, move |snapshot| {
+        let Some(node) = snapshot.catalog.node(&maker.parts.local.node) else {
+            return json(&BTreeMap::<&str, CheckBody<'_>>::new(), read.pretty);
+        };
+        let keys = node.instance_ids().map(|id| InstanceKey { node: node.node.name.clone(), id: id.clone() });
+        let entries: Vec<_> = keys.filter_map(|key| snapshot.catalog.instance(&key)).collect();
+        let of_instances = entries
+            .iter()
+            .flat_map(|entry| entry.checks.iter().map(|check| body(&maker, check, Some(&entry.instance))));
+        let of_node = node.checks.iter().map(|check| body(&maker, check, None));
+        let bodies = read.select(of_node.chain(of_instances))?;
+        let bodies: BTreeMap<&str, CheckBody<'_>> = bodies.into_iter().map(|body| (body.id, body)).collect();
+        json(&bodies, read.pretty)
+    })
+    .await
 }
 
 /// The body of a check. Of a check deadline of this node it has what the newest heartbeat said, which nothing publishes
