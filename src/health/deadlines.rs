@@ -59,6 +59,8 @@ struct Running {
 
 #[derive(Debug)]
 struct Deadline {
+    /// The check's create index.
+    created: u64,
     period: Duration,
     newest_output: Arc<str>,
     /// The last status that came from here; the published one may lag behind it.
@@ -89,7 +91,7 @@ impl Deadlines {
                 let mut running = self.lock();
                 let next = running.schedule.next();
                 // It may have been registered a moment ago; who got the 200 for that may send heartbeats at once.
-                running.watch(key, *period, now);
+                running.watch(key, (entry.create_index, *period), now);
                 let changed = running.renew(key, status, &output, now);
                 // One that had passed runs again.
                 if next.is_none() || running.schedule.next() < next {
@@ -111,9 +113,10 @@ impl Deadlines {
         is_newest.then(|| Arc::clone(&deadline.newest_output))
     }
 
-    /// Lets a check's deadline run; one that runs already with the same period is left alone.
-    pub(super) fn watch(&self, key: &CheckKey, period: Duration, now: Instant) {
-        self.lock().watch(key, period, now);
+    /// Lets the deadline of a check run, given its create index and its time; one that runs already with the same
+    /// period is left alone. Of another create index, it is a check that only has the same ID.
+    pub(super) fn watch(&self, key: &CheckKey, created_and_period: (u64, Duration), now: Instant) {
+        self.lock().watch(key, created_and_period, now);
     }
 
     /// Ends a check's deadline.
@@ -162,15 +165,16 @@ impl Deadlines {
 }
 
 impl Running {
-    fn watch(&mut self, key: &CheckKey, period: Duration, now: Instant) {
-        let slot = match self.checks.find(key).and_then(|slot| self.checks.get_mut(slot).map(|entry| (slot, entry))) {
-            Some((_, (_, deadline))) if deadline.period == period => return,
-            Some((slot, (_, deadline))) => {
+    fn watch(&mut self, key: &CheckKey, (created, period): (u64, Duration), now: Instant) {
+        let known = self.checks.find(key).and_then(|slot| self.checks.get_mut(slot).map(|entry| (slot, &mut entry.1)));
+        let slot = match known.filter(|(_, deadline)| deadline.created == created) {
+            Some((_, deadline)) if deadline.period == period => return,
+            Some((slot, deadline)) => {
                 deadline.period = period;
                 slot
             }
             None => {
-                let new = Deadline { period, newest_output: Arc::from(""), sent: None, passed: false };
+                let new = Deadline { created, period, newest_output: Arc::from(""), sent: None, passed: false };
                 self.checks.set(key, new)
             }
         };

@@ -19,8 +19,12 @@ async fn started() -> (Catalog, Deadlines, Instant) {
     let beat = Check { status: CheckStatus::Passing, ..check("beat", CheckKind::Deadline(SECOND * 10)) };
     catalog.register("n1", vec![beat]).await;
     let (deadlines, start) = (Deadlines::new(Arc::clone(&catalog.published)), Instant::now());
-    deadlines.watch(&key("beat"), SECOND * 10, start);
+    deadlines.watch(&key("beat"), (created(&catalog), SECOND * 10), start);
     (catalog, deadlines, start)
+}
+
+fn created(catalog: &Catalog) -> u64 {
+    catalog.published.load().catalog.check(&key("beat")).unwrap().create_index
 }
 
 fn outputs(expired: Vec<(CheckKey, CheckResult)>) -> Vec<String> {
@@ -111,11 +115,23 @@ async fn only_what_is_set_from_outside_takes_heartbeats() {
 
 #[tokio::test]
 async fn another_period_begins_at_once_and_the_same_one_goes_on() {
-    let (_catalog, deadlines, start) = started().await;
-    deadlines.watch(&key("beat"), SECOND * 10, start + SECOND * 5);
+    let (catalog, deadlines, start) = started().await;
+    let created = created(&catalog);
+    deadlines.watch(&key("beat"), (created, SECOND * 10), start + SECOND * 5);
     assert_eq!(deadlines.next(), Some(start + SECOND * 10));
-    deadlines.watch(&key("beat"), SECOND * 3, start + SECOND * 5);
+    deadlines.watch(&key("beat"), (created, SECOND * 3), start + SECOND * 5);
     assert_eq!(deadlines.next(), Some(start + SECOND * 8));
+}
+
+#[tokio::test]
+async fn another_check_of_the_same_id_has_a_deadline_of_its_own() {
+    let (catalog, deadlines, start) = started().await;
+    deadlines.heartbeat_at(&key("beat"), CheckStatus::Passing, "fine", start);
+    deadlines.expire(start + SECOND * 10);
+    deadlines.watch(&key("beat"), (created(&catalog) + 1, SECOND * 10), start + SECOND * 11);
+    assert_eq!(deadlines.next(), Some(start + SECOND * 21), "that of the other one rested");
+    assert_eq!(deadlines.newest_output(&key("beat"), CheckStatus::Passing), None);
+    assert_eq!(outputs(deadlines.expire(start + SECOND * 21)), ["TTL expired"]);
 }
 
 #[tokio::test]

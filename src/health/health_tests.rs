@@ -317,3 +317,26 @@ async fn shutting_down_ends_probes_that_hang() {
     let ended = tokio::time::timeout(5 * SECOND, health.shutdown()).await;
     assert!(ended.is_ok());
 }
+
+#[tokio::test]
+async fn a_check_that_goes_and_comes_in_one_moment_begins_anew() {
+    let (address, requests) = http(|_| response("200 OK", "body")).await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, settings(0));
+    let kind = CheckKind::Http(Box::new(http_check(format!("http://{address}/"))));
+    let seldom = check_of("http", definition(kind, 3600 * SECOND, SECOND));
+    let deadline = CheckDefinition::unprobed(CheckKind::Deadline(100 * MILLIS));
+    let beat = Check { status: CheckStatus::Passing, ..check_of("beat", deadline) };
+    catalog.register("n1", vec![seldom.clone(), beat.clone()]).await;
+    for round in 1..4 {
+        catalog.until("probed", is("http", CheckStatus::Passing)).await;
+        catalog.until("expired", is("beat", CheckStatus::Critical)).await;
+        assert_eq!(requests.lock().unwrap().len(), round);
+        let again = [seldom.clone(), beat.clone()].map(|check| {
+            let gone = Change::DeregisterCheck { key: check.key(), origin: check.origin };
+            [gone, Change::RegisterCheck(Box::new(check))]
+        });
+        catalog.feed.submit(again.into_iter().flatten().collect()).await.unwrap();
+    }
+    health.shutdown().await;
+}

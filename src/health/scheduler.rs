@@ -29,6 +29,7 @@ use crate::{
         change::Change,
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
         service::InstanceKey,
+        state::CheckEntry,
     },
     publish::{feed::Feed, snapshot::Snapshot, watch::Published},
 };
@@ -57,6 +58,8 @@ pub(super) struct Scheduler {
 /// A check that is probed, or that may deregister its instance.
 #[derive(Debug)]
 struct Watched {
+    /// The check's create index: one that went and came again at once is another one.
+    created: u64,
     definition: Arc<CheckDefinition>,
     thresholds: Thresholds,
     running: Option<AbortHandle>,
@@ -122,7 +125,7 @@ impl Scheduler {
         for entry in snapshot.catalog.checks().filter(|entry| entry.check.node == node) {
             let restored = entry.modify_index <= self.settings.restored_index;
             let first = if restored { FirstProbe::Spread } else { FirstProbe::AtOnce };
-            self.watch(&entry.check, first, now);
+            self.watch(entry, first, now);
         }
     }
 
@@ -134,7 +137,7 @@ impl Scheduler {
         let node = self.settings.node.clone();
         for key in touched.iter().filter(|key| key.node == node) {
             match snapshot.catalog.check(key) {
-                Some(entry) => self.watch(&entry.check, FirstProbe::AtOnce, now),
+                Some(entry) => self.watch(entry, FirstProbe::AtOnce, now),
                 None => {
                     self.shared.deadlines.forget(key);
                     self.forget(key);
@@ -143,11 +146,12 @@ impl Scheduler {
         }
     }
 
-    fn watch(&mut self, check: &Check, first: FirstProbe, now: Instant) {
+    fn watch(&mut self, entry: &CheckEntry, first: FirstProbe, now: Instant) {
+        let (check, created) = (&entry.check, entry.create_index);
         let key = check.key();
         let definition = &check.definition;
         match definition.kind {
-            CheckKind::Deadline(period) => self.shared.deadlines.watch(&key, period, now),
+            CheckKind::Deadline(period) => self.shared.deadlines.watch(&key, (created, period), now),
             _ => self.shared.deadlines.forget(&key),
         }
         let probed = kind_of(&definition.kind).is_some();
@@ -157,7 +161,8 @@ impl Scheduler {
             return;
         }
         if let Some(slot) = self.checks.find(&key) {
-            if self.checks.get(slot).is_some_and(|(_, watched)| watched.definition == *definition) {
+            let same = |watched: &Watched| watched.created == created && watched.definition == *definition;
+            if self.checks.get(slot).is_some_and(|(_, watched)| same(watched)) {
                 return;
             }
             self.end_probe(slot);
@@ -166,7 +171,7 @@ impl Scheduler {
         let thresholds = Thresholds::new(definition);
         let definition = Arc::clone(definition);
         let interval = definition.interval;
-        let watched = Watched { definition, thresholds, running: None, reported: None, output_held: None };
+        let watched = Watched { created, definition, thresholds, running: None, reported: None, output_held: None };
         let slot = self.checks.set(&key, watched);
         match first {
             _ if !probed => self.probes.cancel(slot),
