@@ -168,3 +168,7 @@ const QUEUE_MAX: usize = 1024;
 
 /// Longest wait for a place in the queue. Source: none, chosen: below the time-outs of HTTP clients.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;
