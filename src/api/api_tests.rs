@@ -186,6 +186,7 @@ fn each_failure_of_a_submission_has_its_status() {
         assert_eq!(ApiError::from(error).into_response().status().as_u16(), status);
     };
     check(SubmitError::Busy, 503);
+    check(SubmitError::Broken, 500);
     check(SubmitError::Closed, 503);
     let (path, problem) = (Arc::from("/var/lib/nameplate/catalog.redb"), Arc::from("No space left on device"));
     let failure = SubmitError::Journal(JournalFailure { path, problem });

@@ -84,6 +84,7 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(ChangeError::UnknownNode(_)) => ApiError::Failed(problem),
             SubmitError::Refused(_) => ApiError::BadRequest(problem),
             SubmitError::Busy | SubmitError::Closed => ApiError::Busy(problem),
+            SubmitError::Broken => ApiError::Failed(problem),
             SubmitError::Journal(failure) => ApiError::Failed(format!("{problem}: {failure}")),
         }
     }

@@ -51,6 +51,9 @@ pub enum SubmitError {
     /// The server is stopping.
     #[error("the server is stopping")]
     Closed,
+    /// A panic of the publisher's; nothing was applied.
+    #[error("the server could not do this for a fault of its own, which is in its log")]
+    Broken,
 }
 
 /// How a source is, as its watcher sees it.
@@ -113,15 +116,20 @@ impl Feed {
         let submission = Submission { work, accepted: Instant::now(), done };
         match self.queue.send_timeout(submission, WAIT_MAX).await {
             Ok(()) => {
-                let (receipt, durable) = outcome.await.map_err(|_| SubmitError::Closed)??;
+                let (receipt, durable) = outcome.await.map_err(|_| self.unanswered())??;
                 if let Some(durable) = durable {
-                    durable.await.map_err(|_| SubmitError::Closed)??;
+                    durable.await.map_err(|_| self.unanswered())??;
                 }
                 Ok(receipt)
             }
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(SubmitError::Busy),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(SubmitError::Closed),
         }
+    }
+
+    /// Why a submission that was taken got no answer.
+    fn unanswered(&self) -> SubmitError {
+        if self.queue.is_closed() { SubmitError::Closed } else { SubmitError::Broken }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -164,13 +165,27 @@ impl Writer {
             let wait = if self.retired.is_empty() { Duration::from_secs(3600) } else { SCAN_INTERVAL };
             match runtime.block_on(async { tokio::time::timeout(wait, self.intake.submissions.recv()).await }) {
                 Ok(None) => break,
-                Ok(Some(first)) => self.batch(first),
+                Ok(Some(first)) => {
+                    if catch_unwind(AssertUnwindSafe(|| self.batch(first))).is_err() {
+                        self.recover();
+                    }
+                }
                 Err(_) => {}
             }
             self.free_retired();
             std::thread::yield_now();
         }
         // Dropping the journal writes what is left.
+    }
+
+    /// Goes on from what is published, after a panic: nothing else would ever change again. Whoever waited for the batch
+    /// is told that it came to nothing.
+    fn recover(&mut self) {
+        self.metrics.panics.inc();
+        self.next = Snapshot::clone(&self.published.load());
+        tracing::error!(
+            "a change made the publisher panic; what came with it is dropped, please report it with this log"
+        );
     }
 
     fn batch(&mut self, first: Submission) {

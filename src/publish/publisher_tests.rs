@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::{
     catalog::{
@@ -121,4 +123,22 @@ fn a_serial_follows_the_clock_and_never_goes_back() {
     assert_eq!(later_serial(100, 5), 101);
     assert_eq!(later_serial(u32::MAX, 5), 5, "the numbers go around");
     assert_eq!(later_serial(u32::MAX, 0), 0);
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_batch_and_nothing_else() {
+    static BROKEN: AtomicBool = AtomicBool::new(false);
+    let clock = || if BROKEN.load(Ordering::SeqCst) { panic!("a test of what a panic does") } else { 1_000 };
+    let start = Start { clock, ..Start::example(1) };
+    let metrics = Arc::clone(&start.metrics);
+    let (_publisher, feed, published) = Publisher::start(start).unwrap();
+    feed.submit(vec![Change::RegisterNode(Node::example("n1"))]).await.unwrap();
+    BROKEN.store(true, Ordering::SeqCst);
+    let index = published.load().index();
+    let refused = feed.submit(vec![register("web-1", CheckStatus::Passing)]).await.unwrap_err();
+    assert!(matches!(refused, SubmitError::Broken), "{refused}");
+    assert_eq!((published.load().index(), passing(&published)), (index, 0));
+    BROKEN.store(false, Ordering::SeqCst);
+    feed.submit(vec![register("web-2", CheckStatus::Passing)]).await.unwrap();
+    assert_eq!((passing(&published), metrics.panics.get()), (1, 1));
 }
