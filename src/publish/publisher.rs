@@ -191,18 +191,20 @@ impl Writer {
     fn batch(&mut self, first: Submission) {
         let mut batch = Batch::default();
         self.metrics.feed_waiting.set(self.intake.submissions.len() as i64);
-        self.take(first, &mut batch);
-        for _ in 1..BATCH_MAX {
-            match self.intake.submissions.try_recv() {
-                Ok(submission) => self.take(submission, &mut batch),
-                Err(_) => break,
-            }
-        }
+        // First, because what was found before a call or a registration came does not hold against it: a heartbeat that
+        // comes a moment after its deadline has passed counts.
         for (key, mut result) in self.intake.take_results() {
             self.interner.text(&mut result.output);
             // An unknown check was deregistered while its probe ran.
             if let Ok(effects) = self.next.catalog.apply(Change::SetStatus { key, result }) {
                 self.follow(&effects, &mut batch);
+            }
+        }
+        self.take(first, &mut batch);
+        for _ in 1..BATCH_MAX {
+            match self.intake.submissions.try_recv() {
+                Ok(submission) => self.take(submission, &mut batch),
+                Err(_) => break,
             }
         }
         self.publish(batch);

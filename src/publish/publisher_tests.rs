@@ -85,6 +85,21 @@ fn an_identical_registration_of_the_same_batch_waits_for_the_disk_too() {
     }
 }
 
+#[test]
+fn what_a_call_sets_holds_against_what_was_found_before() {
+    let (mut writer, feed, published) = Writer::new(Start::example(1));
+    let mut submit = |changes| {
+        let (done, _) = oneshot::channel();
+        writer.batch(Submission { work: Work::Changes(changes), accepted: Instant::now(), done });
+    };
+    submit(vec![Change::RegisterNode(Node::example("n1")), register("web-1", CheckStatus::Passing)]);
+    let key = CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::derived("service:web-1") };
+    let result = |status, output: &str| CheckResult { status, output: Arc::from(output) };
+    feed.report(key.clone(), result(CheckStatus::Critical, "TTL expired"));
+    submit(vec![Change::SetStatus { key, result: result(CheckStatus::Passing, "here I am") }]);
+    assert_eq!(passing(&published), 1);
+}
+
 #[tokio::test]
 async fn changes_are_applied_all_or_none() {
     let (_publisher, feed, published) = start().await;
