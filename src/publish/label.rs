@@ -65,9 +65,9 @@ impl Key {
         Key::from_wire(&[label, &[0], name].concat())
     }
 
-    /// Whether it is one label.
-    pub fn is_single(&self) -> bool {
-        self.ancestors().next().is_none()
+    /// Whether it is one label that still is one with `_` before it.
+    pub fn takes_underscore(&self) -> bool {
+        self.ancestors().next().is_none() && self.as_wire().len() <= LABEL_MAX_BYTES
     }
 
     /// Whether a service of this name is also found without a kind, as `web.D`: not where a label says something else.

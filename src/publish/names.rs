@@ -38,7 +38,7 @@ pub struct Names {
     pub reverse: Reverse,
     /// How often a tag or a named port is part of names, by name: see [`Names::count_at`].
     words: Table<Arc<Word>>,
-    /// How many names of one label services have.
+    /// How many names of one label services have, as RFC 2782 forms need.
     singles: usize,
     /// How many of those words are named ports.
     port_words: usize,
@@ -168,12 +168,13 @@ impl Names {
         self.seed.unwrap_or(Seed(0))
     }
 
-    /// The labels under which a service is found: its plain form if it has it, else the hashed one.
+    /// The labels of a service's name: its plain form if it has it or another that differs in letter case only, else the
+    /// hashed one.
     pub fn labels_of(&self, service: &ServiceName) -> Option<Key> {
         let keys = service_keys(service);
-        [keys.plain, keys.hashed].into_iter().flatten().find(
-            |key| matches!(self.service(key.as_wire()), FoundService::Service(answers) if answers.name == *service),
-        )
+        let Some(hashed) = keys.hashed else { return keys.plain };
+        let has = |key: &Key| matches!(self.service(key.as_wire()), FoundService::Service(answers) if answers.name == *service);
+        keys.plain.filter(has).or(Some(hashed))
     }
 
     fn follow_instance(&mut self, touched: &TouchedInstance, settings: &Settings) {
@@ -232,9 +233,6 @@ impl Names {
     fn count_groups(&mut self, claims: &[(Key, Claim)], changes: Vec<GroupChange>) {
         let held = self.held(claims);
         for GroupChange { name, exists } in changes {
-            if name.kind == GroupKind::Port {
-                self.count_word(&name, exists);
-            }
             for key in &held {
                 self.count_at(key, &name, exists);
             }
@@ -328,7 +326,7 @@ impl Names {
     /// Keeps the count of names of one label, and of names below each ancestor of a name.
     fn count_below(&mut self, key: &Key, exists: bool) {
         let short = u32::from(key.has_short_form());
-        self.singles = if !key.is_single() {
+        self.singles = if !key.takes_underscore() {
             self.singles
         } else if exists {
             self.singles + 1
@@ -371,14 +369,15 @@ impl Names {
         }
     }
 
-    /// Notes a tag or a named port of a service at the names that it makes exist beside the service's own: a named port at
-    /// all above, and, where the service's name is one label, `_<tag>` and `_tcp` beside the named port.
+    /// Notes a tag or a named port of a service at the names that it makes exist beside the service's own: a named port in
+    /// locations and at all above, and, where the service's name is one label, `_<tag>` and `_tcp` beside the named port.
     fn count_at(&mut self, key: &Key, name: &GroupName, exists: bool) {
-        let is_single = key.is_single();
+        let is_single = key.takes_underscore();
         match name.kind {
-            GroupKind::Tag if is_single && name.key.is_single() => self.count_word(name, exists),
+            GroupKind::Tag if is_single && name.key.takes_underscore() => self.count_word(name, exists),
             GroupKind::Tag => {}
             GroupKind::Port => {
+                self.count_word(name, exists);
                 let above = key.ancestors().chain(is_single.then_some(&[][..]));
                 for ancestor in above {
                     let key = Key::below(name.key.as_wire(), ancestor);

@@ -21,7 +21,7 @@ pub struct View {
     pub all: Selection,
     registered: u32,
     groups: Table<Arc<Group>>,
-    /// How many named ports registered instances have.
+    /// How many named ports registered instances have that may follow `_`.
     ports: u32,
     /// The groups that are kept as `all`: never more than any one instance has tags and ports.
     shared: Option<Arc<Vec<GroupName>>>,
@@ -112,7 +112,7 @@ impl View {
         self.groups.iter().filter(|group| group.registered > 0).map(|group| &group.name)
     }
 
-    /// Whether any registered instance has a named port.
+    /// Whether any registered instance has a named port that may follow `_`.
     pub fn has_ports(&self) -> bool {
         self.ports > 0
     }
@@ -174,7 +174,7 @@ impl View {
         self.put(seed, group);
         (exists != existed).then(|| {
             self.count_below(seed, &name, exists);
-            if name.kind == GroupKind::Port {
+            if name.kind == GroupKind::Port && name.key.takes_underscore() {
                 self.ports = if exists { self.ports + 1 } else { self.ports - 1 };
             }
             GroupChange { name, exists }

@@ -87,7 +87,8 @@ impl ServiceNames {
         for service in services {
             let plain = plain_labels(service);
             let holds_plain = names.by_labels.get(&plain).is_some_and(|owner| owner == service);
-            names.primary.insert(service.to_owned(), if holds_plain { plain } else { hashed_labels(service) });
+            let labels = if holds_plain || exact(service) { plain } else { hashed_labels(service) };
+            names.primary.insert(service.to_owned(), labels);
         }
         names
     }
