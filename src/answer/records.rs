@@ -182,11 +182,12 @@ impl<'a> Response<'a> {
         self.https_of(place, selection.https.table.iter(), selection.https.ttl());
     }
 
-    /// HTTPS of these members, as far as they ask for it (RFC 9460 section 9).
+    /// HTTPS of these members, as far as they ask for it (RFC 9460 section 9); equal records once.
     pub fn https_of<'m>(&mut self, place: Place<'_>, members: impl Iterator<Item = &'m Member>, ttl: u32)
     where
         'a: 'm,
     {
+        let mut rdatas: Vec<Vec<u8>> = Vec::new();
         for member in members {
             let Some(alpn) = eligible::https(&member.instance) else { continue };
             let Some(reach) = self.reach(member) else { continue };
@@ -211,9 +212,13 @@ impl<'a> Response<'a> {
                 rdata.extend_from_slice(&(value.len() as u16).to_be_bytes());
                 rdata.extend_from_slice(value);
             }
-            if self.writer.record(place.owner, Fixed::new(rtype::HTTPS, ttl), &[&rdata]).is_err() {
-                self.flags.truncated = self.asked.client.transport == super::Transport::Udp;
-                return;
+            rdatas.push(rdata);
+        }
+        rdatas.sort_unstable();
+        rdatas.dedup();
+        for (written, rdata) in rdatas.iter().enumerate() {
+            if self.writer.record(place.owner, Fixed::new(rtype::HTTPS, ttl), &[rdata]).is_err() {
+                return self.cut(written, rdatas.len());
             }
         }
     }

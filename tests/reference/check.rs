@@ -196,9 +196,11 @@ fn check_members(set: &RrsetRule, members: &[Member], actual: &[&Rr]) -> Result<
 }
 
 /// One HTTPS RR for each instance, none made up.
+/// Checks HTTPS records; tells whether there are fewer than there should be.
 fn check_https(members: &[HttpsMember], actual: &[&Rr]) -> Result<bool, String> {
-    hold!(!actual.is_empty() && actual.len() <= members.len(), "{} HTTPS records", actual.len());
-    for rr in actual {
+    hold!(actual.len() <= members.len(), "{} HTTPS records", actual.len());
+    for (number, rr) in actual.iter().enumerate() {
+        hold!(actual[..number].iter().all(|other| other.rdata != rr.rdata), "an HTTPS record twice");
         hold!(rr.rdata[..2] != [0, 0], "HTTPS in AliasMode");
         let mut at = 2;
         while rr.rdata[at] != 0 {
@@ -212,10 +214,12 @@ fn check_https(members: &[HttpsMember], actual: &[&Rr]) -> Result<bool, String> 
             rest = &rest[4 + length..];
         }
         hold!(params.is_sorted_by(|a, b| a.0 < b.0), "SvcParamKeys out of order");
-        let fits = members.iter().any(|member| params.iter().all(|(key, value)| param_fits(member, *key, value)));
-        hold!(fits, "HTTPS parameters fit no instance: {params:?} {members:?}");
+        let of = |member: &&HttpsMember| rr.rdata[..2] == member.priority.to_be_bytes();
+        let mut members = members.iter().filter(of);
+        let fits = members.any(|member| params.iter().all(|(key, value)| param_fits(member, *key, value)));
+        hold!(fits, "HTTPS parameters fit no instance: {params:?}");
     }
-    Ok(false)
+    Ok(actual.len() < members.len())
 }
 
 fn param_fits(member: &HttpsMember, key: u16, value: &[u8]) -> bool {
@@ -228,7 +232,7 @@ fn param_fits(member: &HttpsMember, key: u16, value: &[u8]) -> bool {
             value == protocols.flat_map(|text| [&[text.len() as u8], text.as_bytes()].concat()).collect::<Vec<_>>()
         }
         2 => true,
-        3 => member.port.is_some_and(|port| port != 443 && value == port.to_be_bytes()),
+        3 => member.port.is_some_and(|port| value == port.to_be_bytes()),
         4 => known(4),
         6 => known(16),
         _ => false,
@@ -239,7 +243,9 @@ fn param_fits(member: &HttpsMember, key: u16, value: &[u8]) -> bool {
 fn largest_record(rule: &Response) -> usize {
     let sizes = rule.answer.iter().filter_map(|set| match &set.members {
         Members::Exact(members) => members.iter().map(|member| 12 + member.rdata.len()).max(),
-        _ => Some(65_535),
+        // Priority, target, ALPN, port and two hints.
+        Members::Https(members) => members.iter().map(|member| 12 + 3 + 5 + member.alpn.len() + 6 + 8 + 20).max(),
+        Members::OneTxt => Some(65_535),
     });
     let chain = rule.chain.iter().map(|link| 12 + link.rdata.len() + link.owner.len());
     sizes.chain(chain).max().unwrap_or(0) + if rule.chain.is_empty() { 0 } else { 255 }

@@ -118,11 +118,13 @@ pub struct Member {
 }
 
 /// What an HTTPS RR is made of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpsMember {
+    /// SvcPriority.
+    pub priority: u16,
     /// ALPN list as in meta.
     pub alpn: String,
-    /// Port, if the instance has one.
+    /// Port, if the instance has one other than 443.
     pub port: Option<u16>,
     /// Its addresses.
     pub hints: Vec<std::net::IpAddr>,

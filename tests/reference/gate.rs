@@ -208,8 +208,8 @@ fn read_options(mut rdata: &[u8]) -> Option<Vec<(u16, Vec<u8>)>> {
 fn legal((code, contents): &(u16, Vec<u8>)) -> bool {
     match *code {
         CLIENT_SUBNET => {
-            let [_, family, source, _, address @ ..] = &contents[..] else { return false };
-            let longest = match family {
+            let [high, low, source, _, address @ ..] = &contents[..] else { return false };
+            let longest = match u16::from_be_bytes([*high, *low]) {
                 0 => 0,
                 1 => 32,
                 2 => 128,

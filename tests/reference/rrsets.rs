@@ -110,7 +110,15 @@ impl Asking<'_> {
                     _ => None,
                 }
             });
-            members.push(HttpsMember { alpn: alpn.to_string(), port, hints: hints.collect() });
+            let member = HttpsMember {
+                priority: facts::priority(entry).max(1),
+                alpn: alpn.to_string(),
+                port: port.filter(|port| ![0, 443].contains(port)),
+                hints: hints.collect(),
+            };
+            if !members.contains(&member) {
+                members.push(member);
+            }
             shown.push(*entry);
         }
         if shown.is_empty() {
