@@ -375,7 +375,7 @@ pub fn empty_state() -> State {
 
 const NODES: [&str; 6] = ["n1", "n2", "N3", "rack.n4", "odd node!", "n5_x"];
 
-const SERVICES: [&str; 18] = [
+const SERVICES: [&str; 21] = [
     "external",
     "hosted",
     "web",
@@ -391,6 +391,9 @@ const SERVICES: [&str; 18] = [
     "odd!name",
     "a.b.c.d.e",
     "_under",
+    "_blue",
+    "WEB",
+    "port",
     "node.web",
     "http",
     "a-service-whose-name-is-longer-than-the-63-bytes-that-a-label-may-have",

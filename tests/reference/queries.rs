@@ -364,9 +364,9 @@ const CLIENTS: [&str; 15] = [
     "fd00::9",
 ];
 
-const LABELS: [&str; 22] = [
-    "x", "unknown", "service", "node", "addr", "_tcp", "_udp", "_id", "dc1", "dc", "port", "http", "web", "blue", "*",
-    "connect", "query", "n1", "_web", "ns", "c0000201", "odd name",
+const LABELS: [&str; 23] = [
+    "x", "unknown", "service", "node", "addr", "_tcp", "_udp", "_id", "dc1", "dc", "port", "http", "web", "blue",
+    "_blue", "*", "connect", "query", "n1", "_web", "ns", "c0000201", "odd name",
 ];
 
 const ELSEWHERE: [&str; 27] = [

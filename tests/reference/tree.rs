@@ -1,6 +1,9 @@
 //! Every name that a world gives a meaning to, as the trees of its zones.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use nameplate::wire::name::Name;
 
@@ -190,27 +193,28 @@ impl Tree {
             }
             let form = if port.is_some() { "S.service.P.port" } else { "S.service" };
             self.put_filtered(world, &join(&[labels, suffix]), service, plain.clone(), form);
-            for entry in matching(world, service, &plain) {
-                let id = entry.id_label.clone();
+            let entries = matching(world, service, &plain);
+            for id in entries.iter().map(|entry| &entry.id_label) {
                 let left = vec![id.clone(), b"_id".to_vec()];
-                let filter = Filter { id: Some(id), ..plain.clone() };
+                let filter = Filter { id: Some(id.clone()), ..plain.clone() };
                 self.put_left(names, (&left, labels, suffix), service, (filter, "I._id.S.service"));
-                for label in entry.port_labels.iter().flatten().filter(|_| port.is_none()) {
-                    for protocol in ["_tcp", "_udp"] {
-                        let left = vec![[b"_", &label[..]].concat(), protocol.into()];
-                        let filter = Filter { port: Some(label.clone()), ..Filter::default() };
-                        self.put_left(names, (&left, labels, suffix), service, (filter, "_P._tcp.S.service"));
-                    }
+            }
+            let ports: BTreeSet<_> = entries.iter().flat_map(|entry| entry.port_labels.iter().flatten()).collect();
+            for label in ports.into_iter().filter(|_| port.is_none()) {
+                for protocol in ["_tcp", "_udp"] {
+                    let left = vec![[b"_", &label[..]].concat(), protocol.into()];
+                    let filter = Filter { port: Some(label.clone()), ..Filter::default() };
+                    self.put_left(names, (&left, labels, suffix), service, (filter, "_P._tcp.S.service"));
                 }
-                for tag in &entry.tag_labels {
-                    let second = tag.get(1).filter(|_| tag.len() == 2);
-                    let reserved = second.is_some_and(|label| {
-                        label == b"_id" || (tag[0].starts_with(b"_") && (label == b"_tcp" || label == b"_udp"))
-                    });
-                    if !reserved && !is_pair(&join(&[tag, labels])) {
-                        let filter = Filter { tag: Some(tag.clone()), ..plain.clone() };
-                        self.put_left(names, (tag, labels, suffix), service, (filter, "T.S.service"));
-                    }
+            }
+            for tag in entries.iter().flat_map(|entry| &entry.tag_labels).collect::<BTreeSet<_>>() {
+                let second = tag.get(1).filter(|_| tag.len() == 2);
+                let reserved = second.is_some_and(|label| {
+                    label == b"_id" || (tag[0].starts_with(b"_") && (label == b"_tcp" || label == b"_udp"))
+                });
+                if !reserved && !is_pair(&join(&[tag, labels])) {
+                    let filter = Filter { tag: Some(tag.clone()), ..plain.clone() };
+                    self.put_left(names, (tag, labels, suffix), service, (filter, "T.S.service"));
                 }
             }
         }
@@ -360,7 +364,8 @@ fn underscored(world: &World, label: &[u8], service: &str, plain: &Filter) -> Ve
         (vec![own.clone(), b"_tcp".to_vec()], plain.clone(), "_S._tcp.service"),
         (vec![own.clone(), b"_udp".to_vec()], udp, "_S._udp.service"),
     ];
-    for tag in matching(world, service, plain).iter().flat_map(|entry| &entry.tag_labels) {
+    let entries = matching(world, service, plain);
+    for tag in entries.iter().flat_map(|entry| &entry.tag_labels).collect::<BTreeSet<_>>() {
         if tag.len() == 1 && *tag != [b"tcp".to_vec()] && *tag != [b"udp".to_vec()] {
             let pair = vec![own.clone(), [b"_", &tag[0][..]].concat()];
             forms.push((pair, Filter { tag: Some(tag.clone()), ..plain.clone() }, "_S._T.service"));
