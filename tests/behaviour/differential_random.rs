@@ -1,12 +1,14 @@
 //! The engine gives what the reference answerer accepts, for random catalogs and random questions.
 //!
-//! Time budget: 30 s. `SEED=n` repeats one world, `ASK=hex` (of the bytes) then shows all about a question,
-//! `WORLDS=n` draws more worlds, `SKIP=text` leaves out questions whose description contains it.
+//! Time budget: 30 s. `WORLDS=n` draws more worlds, `FROM=n` others. `SEED=n` repeats one world, `ASK=hex` (of the bytes) then
+//! shows all about a question, `SKIP=text` leaves out questions whose description contains it.
 
 use std::{
     collections::BTreeMap,
     env,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
+    thread,
 };
 
 use super::{
@@ -56,6 +58,15 @@ impl Tally {
         let example = format!("{form}: {reason}\n    {text}");
         self.failures.entry(kind).or_insert((0, example)).0 += 1;
     }
+
+    fn add(&mut self, other: Tally) {
+        for (what, count) in other.drawn {
+            *self.drawn.entry(what).or_default() += count;
+        }
+        for (kind, (count, example)) in other.failures {
+            self.failures.entry(kind).or_insert((0, example)).0 += count;
+        }
+    }
 }
 
 /// What a question and its response are counted as.
@@ -100,14 +111,13 @@ fn class(expected: &Expected) -> (&'static str, String) {
 
 #[test]
 fn the_engine_gives_what_the_reference_accepts() {
-    let one = env::var("SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    let count = env::var("WORLDS").map_or(80, |count| count.parse().unwrap());
-    let mut tally = Tally::default();
-    for seed in one.map_or(0..count, |seed| seed..seed + 1) {
-        compare_world(seed, &mut tally, Which::All);
-    }
+    let number = |name| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let one = number("SEED");
+    let first = one.or(number("FROM")).unwrap_or(0);
+    let end = first + if one.is_some() { 1 } else { number("WORLDS").unwrap_or(WORLDS) };
+    let mut tally = compare_worlds(first..end);
     // Further worlds for what is seldom drawn, until there is enough of it.
-    for seed in count..FURTHER_WORLDS_MAX {
+    for seed in end..end + FURTHER_WORLDS_MAX {
         if one.is_some() || !tally.failures.is_empty() || WANTED.iter().all(|what| !tally.is_rare(what)) {
             break;
         }
@@ -123,6 +133,23 @@ fn the_engine_gives_what_the_reference_accepts() {
             assert!(drawn >= DRAWN_MIN, "{what:?} was drawn {drawn} times only: {:#?}", tally.drawn);
         }
     }
+}
+
+/// Compares worlds on two threads, since most other tests wait.
+fn compare_worlds(seeds: Range<u64>) -> Tally {
+    let share = &|first: usize| {
+        let mut tally = Tally::default();
+        for seed in seeds.clone().skip(first).step_by(THREADS) {
+            compare_world(seed, &mut tally, Which::All);
+        }
+        tally
+    };
+    let mut tally = Tally::default();
+    thread::scope(|scope| {
+        let shares: Vec<_> = (0..THREADS).map(|first| scope.spawn(move || share(first))).collect();
+        shares.into_iter().for_each(|share| tally.add(share.join().expect("panics of the engine are caught")));
+    });
+    tally
 }
 
 fn compare_world(seed: u64, tally: &mut Tally, which: Which) {
@@ -171,6 +198,12 @@ fn compare_world(seed: u64, tally: &mut Tally, which: Which) {
         }
     }
 }
+
+/// Worlds that are compared in full.
+const WORLDS: u64 = 160;
+
+/// Threads that compare.
+const THREADS: usize = 2;
 
 /// Questions to each world.
 const QUESTIONS: usize = 500;
