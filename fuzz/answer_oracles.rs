@@ -25,7 +25,7 @@ pub fn message(bytes: &[u8]) {
     let read = Query::read(bytes);
     assert_eq!(read.is_some(), bytes.len() >= 12, "a header is all that is needed");
     let (Some(read), Gate::Pass(wanted)) = (read, gate(bytes, true)) else { return };
-    assert!(!read.malformed, "a query without fault");
+    assert!(!read.malformed && read.edns.is_none_or(|edns| !edns.malformed), "a query without fault");
     let question = read.question.expect("it has a question");
     assert_eq!((question.rtype, question.class), (wanted.qtype, wanted.class));
     assert_eq!(read.header.opcode, wanted.opcode);
@@ -67,18 +67,18 @@ pub fn catalog(bytes: &[u8]) {
         assert_eq!(entry.instance.service, service.name);
         assert!(state.node(&entry.instance.node).is_some(), "an instance has a node");
     }
-    questions(&world, &followed, &mut rng.clone(), 30);
-    questions(&world, &publish(&state, &world, Zones::default()), &mut rng, 30);
+    let forest = Forest::of(&world);
+    questions((&world, &forest), &followed, &mut rng.clone(), 30);
+    questions((&world, &forest), &publish(&state, &world, Zones::default()), &mut rng, 30);
 }
 
 /// Asks some questions.
-fn questions(world: &World, snapshot: &Snapshot, rng: &mut Rng, count: usize) {
-    let forest = Forest::of(world);
-    let questions = Questions::new(world, &forest);
+fn questions((world, forest): (&World, &Forest), snapshot: &Snapshot, rng: &mut Rng, count: usize) {
+    let questions = Questions::new(world, forest);
     for _ in 0..count {
         let asked = questions.draw(rng);
         let actual = ask(snapshot, &asked.asker, &asked.bytes, rng.next());
-        if let Err(reason) = check(&expect(world, &forest, &asked.asker, &asked.bytes), &actual) {
+        if let Err(reason) = check(&expect(world, forest, &asked.asker, &asked.bytes), &actual) {
             panic!("{}: {reason}\n{actual:02x?}", asked.text);
         }
     }
