@@ -2,19 +2,28 @@
 //!
 //! `cargo bench --bench memory [-- INSTANCES]`. *live* is what was asked of the allocator and not given back, by a
 //! counting allocator; *resident* is the growth of VmRSS, which is all told: what the system's allocator adds is in it.
-//! The names are told by building them once more, the checks by registering the same without them.
+//! The health scheduler runs and watches all checks, as in a server whose own they are; their first probes are spread
+//! over a year, so that none is made. The scheduler is told by starting it last, the names by building them once more,
+//! a second domain by building them for two, the checks by registering the same without them.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod shape;
 
-use std::{alloc::System, sync::Arc};
+use std::{
+    alloc::System,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use nameplate::{
     answer::{Buffer, Verdict, respond},
-    catalog::change::Change,
-    publish::{names::Names, snapshot::Snapshot},
+    catalog::{change::Change, check::CheckStatus, names::NodeName},
+    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX},
+    observe::metrics::Metrics,
+    publish::{names::Names, settings::Settings, snapshot::Snapshot},
+    wire::name::Name,
 };
-use shape::{Server, client, put, query, registration};
+use shape::{Numbers, Server, client, flip, put, query, registration};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -23,34 +32,105 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 fn main() {
     let instances = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(1_000_000);
     let each = |bytes: f64| bytes / f64::from(instances);
+    let print = |what: &str, bytes: f64| println!("{what:<44} {:>7} bytes", each(bytes).round());
     let (live_before, resident_before) = (live(), resident());
-    let server = Server::with(instances);
-    println!("{:<40} {:>7} bytes", "all, resident", each(resident() - resident_before).round());
-    let all = each(live() - live_before);
-    println!("{:<40} {:>7} bytes", "all, live", all.round());
+    let started = Instant::now();
+    let server = Server::empty();
+    register(&server, instances, |_| {});
+    println!("registered in {:.1} us each", started.elapsed().as_secs_f64() * 1e6 / f64::from(instances));
+    // Hints for a scheduler that does not run yet; it looks at all checks when it starts.
+    drop(server.published.take_touched_checks());
+    let registered = live() - live_before;
+    let health = watched(&server, instances);
+    let all = live() - live_before;
+    print("all, resident", resident() - resident_before);
+    print("all, live", all);
     let snapshot = server.published.load();
-    let (settings, before) = (Arc::clone(&snapshot.settings), live());
-    let names = Names::build(&snapshot.catalog, &settings);
-    let names_live = each(live() - before);
-    drop(names);
+    let settings = Arc::clone(&snapshot.settings);
+    let names = built(&snapshot, &settings);
+    let domains = Settings { alt_domains: vec![Name::parse("other.example.").unwrap()], ..Settings::clone(&settings) };
+    let second = built(&snapshot, &domains) - names;
     allocations(&snapshot);
-    drop((snapshot, settings));
+    drop((snapshot, settings, domains));
+    churn(&server, instances);
+    print("all, resident, after churn", resident() - resident_before);
+    print("all, live, after churn", live() - live_before);
+    server.runtime.block_on(health.shutdown());
     server.stop();
 
     let before = live();
     let server = Server::empty();
+    register(&server, instances, |registration| registration.checks.clear());
+    let bare = live() - before;
+    print("  health scheduler, live", all - registered);
+    print("  names, live", names);
+    print("  checks, live", registered - bare);
+    print("  the rest of the catalog, live", bare - names);
+    print("a second domain, live", second);
+}
+
+/// Registers so many instances, each changed a little.
+fn register(server: &Server, instances: u32, change: impl Fn(&mut nameplate::catalog::change::Registration)) {
     for first in (0..instances).step_by(1000) {
-        let bare = |number| {
+        let changed = |number| {
             let mut registration = registration(number);
-            registration.checks.clear();
+            change(&mut registration);
+            for definition in registration.checks.iter_mut().filter_map(|check| Arc::get_mut(&mut check.definition)) {
+                definition.interval = YEAR;
+            }
             Change::Register(Box::new(registration))
         };
-        server.submit((first..instances.min(first + 1000)).map(bare).collect());
+        server.submit((first..instances.min(first + 1000)).map(changed).collect());
     }
-    let bare = each(live() - before);
-    for (part, bytes) in [("names", names_live), ("checks", all - bare), ("the rest of the catalog", bare - names_live)]
-    {
-        println!("{:<40} {:>7} bytes", format!("  {part}, live"), bytes.round());
+}
+
+/// Starts the health checks; returns when they watch all checks.
+fn watched(server: &Server, instances: u32) -> Health {
+    let settings = HealthSettings {
+        node: NodeName::new("n1").unwrap(),
+        restored_index: u64::MAX,
+        probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
+        metrics: Arc::new(Metrics::new()),
+        ca_bundle: None,
+    };
+    let (feed, published) = (server.feed.clone(), Arc::clone(&server.published));
+    server.runtime.block_on(async {
+        let resolver = Arc::new(|_| -> nameplate::health::Resolving { Box::pin(async { Ok(Vec::new()) }) });
+        let health = Health::start(settings, feed, published, resolver);
+        let stats = health.stats();
+        while stats.watched() < u64::from(instances) {
+            tokio::task::yield_now().await;
+        }
+        health
+    })
+}
+
+/// What the names take when they are built from nothing.
+fn built(snapshot: &Snapshot, settings: &Settings) -> f64 {
+    let before = live();
+    let names = Names::build(&snapshot.catalog, settings);
+    let bytes = live() - before;
+    drop(names);
+    bytes
+}
+
+/// Changes what is registered for a while: a fifth of the checks turn critical and back, a tenth of the instances
+/// get another tag.
+fn churn(server: &Server, instances: u32) {
+    let mut numbers = Numbers::default();
+    for _ in 0..instances / 500 {
+        let flipped: Vec<u32> = (0..100).map(|_| numbers.below(instances)).collect();
+        for status in [CheckStatus::Critical, CheckStatus::Passing] {
+            server.submit(flipped.iter().map(|number| flip(*number, status)).collect());
+        }
+        let moved = |_| {
+            let mut registration = registration(numbers.below(instances));
+            registration.checks.clear();
+            registration.replace_existing_checks = false;
+            registration.instance.tags = [nameplate::catalog::names::Tag::new("v2").unwrap()].into();
+            Change::Register(Box::new(registration))
+        };
+        server.submit((0..50).map(moved).collect());
     }
 }
 
@@ -70,7 +150,7 @@ fn allocations(snapshot: &Snapshot) {
             assert!(matches!(verdict, Verdict::Response(_)));
         }
         let count = region.change().allocations;
-        println!("{:<40} {count:>7}", format!("allocations of 1,000 responds, {kind}"));
+        println!("{:<44} {count:>7}", format!("allocations of 1,000 responds, {kind}"));
     }
 }
 
@@ -87,3 +167,5 @@ fn resident() -> f64 {
         status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")?.trim().parse().ok());
     1024.0 * kilobytes.unwrap_or(0.0)
 }
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
