@@ -8,31 +8,42 @@
 //!
 //! A probe that starts late shifts those after it and never causes two in a row: nothing piles up.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// A place in a table of checks; see [`super::slots`].
 pub(super) type Slot = u32;
 
-/// At most one due time per slot. Every call costs O(log n).
+/// At most one due time per slot. Every call costs O(log n); a slot takes 16 bytes.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    order: BTreeSet<(Instant, Slot)>,
-    due: Vec<Option<Instant>>,
+    /// What due times are counted from: the first of them.
+    origin: Option<Instant>,
+    /// The slots that are due at some time; none is due later than those at twice its place and one or two beyond.
+    heap: Vec<Slot>,
+    /// When each slot is due, in nanoseconds from the origin.
+    due: Vec<i64>,
+    /// Where each slot stands in the heap; [`NOWHERE`] if it is not due at all.
+    places: Vec<u32>,
 }
 
 impl Schedule {
     /// Makes the slot due at this time, and no longer at another.
     pub(super) fn set(&mut self, slot: Slot, when: Instant) {
-        self.cancel(slot);
-        let at = slot as usize;
-        if self.due.len() <= at {
-            self.due.resize(at + 1, None);
+        let index = slot as usize;
+        if self.places.len() <= index {
+            self.places.resize(index + 1, NOWHERE);
+            self.due.resize(index + 1, 0);
         }
-        self.due[at] = Some(when);
-        self.order.insert((when, slot));
+        let origin = *self.origin.get_or_insert(when);
+        self.due[index] = match when.checked_duration_since(origin) {
+            Some(after) => nanos(after),
+            None => -nanos(origin.saturating_duration_since(when)),
+        };
+        if self.places[index] == NOWHERE {
+            self.places[index] = self.heap.len() as u32;
+            self.heap.push(slot);
+        }
+        self.settle(self.places[index] as usize);
     }
 
     /// Makes the slot due at this time unless it is due earlier.
@@ -44,28 +55,76 @@ impl Schedule {
 
     /// Makes the slot not due at all.
     pub(super) fn cancel(&mut self, slot: Slot) {
-        if let Some(when) = self.due.get_mut(slot as usize).and_then(Option::take) {
-            self.order.remove(&(when, slot));
+        let Some(place) = self.places.get_mut(slot as usize).filter(|place| **place != NOWHERE) else { return };
+        let at = std::mem::replace(place, NOWHERE) as usize;
+        self.heap.swap_remove(at);
+        if let Some(moved) = self.heap.get(at) {
+            self.places[*moved as usize] = at as u32;
+            self.settle(at);
         }
     }
 
     /// When the slot is due.
     pub(super) fn when(&self, slot: Slot) -> Option<Instant> {
-        self.due.get(slot as usize).copied().flatten()
+        self.places.get(slot as usize).filter(|place| **place != NOWHERE)?;
+        let (origin, due) = (self.origin?, self.due[slot as usize]);
+        let span = Duration::from_nanos(due.unsigned_abs());
+        Some(if due < 0 { origin - span } else { origin + span })
     }
 
     /// When anything is due next.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.order.first().map(|(when, _)| *when)
+        self.when(*self.heap.first()?)
     }
 
     /// Takes the slot that is due longest, with its due time.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Slot, Instant)> {
-        let (when, slot) = *self.order.first().filter(|(when, _)| *when <= now)?;
+        let slot = *self.heap.first()?;
+        let when = self.when(slot).filter(|when| *when <= now)?;
         self.cancel(slot);
         Some((slot, when))
     }
+
+    /// Moves what stands at this place of the heap to where it belongs.
+    fn settle(&mut self, mut at: usize) {
+        while at > 0 && self.is_before(at, (at - 1) / 2) {
+            self.swap(at, (at - 1) / 2);
+            at = (at - 1) / 2;
+        }
+        loop {
+            let mut first = at;
+            for below in [2 * at + 1, 2 * at + 2] {
+                if below < self.heap.len() && self.is_before(below, first) {
+                    first = below;
+                }
+            }
+            if first == at {
+                return;
+            }
+            self.swap(at, first);
+            at = first;
+        }
+    }
+
+    fn is_before(&self, left: usize, right: usize) -> bool {
+        let order = |at: usize| (self.due[self.heap[at] as usize], self.heap[at]);
+        order(left) < order(right)
+    }
+
+    fn swap(&mut self, left: usize, right: usize) {
+        self.heap.swap(left, right);
+        for at in [left, right] {
+            self.places[self.heap[at] as usize] = at as u32;
+        }
+    }
 }
+
+fn nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// The place of a slot that is not in the heap.
+const NOWHERE: u32 = u32::MAX;
 
 /// When a probe is due that may be anywhere in its interval.
 pub(super) fn spread(now: Instant, interval: Duration, random: u64) -> Instant {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,6 +41,37 @@ fn a_cancelled_slot_is_not_due() {
     schedule.cancel(3);
     schedule.cancel(4);
     assert_eq!((schedule.next(), schedule.pop(start)), (None, None));
+}
+
+#[test]
+fn due_times_keep_their_order_whatever_comes_and_goes() {
+    let start = Instant::now() + SECOND * 100;
+    let mut random = Jitter::new(1);
+    let mut schedule = Schedule::default();
+    let mut model: BTreeMap<Slot, Instant> = BTreeMap::new();
+    for _ in 0..10_000 {
+        let slot = (random.next() % 50) as Slot;
+        // Some are earlier than the first one of all.
+        let when = start + SECOND * (random.next() % 40) as u32 - SECOND * 20;
+        match random.next() % 4 {
+            0 => {
+                schedule.cancel(slot);
+                model.remove(&slot);
+            }
+            1 => {
+                let first = model.iter().map(|(slot, due)| (*due, *slot)).min().filter(|(due, _)| *due <= when);
+                let first = first.map(|(due, slot)| (slot, due));
+                assert_eq!(schedule.pop(when), first);
+                first.map(|(slot, _)| model.remove(&slot));
+            }
+            _ => {
+                schedule.set(slot, when);
+                model.insert(slot, when);
+            }
+        }
+        assert_eq!(schedule.when(slot), model.get(&slot).copied());
+        assert_eq!(schedule.next(), model.values().min().copied());
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::{
@@ -19,7 +19,7 @@ use super::{
     deadlines::Deadlines,
     probe::{Outcome, Prober, cut, kind_of},
     reaper::Reaper,
-    schedule::{Jitter, Schedule, Slot, after, following, spread},
+    schedule::{Jitter, Schedule, Slot, following, spread},
     slots::Slots,
     stats::{ProbeResult, Stats},
     thresholds::Thresholds,
@@ -53,6 +53,7 @@ pub(super) struct Scheduler {
     starts: HashMap<Id, Start>,
     deregistering: Arc<Semaphore>,
     jitter: Jitter,
+    began: Instant,
 }
 
 /// A check that is probed, or that may deregister its instance.
@@ -65,8 +66,8 @@ struct Watched {
     running: Option<AbortHandle>,
     /// The last status that was reported; the published one may lag behind it.
     reported: Option<CheckStatus>,
-    /// Until when a change of output alone is held back.
-    output_held: Option<Instant>,
+    /// Until when a change of output alone is held back, in seconds since the scheduler began.
+    output_held_secs: u32,
 }
 
 /// A probe that runs.
@@ -94,6 +95,7 @@ impl Scheduler {
             starts: HashMap::new(),
             deregistering: Arc::new(Semaphore::new(DEREGISTERING_MAX)),
             jitter: Jitter::new(RandomState::new().hash_one(Instant::now())),
+            began: Instant::now(),
         }
     }
 
@@ -171,7 +173,7 @@ impl Scheduler {
         let thresholds = Thresholds::new(definition);
         let definition = Arc::clone(definition);
         let interval = definition.interval;
-        let watched = Watched { created, definition, thresholds, running: None, reported: None, output_held: None };
+        let watched = Watched { created, definition, thresholds, running: None, reported: None, output_held_secs: 0 };
         let slot = self.checks.set(&key, watched);
         match first {
             _ if !probed => self.probes.cancel(slot),
@@ -251,7 +253,7 @@ impl Scheduler {
             Outcome::Done { status, output } => {
                 self.shared.stats.count_ended(kind, ProbeResult::Status(status));
                 self.settings.metrics.check_result(watched.definition.kind.as_str(), status.as_str());
-                if let Some(status) = watched.thresholds.count(status) {
+                if let Some(status) = watched.thresholds.count(&watched.definition, status) {
                     self.report(slot, CheckResult { status, output: Arc::from(cut(&output)) }, now);
                 }
             }
@@ -264,14 +266,14 @@ impl Scheduler {
 
     /// Reports a result if it is news: another status, or another output and not too soon after the last.
     fn report(&mut self, slot: Slot, result: CheckResult, now: Instant) {
+        let since_began = now.saturating_duration_since(self.began).as_secs();
         let Some((key, watched)) = self.checks.get_mut(slot) else { return };
         let snapshot = self.shared.published.load();
         let Some(entry) = snapshot.catalog.check(key) else { return };
         let same_status =
             entry.check.status == result.status && watched.reported.unwrap_or(result.status) == result.status;
         if same_status {
-            let held = watched.output_held.is_some_and(|until| now < until);
-            if held || entry.check.output == result.output {
+            if since_began < watched.output_held_secs.into() || entry.check.output == result.output {
                 return;
             }
         } else {
@@ -280,7 +282,8 @@ impl Scheduler {
             tracing::info!(check = %key.id, service, before, status, "check {} is now {status}", key.id);
         }
         watched.reported = Some(result.status);
-        watched.output_held = Some(after(now, OUTPUT_HOLD));
+        // One more, because both ends are cut to whole seconds.
+        watched.output_held_secs = u32::try_from(since_began + 1 + OUTPUT_HOLD_SECS).unwrap_or(u32::MAX);
         if result.status == CheckStatus::Critical {
             self.reaper.turned_critical(slot, now);
         }
@@ -359,7 +362,7 @@ async fn until(when: Option<Instant>) {
 /// How long a change of output alone is held back after a report.
 ///
 /// Source: Consul's `check_update_interval`.
-const OUTPUT_HOLD: Duration = Duration::from_secs(5 * 60);
+const OUTPUT_HOLD_SECS: u64 = 5 * 60;
 
 /// Most instances that are being deregistered at once.
 ///

@@ -6,7 +6,7 @@ use crate::catalog::check::CheckKind;
 /// Thresholds for passing, warning and critical; results as `p`, `w`, `c`; statuses likewise, `-` for one that stays.
 #[track_caller]
 fn check(thresholds: [u32; 3], results: &str, statuses: &str) {
-    let mut counted = Thresholds::new(&CheckDefinition {
+    let definition = CheckDefinition {
         kind: CheckKind::Deadline(Duration::from_secs(1)),
         interval: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
@@ -14,14 +14,15 @@ fn check(thresholds: [u32; 3], results: &str, statuses: &str) {
         failures_before_warning: thresholds[1],
         failures_before_critical: thresholds[2],
         deregister_critical_service_after: None,
-    });
+    };
+    let mut counted = Thresholds::new(&definition);
     let results = results.chars().map(|letter| match letter {
         'p' => CheckStatus::Passing,
         'w' => CheckStatus::Warning,
         _ => CheckStatus::Critical,
     });
     let letters: String = results
-        .map(|result| match counted.count(result) {
+        .map(|result| match counted.count(&definition, result) {
             Some(CheckStatus::Passing) => 'p',
             Some(CheckStatus::Warning) => 'w',
             Some(CheckStatus::Critical) => 'c',

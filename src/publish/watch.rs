@@ -67,7 +67,8 @@ impl Published {
     /// Checks whose definition or existence changed since they were last taken, for the health scheduler;
     /// hints only: look at the level. At most one reader.
     pub fn take_touched_checks(&self) -> Vec<CheckKey> {
-        self.touched_checks.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+        let touched = std::mem::take(&mut *self.touched_checks.lock().unwrap_or_else(PoisonError::into_inner));
+        touched.into_iter().collect()
     }
 
     /// Returns when [`Published::take_touched_checks`] may have something.
