@@ -161,13 +161,13 @@ fn instance(number: u32) -> Arc<InstanceEntry> {
         node: node_name(number),
         id: CheckId::new(format!("service:{id}")).unwrap(),
         service_id: Some(id.clone()),
-        name: Arc::from(format!("Service 'service-{}' check", number % SERVICES)),
-        notes: Arc::from(""),
+        name: format!("Service 'service-{}' check", number % SERVICES).into(),
+        notes: "".into(),
         status: CheckStatus::Passing,
-        output: Arc::from(""),
+        output: "".into(),
+        target: format!("192.0.2.{}:8080", number % 250 + 1).into(),
         definition: Arc::new(CheckDefinition {
             kind: CheckKind::Tcp(TcpCheck {
-                target: Arc::from(format!("192.0.2.{}:8080", number % 250 + 1)),
                 use_tls: false,
                 tls_skip_verify: false,
                 tls_server_name: None,
@@ -208,7 +208,7 @@ fn instance(number: u32) -> Arc<InstanceEntry> {
 
 fn flip(number: u32, round: u64) -> Write {
     let key = instance(number).checks[0].check.key();
-    let result = CheckResult { status: CheckStatus::Critical, output: Arc::from("connection refused") };
+    let result = CheckResult { status: CheckStatus::Critical, output: "connection refused".into() };
     Write::CheckStatus { key, result, modify_index: 2_000_000 + round }
 }
 

@@ -76,7 +76,7 @@ fn flip(instances: usize, tags: &[&str], alt_domains: &[&str]) -> usize {
         for status in [CheckStatus::Critical, CheckStatus::Passing] {
             let reader = stage.snapshot();
             let key = CheckKey { node: node(), id: CheckId::new(format!("c{at}")).unwrap() };
-            let change = Change::SetStatus { key, result: CheckResult { status, output: Arc::from("") } };
+            let change = Change::SetStatus { key, result: CheckResult { status, output: "".into() } };
             let (allocations, ()) = counted(|| stage.apply(change));
             drop(reader);
             most = most.max(allocations);
@@ -172,10 +172,11 @@ fn registration(service: &str, at: usize, tags: &[&str]) -> Registration {
         node: node(),
         id: CheckId::new(format!("c{at}")).unwrap(),
         service_id: Some(instance.id.clone()),
-        name: Arc::from("check"),
-        notes: Arc::from(""),
+        name: "check".into(),
+        notes: "".into(),
         status: CheckStatus::Passing,
-        output: Arc::from(""),
+        output: "".into(),
+        target: "".into(),
         definition: Arc::new(CheckDefinition::unprobed(CheckKind::External)),
         origin: Origin::Api,
     };

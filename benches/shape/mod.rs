@@ -89,7 +89,6 @@ pub fn registration(number: u32) -> Registration {
     let id = ServiceId::new(format!("s{service}-{number}")).unwrap();
     let address = address(number);
     let http = HttpCheck {
-        url: format!("http://{address}:8080/health").into(),
         method: Arc::from("GET"),
         headers: Vec::new(),
         body: Arc::from(""),
@@ -102,9 +101,10 @@ pub fn registration(number: u32) -> Registration {
         id: CheckId::new(format!("service:{id}")).unwrap(),
         service_id: Some(id.clone()),
         name: format!("Service 's{service}' check").into(),
-        notes: Arc::from(""),
+        notes: "".into(),
         status: CheckStatus::Passing,
-        output: Arc::from("HTTP GET: 200 OK"),
+        output: "HTTP GET: 200 OK".into(),
+        target: format!("http://{address}:8080/health").into(),
         definition: Arc::new(CheckDefinition {
             kind: CheckKind::Http(Box::new(http)),
             interval: Duration::from_secs(10),
@@ -139,7 +139,7 @@ pub fn flip(number: u32, status: CheckStatus) -> Change {
     let service = number / SERVICE_INSTANCES;
     let key = CheckKey { node: node_name(), id: CheckId::new(format!("service:s{service}-{number}")).unwrap() };
     let output = if status == CheckStatus::Passing { "HTTP GET: 200 OK" } else { "connection refused" };
-    Change::SetStatus { key, result: CheckResult { status, output: Arc::from(output) } }
+    Change::SetStatus { key, result: CheckResult { status, output: output.into() } }
 }
 
 /// A query with EDNS, which offers 1,232 bytes.

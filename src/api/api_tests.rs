@@ -238,7 +238,7 @@ async fn a_heartbeat_that_changes_no_status_publishes_nothing() {
     *server.heartbeat.lock().unwrap() = HeartbeatOutcome::Renewed;
     assert_eq!(server.put("/v1/agent/check/pass/service:web", "").await.status, 200);
     assert_eq!(server.published.load().index(), before);
-    let result = CheckResult { status: CheckStatus::Warning, output: Arc::from("counted") };
+    let result = CheckResult { status: CheckStatus::Warning, output: "counted".into() };
     *server.heartbeat.lock().unwrap() = HeartbeatOutcome::Changed(result);
     assert_eq!(server.put("/v1/agent/check/pass/service:web", "").await.status, 200);
     assert_eq!(server.get("/v1/agent/checks").await.json()["service:web"]["Output"], "counted");
@@ -248,7 +248,7 @@ async fn a_heartbeat_that_changes_no_status_publishes_nothing() {
 async fn a_check_deadline_shows_what_its_newest_heartbeat_said() {
     let server = start().await;
     server.register(r#"{"Name": "web", "Checks": [{"TTL": "10s"}, {"CheckID": "tcp", "TCP": "192.0.2.1:80", "Interval": "9s"}]}"#).await;
-    *server.newest_output.lock().unwrap() = Some(Arc::from("newest"));
+    *server.newest_output.lock().unwrap() = Some("newest".into());
     let checks = server.get("/v1/agent/checks").await.json();
     assert_eq!((&checks["service:web:1"]["Output"], &checks["tcp"]["Output"]), (&json!("newest"), &json!("")));
     let health = server.get("/v1/health/service/web").await.json();

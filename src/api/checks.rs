@@ -123,7 +123,7 @@ async fn renew(api: &Api, call: &Call, status: CheckStatus, output: &str) -> Res
         HeartbeatOutcome::Renewed => return Ok(done(&[])),
         HeartbeatOutcome::Changed(result) => result,
         // Registered a moment ago: its deadline begins with the status that is set here.
-        HeartbeatOutcome::Unknown => CheckResult { status, output: Arc::from(output) },
+        HeartbeatOutcome::Unknown => CheckResult { status, output: output.into() },
     };
     api.submit(vec![Change::SetStatus { key, result }]).await.map_err(|error| match error {
         ApiError::NotFound(_) => unknown_check(call.last()),

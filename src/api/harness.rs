@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 use super::{Api, ApiParts, HeartbeatOutcome, LocalNode, blocking};
 use crate::{
-    catalog::{change::Change, names::NodeName, service::Meta},
+    catalog::{change::Change, names::{NodeName, Text}, service::Meta},
     observe::metrics::Metrics,
     publish::{
         feed::Feed,
@@ -31,7 +31,7 @@ pub(super) struct Harness {
     pub(super) router: Router,
     pub(super) heartbeat: Arc<Mutex<HeartbeatOutcome>>,
     /// What heartbeats said last.
-    pub(super) newest_output: Arc<Mutex<Option<Arc<str>>>>,
+    pub(super) newest_output: Arc<Mutex<Option<Text>>>,
     pub(super) stop: watch::Sender<bool>,
 }
 

@@ -41,7 +41,7 @@ use crate::{
         change::{Change, Origin},
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
         definition::Owner,
-        names::{CheckId, NodeName},
+        names::{CheckId, NodeName, Text},
         node::{Address, Node},
         service::Meta,
     },
@@ -98,7 +98,7 @@ pub struct ApiParts {
 pub type Heartbeat = Arc<dyn Fn(&CheckKey, CheckStatus, &str) -> HeartbeatOutcome + Send + Sync>;
 
 /// What the newest heartbeat of a check deadline of this published status said, where that is newer than what is published.
-pub type NewestOutput = Arc<dyn Fn(&CheckKey, CheckStatus) -> Option<Arc<str>> + Send + Sync>;
+pub type NewestOutput = Arc<dyn Fn(&CheckKey, CheckStatus) -> Option<Text> + Send + Sync>;
 
 /// Empties a cache.
 pub type Flush = Arc<dyn Fn(Option<&str>) -> Result<u64, String> + Send + Sync>;
@@ -155,10 +155,11 @@ impl LocalNode {
             node: self.node.clone(),
             id: CheckId::derived(ALIVE_CHECK_ID),
             service_id: None,
-            name: Arc::from("Serf Health Status"),
-            notes: Arc::from(""),
+            name: "Serf Health Status".into(),
+            notes: "".into(),
             status: CheckStatus::Passing,
-            output: Arc::from("Agent alive and reachable"),
+            output: "Agent alive and reachable".into(),
+            target: "".into(),
             definition: Arc::new(CheckDefinition::unprobed(CheckKind::External)),
             origin: Origin::Server,
         };

@@ -19,7 +19,7 @@ impl Apply<'_> {
             Some(before) => {
                 // Maintenance has no result that could be kept: it is critical while it lasts.
                 if !check.is_maintenance() {
-                    (check.status, check.output) = (before.check.status, Arc::clone(&before.check.output));
+                    (check.status, check.output) = (before.check.status, before.check.output.clone());
                 }
                 if *before.check == check {
                     return before.clone();
@@ -136,7 +136,7 @@ impl Apply<'_> {
         let after = CheckEntry {
             check: Arc::new(Check {
                 status: result.status,
-                output: Arc::clone(&result.output),
+                output: result.output.clone(),
                 ..Check::clone(&before.check)
             }),
             create_index: before.create_index,
@@ -202,7 +202,7 @@ pub(super) fn changed_checks(before: &[CheckEntry], after: &[CheckEntry]) -> Cha
             Some(new) if Arc::ptr_eq(&new.check, &old.check) => {}
             Some(new) => {
                 let mut same = Check::clone(&old.check);
-                (same.status, same.output) = (new.check.status, Arc::clone(&new.check.output));
+                (same.status, same.output) = (new.check.status, new.check.output.clone());
                 if same == *new.check {
                     changed.statuses.push(old.check.id.clone());
                     changed.output_only &= old.check.status == new.check.status;

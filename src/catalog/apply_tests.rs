@@ -84,7 +84,7 @@ fn a_reregistration_keeps_the_state_of_the_checks_that_it_keeps() {
     assert!(state.apply(register(first)).unwrap().is_empty(), "an identical one changes nothing");
     assert_eq!(state.index(), index);
     let mut other = registration(instance("web", "web-1"), vec![check("c", Some("web-1"), Critical)]);
-    other.checks[0].notes = Arc::from("another definition");
+    other.checks[0].notes = "another definition".into();
     let effects = state.apply(register(other)).unwrap();
     assert_eq!((effects.checks.len(), effects.statuses.len()), (1, 0));
     assert_eq!((entry(&state).status(), &*entry(&state).checks[0].check.output), (Passing, "200 OK"));
@@ -355,7 +355,7 @@ fn check_indexes(before: &State, after: &State) {
         let mut seen: Vec<_> = entries
             .map(|entry| {
                 let node = state.node(&entry.instance.node).unwrap();
-                let silent = |entry: &CheckEntry| Check { output: Arc::from(""), ..Check::clone(&entry.check) };
+                let silent = |entry: &CheckEntry| Check { output: "".into(), ..Check::clone(&entry.check) };
                 let checks: Vec<Check> = entry.checks.iter().chain(node.checks.iter()).map(silent).collect();
                 (entry.instance.key(), format!("{:?} {:?} {checks:?} {:?}", entry.instance, entry.shadowed, node.node))
             })

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     change::Origin,
-    names::{CheckId, NodeName, ServiceId},
+    names::{CheckId, NodeName, ServiceId, Text},
     service::InstanceKey,
 };
 
@@ -59,14 +59,16 @@ pub struct Check {
     /// The instance it is about; none means the whole node.
     pub service_id: Option<ServiceId>,
     /// For people.
-    pub name: Arc<str>,
+    pub name: Text,
     /// For people.
-    pub notes: Arc<str>,
+    pub notes: Text,
     /// The last known status.
     pub status: CheckStatus,
     /// What the last result said; at most [`OUTPUT_MAX_BYTES`].
-    pub output: Arc<str>,
-    /// What is probed, and when.
+    pub output: Text,
+    /// Where its probes go: a URL, or `host:port` (an IPv6 address in brackets); empty where nothing is probed.
+    pub target: Text,
+    /// How it is probed, and when; shared between equal ones.
     pub definition: Arc<CheckDefinition>,
     /// Who registered it.
     pub origin: Origin,
@@ -84,10 +86,11 @@ impl Check {
             node: instance.node.clone(),
             id: Check::maintenance_id(&instance.id),
             service_id: Some(instance.id.clone()),
-            name: Arc::from("Service Maintenance Mode"),
-            notes: reason,
+            name: "Service Maintenance Mode".into(),
+            notes: reason.into(),
             status: CheckStatus::Critical,
-            output: Arc::from(""),
+            output: "".into(),
+            target: "".into(),
             definition: Arc::new(CheckDefinition::unprobed(CheckKind::Maintenance)),
             origin: Origin::Api,
         }
@@ -104,7 +107,7 @@ impl Check {
     }
 }
 
-/// What is probed, when, and when its result counts.
+/// How something is probed, when, and when its result counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CheckDefinition {
     /// What is probed.
@@ -143,7 +146,7 @@ impl CheckDefinition {
 pub enum CheckKind {
     /// An HTTP request; 2xx passes, 429 warns, the rest is critical.
     Http(Box<HttpCheck>),
-    /// A TCP connect to `host:port`.
+    /// A TCP connect.
     Tcp(TcpCheck),
     /// A check deadline: it must be renewed within this time or turns critical (Consul's TTL check).
     Deadline(Duration),
@@ -166,11 +169,9 @@ impl CheckKind {
     }
 }
 
-/// An HTTP probe.
+/// An HTTP probe of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HttpCheck {
-    /// `http://` or `https://`.
-    pub url: Arc<str>,
     /// The request method, in upper case.
     pub method: Arc<str>,
     /// Request headers, in the order given; a header may stand several times.
@@ -185,11 +186,9 @@ pub struct HttpCheck {
     pub tls_server_name: Option<Arc<str>>,
 }
 
-/// A TCP probe.
+/// A TCP probe of a host and port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TcpCheck {
-    /// `host:port`; an IPv6 address in brackets.
-    pub target: Arc<str>,
     /// Passes only if a TLS handshake succeeds too.
     pub use_tls: bool,
     /// Accepts any certificate.
@@ -204,7 +203,7 @@ pub struct CheckResult {
     /// The status that now holds, thresholds already applied.
     pub status: CheckStatus,
     /// What it said; cut to [`OUTPUT_MAX_BYTES`].
-    pub output: Arc<str>,
+    pub output: Text,
 }
 
 /// Longest output that is kept. Source: Consul's limit of the same name.

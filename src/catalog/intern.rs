@@ -3,29 +3,29 @@
 //! Belongs to whoever applies changes; nobody else looks at it. What no registration holds any more is let go when
 //! what is kept has doubled, so that keeping costs O(1) a change and at most twice what is in use.
 //!
-//! **Limits:** texts over 256 bytes are not looked at, nor definitions that name a target, which seldom two checks
-//! share.
+//! **Limits:** texts over 256 bytes are not looked at, nor what checks have for themselves: their IDs and targets.
 
-use std::{collections::BTreeMap, hash::Hash, sync::Arc};
+use std::{hash::Hash, sync::Arc};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
 use super::{
     change::{Change, Registration},
-    check::{Check, CheckDefinition, CheckKind, HttpCheck},
-    names::Tag,
-    service::Instance,
+    check::{Check, CheckDefinition},
+    names::{Tag, Text},
+    service::{Instance, Meta},
     table::Seed,
 };
 
 /// What registrations said so far, each once.
 #[derive(Debug)]
 pub struct Interner {
-    texts: Known<str>,
-    tags: Known<[Tag]>,
-    metas: Known<BTreeMap<Arc<str>, Arc<str>>>,
-    definitions: Known<CheckDefinition>,
+    texts: Known<Text>,
+    roles: Known<Arc<str>>,
+    tags: Known<Arc<[Tag]>>,
+    metas: Known<Meta>,
+    definitions: Known<Arc<CheckDefinition>>,
 }
 
 impl Interner {
@@ -33,6 +33,7 @@ impl Interner {
     pub fn new(seed: Seed) -> Interner {
         Interner {
             texts: Known::new(seed),
+            roles: Known::new(seed),
             tags: Known::new(seed),
             metas: Known::new(seed),
             definitions: Known::new(seed),
@@ -56,7 +57,7 @@ impl Interner {
     }
 
     /// Makes the output of a check share what was said before.
-    pub fn text(&mut self, text: &mut Arc<str>) {
+    pub fn text(&mut self, text: &mut Text) {
         if text.len() <= TEXT_MAX_BYTES {
             self.texts.share(text);
         }
@@ -81,7 +82,7 @@ impl Interner {
             }
         }
         for tagged in &mut instance.tagged_addresses {
-            self.text(&mut tagged.role);
+            self.roles.share(&mut tagged.role);
         }
         for tag in Arc::get_mut(&mut instance.tags).into_iter().flatten() {
             self.text(tag.text_mut());
@@ -95,53 +96,54 @@ impl Interner {
         self.text(&mut check.name);
         self.text(&mut check.notes);
         self.text(&mut check.output);
-        match Arc::get_mut(&mut check.definition).map(|definition| &mut definition.kind) {
-            Some(CheckKind::Http(http)) => self.http(http),
-            Some(CheckKind::Tcp(_)) | None => {}
-            Some(CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance) => {
-                self.definitions.share(&mut check.definition);
-            }
-        }
+        self.definitions.share(&mut check.definition);
     }
+}
 
-    fn http(&mut self, http: &mut HttpCheck) {
-        self.text(&mut http.method);
-        self.text(&mut http.body);
-        for (name, value) in &mut http.headers {
-            self.text(name);
-            self.text(value);
-        }
-        if let Some(name) = &mut http.tls_server_name {
-            self.text(name);
-        }
+/// A reference to a value that may have several.
+trait Shared: Clone + Hash + Eq {
+    /// How many references there are.
+    fn count(&self) -> usize;
+}
+
+impl<T: ?Sized + Hash + Eq> Shared for Arc<T> {
+    fn count(&self) -> usize {
+        Arc::strong_count(self)
+    }
+}
+
+impl Shared for Text {
+    fn count(&self) -> usize {
+        // One that is part of the program has no count.
+        Text::strong_count(self).unwrap_or(1)
     }
 }
 
 /// Values, each once.
 #[derive(Debug)]
-struct Known<T: ?Sized> {
-    values: HashSet<Arc<T>, FixedState>,
+struct Known<S> {
+    values: HashSet<S, FixedState>,
     /// How many there may be before those that nobody holds are let go.
     most: usize,
 }
 
-impl<T: ?Sized + Hash + Eq> Known<T> {
-    fn new(seed: Seed) -> Known<T> {
+impl<S: Shared> Known<S> {
+    fn new(seed: Seed) -> Known<S> {
         Known { values: HashSet::with_hasher(FixedState::with_seed(seed.0)), most: KEPT_MIN }
     }
 
     /// Puts an equal value that is known in place of this one, which is known from now on if there is none.
-    fn share(&mut self, value: &mut Arc<T>) {
-        if let Some(known) = self.values.get(&**value) {
-            *value = Arc::clone(known);
+    fn share(&mut self, value: &mut S) {
+        if let Some(known) = self.values.get(value) {
+            *value = known.clone();
             return;
         }
         if self.values.len() >= self.most {
-            self.values.retain(|value| Arc::strong_count(value) > 1);
+            self.values.retain(|value| value.count() > 1);
             self.values.shrink_to_fit();
             self.most = KEPT_MIN.max(2 * self.values.len());
         }
-        self.values.insert(Arc::clone(value));
+        self.values.insert(value.clone());
     }
 }
 

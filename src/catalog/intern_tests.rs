@@ -1,7 +1,12 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::catalog::{change::Origin, check::CheckStatus, names::*, service::Weights};
+use crate::catalog::{
+    change::Origin,
+    check::{CheckKind, CheckStatus},
+    names::*,
+    service::Weights,
+};
 
 fn registration(id: &str, tag: &str) -> Registration {
     let node = NodeName::new("n1").unwrap();
@@ -23,10 +28,11 @@ fn registration(id: &str, tag: &str) -> Registration {
         node,
         id: CheckId::derived(&format!("service:{id}")),
         service_id: Some(ServiceId::new(id).unwrap()),
-        name: Arc::from("Service 'web' check"),
-        notes: Arc::from(""),
+        name: "Service 'web' check".into(),
+        notes: "".into(),
         status: CheckStatus::Critical,
-        output: Arc::from(""),
+        output: "".into(),
+        target: "".into(),
         definition: Arc::new(CheckDefinition::unprobed(CheckKind::Deadline(Duration::from_secs(30)))),
         origin: Origin::Api,
     };
@@ -57,8 +63,8 @@ fn what_two_registrations_say_alike_is_in_memory_once() {
     assert!(Arc::ptr_eq(&one.instance.tags, &two.instance.tags));
     assert!(Arc::ptr_eq(&one.instance.meta, &two.instance.meta));
     assert!(Arc::ptr_eq(&one.checks[0].definition, &two.checks[0].definition));
-    assert!(Arc::ptr_eq(&one.checks[0].name, &two.checks[0].name));
-    assert!(Arc::ptr_eq(&one.checks[0].notes, &one.checks[0].output));
+    assert!(Text::ptr_eq(&one.checks[0].name, &two.checks[0].name));
+    assert!(Text::ptr_eq(&one.checks[0].notes, &one.checks[0].output));
 }
 
 #[test]

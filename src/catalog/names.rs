@@ -3,7 +3,10 @@
 //!
 //! Cloning costs a reference count.
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{borrow::Borrow, fmt};
+
+/// A text that many may hold. A clone costs a reference count, a pointer 8 bytes.
+pub use arcstr::ArcStr as Text;
 
 /// Why a text cannot be an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,11 +37,11 @@ macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $most:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Arc<str>);
+        pub struct $name(Text);
 
         impl $name {
             /// Takes the text if it can be one.
-            pub fn new(text: impl Into<Arc<str>>) -> Result<$name, IdentifierError> {
+            pub fn new(text: impl Into<Text>) -> Result<$name, IdentifierError> {
                 let text = text.into();
                 validate(&text, $most)?;
                 Ok($name(text))
@@ -51,7 +54,7 @@ macro_rules! identifier {
 
             /// The text itself, for putting an equal one in its place.
             #[allow(dead_code, reason = "not every identifier is shared")]
-            pub(super) fn text_mut(&mut self) -> &mut Arc<str> {
+            pub(super) fn text_mut(&mut self) -> &mut Text {
                 &mut self.0
             }
         }
@@ -110,7 +113,7 @@ identifier!(
 impl CheckId {
     /// An ID made from another identifier and a prefix of ours: longer than a given one may be, otherwise valid.
     pub fn derived(text: &str) -> CheckId {
-        CheckId(Arc::from(text))
+        CheckId(Text::from(text))
     }
 }
 

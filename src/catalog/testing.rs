@@ -46,10 +46,11 @@ pub(crate) fn check(id: &str, service_id: Option<&str>, status: CheckStatus) -> 
         node: NodeName::new("n1").unwrap(),
         id: CheckId::new(id).unwrap(),
         service_id: service_id.map(|id| ServiceId::new(id).unwrap()),
-        name: Arc::from("check"),
-        notes: Arc::from(""),
+        name: "check".into(),
+        notes: "".into(),
         status,
-        output: Arc::from(""),
+        output: "".into(),
+        target: "".into(),
         definition: Arc::new(CheckDefinition::unprobed(CheckKind::External)),
         origin: Origin::Api,
     }
@@ -69,7 +70,7 @@ pub(crate) fn register(registration: Registration) -> Change {
 
 /// The change that sets a check's status.
 pub(crate) fn set_status(node: &str, id: &str, status: CheckStatus, output: &str) -> Change {
-    Change::SetStatus { key: check_key(node, id), result: CheckResult { status, output: Arc::from(output) } }
+    Change::SetStatus { key: check_key(node, id), result: CheckResult { status, output: output.into() } }
 }
 
 /// Any change to a small catalog.
@@ -81,7 +82,7 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
         2 => any_check().prop_map(|check| Change::RegisterCheck(Box::new(check))),
         1 => (any_check_key(), any_origin()).prop_map(|(key, origin)| Change::DeregisterCheck { key, origin }),
         8 => (any_check_key(), any_status(), select(vec!["", "refused"])).prop_map(|(key, status, output)| {
-            Change::SetStatus { key, result: CheckResult { status, output: Arc::from(output) } }
+            Change::SetStatus { key, result: CheckResult { status, output: output.into() } }
         }),
         2 => (any_key(), option::of(Just(Arc::from("why")))).prop_map(|(key, reason)| {
             Change::InstanceMaintenance { key, reason }
@@ -137,10 +138,11 @@ fn any_check() -> impl Strategy<Value = Check> {
             node: key.node,
             id: key.id,
             service_id,
-            name: Arc::from("check"),
-            notes: Arc::from(notes),
+            name: "check".into(),
+            notes: notes.into(),
             status,
-            output: Arc::from(""),
+            output: "".into(),
+            target: "".into(),
             definition: Arc::new(CheckDefinition::unprobed(kind)),
             origin,
         },

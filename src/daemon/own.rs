@@ -41,7 +41,6 @@ pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> an
     };
     let probed = if http.ip().is_unspecified() { SocketAddr::new(loopback_of(http), http.port()) } else { http };
     let check = HttpCheck {
-        url: Arc::from(format!("http://{probed}/v1/status/leader")),
         method: Arc::from("GET"),
         headers: Vec::new(),
         body: Arc::from(""),
@@ -53,10 +52,11 @@ pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> an
         node: local.node.clone(),
         id: CheckId::derived(&format!("service:{SERVICE}")),
         service_id: Some(id),
-        name: Arc::from("HTTP API"),
-        notes: Arc::from(""),
+        name: "HTTP API".into(),
+        notes: "".into(),
         status: CheckStatus::Passing,
-        output: Arc::from(""),
+        output: "".into(),
+        target: format!("http://{probed}/v1/status/leader").into(),
         definition: Arc::new(CheckDefinition {
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),

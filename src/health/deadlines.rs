@@ -25,7 +25,10 @@ use super::{
     slots::Slots,
 };
 use crate::{
-    catalog::check::{CheckKey, CheckKind, CheckResult, CheckStatus},
+    catalog::{
+        check::{CheckKey, CheckKind, CheckResult, CheckStatus},
+        names::Text,
+    },
     publish::watch::Published,
 };
 
@@ -62,7 +65,7 @@ struct Deadline {
     /// The check's create index.
     created: u64,
     period: Duration,
-    newest_output: Arc<str>,
+    newest_output: Text,
     /// The last status that came from here; the published one may lag behind it.
     sent: Option<CheckStatus>,
     /// Whether it has passed since the newest heartbeat; then what is published says more than that.
@@ -84,7 +87,7 @@ impl Deadlines {
     fn heartbeat_at(&self, key: &CheckKey, status: CheckStatus, output: &str, now: Instant) -> Heartbeat {
         let snapshot = self.published.load();
         let Some(entry) = snapshot.catalog.check(key) else { return Heartbeat::Unknown };
-        let output: Arc<str> = Arc::from(cut(output));
+        let output = Text::from(cut(output));
         let changed = match &entry.check.definition.kind {
             CheckKind::External => entry.check.status != status || entry.check.output != output,
             CheckKind::Deadline(period) => {
@@ -106,11 +109,11 @@ impl Deadlines {
 
     /// What the newest heartbeat of a check said, if it set this status, which is the published one; none before the
     /// first heartbeat, and after the deadline has passed.
-    pub fn newest_output(&self, key: &CheckKey, status: CheckStatus) -> Option<Arc<str>> {
+    pub fn newest_output(&self, key: &CheckKey, status: CheckStatus) -> Option<Text> {
         let running = self.lock();
         let (_, deadline) = running.checks.get(running.checks.find(key)?)?;
         let is_newest = deadline.sent == Some(status) && !deadline.passed;
-        is_newest.then(|| Arc::clone(&deadline.newest_output))
+        is_newest.then(|| deadline.newest_output.clone())
     }
 
     /// Lets the deadline of a check run, given its create index and its time; one that runs already with the same
@@ -174,7 +177,7 @@ impl Running {
                 slot
             }
             None => {
-                let new = Deadline { created, period, newest_output: Arc::from(""), sent: None, passed: false };
+                let new = Deadline { created, period, newest_output: Text::new(), sent: None, passed: false };
                 self.checks.set(key, new)
             }
         };
@@ -182,12 +185,12 @@ impl Running {
     }
 
     /// Moves the deadline. Returns whether the status differs from the last one that came from here.
-    fn renew(&mut self, key: &CheckKey, status: CheckStatus, output: &Arc<str>, now: Instant) -> bool {
+    fn renew(&mut self, key: &CheckKey, status: CheckStatus, output: &Text, now: Instant) -> bool {
         let Some(slot) = self.checks.find(key) else { return true };
         let Some((_, deadline)) = self.checks.get_mut(slot) else { return true };
         let changed = deadline.sent.is_some_and(|sent| sent != status);
         (deadline.sent, deadline.passed) = (Some(status), false);
-        deadline.newest_output = Arc::clone(output);
+        deadline.newest_output = output.clone();
         let due = after(now, deadline.period);
         self.schedule.set(slot, due);
         changed
@@ -200,11 +203,11 @@ impl Running {
     }
 }
 
-fn expired_output(newest: &str) -> Arc<str> {
+fn expired_output(newest: &str) -> Text {
     if newest.is_empty() {
-        return Arc::from("TTL expired");
+        return "TTL expired".into();
     }
-    Arc::from(cut(&format!("TTL expired (last output before timeout follows): {newest}")))
+    cut(&format!("TTL expired (last output before timeout follows): {newest}")).into()
 }
 
 #[cfg(test)]

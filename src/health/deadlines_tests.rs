@@ -10,7 +10,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn check(id: &str, kind: CheckKind) -> Check {
-    check_of(id, CheckDefinition::unprobed(kind))
+    check_of(id, (String::new(), CheckDefinition::unprobed(kind)))
 }
 
 /// A catalog with the check `beat`, which must be renewed every 10 s and passes, and its deadlines.
@@ -63,7 +63,7 @@ async fn the_newest_output_is_that_of_the_newest_heartbeat_until_its_deadline_pa
 #[tokio::test]
 async fn a_heartbeat_of_another_status_is_to_be_submitted() {
     let (_catalog, deadlines, start) = started().await;
-    let changed = |status, output: &str| Heartbeat::Changed(CheckResult { status, output: Arc::from(output) });
+    let changed = |status, output: &str| Heartbeat::Changed(CheckResult { status, output: output.into() });
     let heartbeat = |status, output: &str| deadlines.heartbeat_at(&key("beat"), status, output, start);
     assert_eq!(heartbeat(CheckStatus::Warning, "full"), changed(CheckStatus::Warning, "full"));
     // Also back, though the first is not published yet.
@@ -104,7 +104,7 @@ async fn a_check_that_is_gone_has_no_deadline() {
 #[tokio::test]
 async fn only_what_is_set_from_outside_takes_heartbeats() {
     let (catalog, deadlines, _) = started().await;
-    let http = check("http", CheckKind::Http(Box::new(http_check("http://192.0.2.1/"))));
+    let http = check("http", CheckKind::Http(Box::new(http_check())));
     catalog.register("n1", vec![http, check("set", CheckKind::External)]).await;
     let heartbeat = |id: &str| deadlines.heartbeat(&key(id), CheckStatus::Critical, "");
     assert_eq!(heartbeat("http"), Heartbeat::NotRenewable);

@@ -41,13 +41,22 @@ fn start(catalog: &Catalog, settings: HealthSettings) -> Health {
 }
 
 /// An HTTP check of this address, every 100 ms.
-fn http_at(address: std::net::SocketAddr) -> CheckDefinition {
-    let kind = CheckKind::Http(Box::new(http_check(format!("http://{address}/"))));
-    definition(kind, 100 * MILLIS, SECOND)
+fn http_at(address: std::net::SocketAddr) -> (String, CheckDefinition) {
+    let kind = CheckKind::Http(Box::new(http_check()));
+    (format!("http://{address}/"), definition(kind, 100 * MILLIS, SECOND))
 }
 
-fn tcp_at(address: std::net::SocketAddr) -> CheckDefinition {
-    definition(CheckKind::Tcp(tcp_check(address.to_string())), 100 * MILLIS, SECOND)
+fn tcp_at(address: std::net::SocketAddr) -> (String, CheckDefinition) {
+    (address.to_string(), definition(CheckKind::Tcp(tcp_check()), 100 * MILLIS, SECOND))
+}
+
+/// The same with something else in its definition.
+fn but(
+    (target, mut definition): (String, CheckDefinition),
+    change: impl Fn(&mut CheckDefinition),
+) -> (String, CheckDefinition) {
+    change(&mut definition);
+    (target, definition)
 }
 
 fn is(id: &'static str, status: CheckStatus) -> impl Fn(&Catalog) -> bool {
@@ -88,7 +97,7 @@ async fn a_status_follows_its_target() {
 async fn a_new_check_is_probed_at_once() {
     let address = serve(|_| async {}).await;
     let catalog = Catalog::start().await;
-    let hourly = |id| check_of(id, CheckDefinition { interval: 3600 * SECOND, ..tcp_at(address) });
+    let hourly = |id| check_of(id, but(tcp_at(address), |it| it.interval = 3600 * SECOND));
     catalog.register("n1", vec![hourly("before")]).await;
     let _health = start(&catalog, settings(0));
     catalog.until("the first before the start", is("before", CheckStatus::Passing)).await;
@@ -101,7 +110,7 @@ async fn after_a_restart_first_probes_are_spread() {
     let (address, requests) = http(|_| response("200 OK", "")).await;
     let catalog = Catalog::start().await;
     let checks = (0..100).map(|number| {
-        check_of(&format!("http-{number}"), CheckDefinition { interval: 3600 * SECOND, ..http_at(address) })
+        check_of(&format!("http-{number}"), but(http_at(address), |it| it.interval = 3600 * SECOND))
     });
     catalog.register("n1", checks.collect()).await;
     let health = start(&catalog, settings(catalog.published.load().index()));
@@ -122,7 +131,7 @@ async fn no_check_delays_another() {
     let quick = serve(|_| async {}).await;
     let catalog = Catalog::start().await;
     let health = start(&catalog, settings(0));
-    let hang = CheckDefinition { timeout: 60 * SECOND, ..http_at(hanging) };
+    let hang = but(http_at(hanging), |it| it.timeout = 60 * SECOND);
     catalog.register("n1", (0..200).map(|number| check_of(&format!("hang-{number}"), hang.clone())).collect()).await;
     let stats = health.stats();
     until("all hang", || stats.in_flight() == 200).await;
@@ -150,7 +159,7 @@ async fn no_more_probes_run_than_are_allowed() {
     .await;
     let catalog = Catalog::start().await;
     let health = start(&catalog, HealthSettings { probes_in_flight_max: 3, ..settings(0) });
-    let hourly = CheckDefinition { interval: 3600 * SECOND, ..http_at(address) };
+    let hourly = but(http_at(address), |it| it.interval = 3600 * SECOND);
     catalog.register("n1", (0..20).map(|number| check_of(&format!("c{number}"), hourly.clone())).collect()).await;
     let all = (0..20).map(|number| format!("c{number}")).collect::<HashSet<_>>();
     let passing =
@@ -177,7 +186,7 @@ async fn the_probe_of_a_changed_check_counts_no_more() {
     let (new, _) = http(|_| response("500 Internal Server Error", "new")).await;
     let catalog = Catalog::start().await;
     let health = start(&catalog, settings(0));
-    let long = CheckDefinition { timeout: 60 * SECOND, ..http_at(slow) };
+    let long = but(http_at(slow), |it| it.timeout = 60 * SECOND);
     catalog.register("n1", vec![check_of("http", long)]).await;
     until("the old probe runs", || asked.load(SeqCst) == 1).await;
     catalog.register("n1", vec![check_of("http", http_at(new))]).await;
@@ -214,7 +223,7 @@ async fn thresholds_hold_a_status_back() {
     let (address, requests) = http(|_| response("500 Internal Server Error", "")).await;
     let catalog = Catalog::start().await;
     let _health = start(&catalog, settings(0));
-    let patient = CheckDefinition { failures_before_critical: 4, ..http_at(address) };
+    let patient = but(http_at(address), |it| it.failures_before_critical = 4);
     let passing = Check { status: CheckStatus::Passing, ..check_of("http", patient.clone()) };
     catalog.register("n1", vec![passing]).await;
     // The first result counts at once.
@@ -256,7 +265,7 @@ async fn checks_of_other_nodes_are_not_run() {
 async fn a_check_deadline_turns_critical_unless_renewed() {
     let catalog = Catalog::start().await;
     let health = start(&catalog, settings(0));
-    let beat = CheckDefinition::unprobed(CheckKind::Deadline(300 * MILLIS));
+    let beat = (String::new(), CheckDefinition::unprobed(CheckKind::Deadline(300 * MILLIS)));
     let passing = Check { status: CheckStatus::Passing, ..check_of("beat", beat) };
     catalog.register("n1", vec![passing]).await;
     catalog.until("critical", is("beat", CheckStatus::Critical)).await;
@@ -275,7 +284,7 @@ async fn an_instance_that_is_critical_too_long_is_deregistered() {
     let catalog = Catalog::start().await;
     let health = start(&catalog, settings(0));
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let reaped = CheckDefinition { deregister_critical_service_after: Some(500 * MILLIS), ..tcp_at(closed) };
+    let reaped = but(tcp_at(closed), |it| it.deregister_critical_service_after = Some(500 * MILLIS));
     let started = Instant::now();
     catalog.register("n1", vec![check_of("tcp", reaped)]).await;
     catalog.until("gone", |catalog| !catalog.has_instance()).await;
@@ -296,7 +305,7 @@ async fn an_instance_that_passes_in_time_stays() {
     .await;
     let catalog = Catalog::start().await;
     let _health = start(&catalog, settings(0));
-    let reaped = CheckDefinition { deregister_critical_service_after: Some(2 * SECOND), ..http_at(address) };
+    let reaped = but(http_at(address), |it| it.deregister_critical_service_after = Some(2 * SECOND));
     catalog.register("n1", vec![check_of("http", reaped)]).await;
     until("thirty probes", || up.load(SeqCst) > 30).await;
     assert!(catalog.has_instance());
@@ -311,7 +320,7 @@ async fn shutting_down_ends_probes_that_hang() {
     .await;
     let catalog = Catalog::start().await;
     let health = start(&catalog, settings(0));
-    catalog.register("n1", vec![check_of("hang", CheckDefinition { timeout: 60 * SECOND, ..http_at(hanging) })]).await;
+    catalog.register("n1", vec![check_of("hang", but(http_at(hanging), |it| it.timeout = 60 * SECOND))]).await;
     let stats = health.stats();
     until("it hangs", || stats.in_flight() == 1).await;
     let ended = tokio::time::timeout(5 * SECOND, health.shutdown()).await;

@@ -76,11 +76,11 @@ impl HttpProber {
         HttpProber { resolver, tls, clients: Mutex::default() }
     }
 
-    /// Executes a check once, within this time.
-    pub(super) async fn probe(&self, check: &HttpCheck, timeout: Duration) -> Outcome {
+    /// Probes a URL once, within this time.
+    pub(super) async fn probe(&self, url: &str, check: &HttpCheck, timeout: Duration) -> Outcome {
         let deadline = deadline(timeout);
-        let what = format!("HTTP {} {}", check.method, without_password(&check.url));
-        let response = match timeout_at(deadline, self.exchange(check, &what)).await {
+        let what = format!("HTTP {} {}", check.method, without_password(url));
+        let response = match timeout_at(deadline, self.exchange(url, check, &what)).await {
             Ok(Ok(response)) => response,
             Ok(Err(outcome)) => return outcome,
             Err(_) => return Outcome::critical(format!("{what}: no response within {timeout:?}")),
@@ -92,9 +92,9 @@ impl HttpProber {
     }
 
     /// Sends the request, and those that redirects ask for, until there is a response to judge by.
-    async fn exchange(&self, check: &HttpCheck, what: &str) -> Result<Response, Outcome> {
+    async fn exchange(&self, url: &str, check: &HttpCheck, what: &str) -> Result<Response, Outcome> {
         let critical = |problem: String| Outcome::critical(format!("{what}: {problem}"));
-        let mut hop = Hop::first(check).map_err(critical)?;
+        let mut hop = Hop::first(url, check).map_err(critical)?;
         for _ in 0..=REDIRECTS_MAX {
             let response = self.send(check, &hop, what).await?;
             if check.disable_redirects {
@@ -169,8 +169,8 @@ impl HttpProber {
 }
 
 impl Hop {
-    fn first(check: &HttpCheck) -> Result<Hop, String> {
-        let url = Url::parse(&check.url).map_err(|error| format!("not a URL: {error}"))?;
+    fn first(url: &str, check: &HttpCheck) -> Result<Hop, String> {
+        let url = Url::parse(url).map_err(|error| format!("not a URL: {error}"))?;
         web_only(&url)?;
         let method = Method::from_bytes(check.method.as_bytes()).map_err(|_| "not an HTTP method".to_owned())?;
         let mut headers = HeaderMap::new();

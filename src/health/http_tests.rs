@@ -10,8 +10,12 @@ use crate::{
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-async fn run(check: HttpCheck) -> (CheckStatus, String) {
-    probe(CheckKind::Http(Box::new(check)), None, TIMEOUT).await
+async fn run(url: impl AsRef<str>, check: HttpCheck) -> (CheckStatus, String) {
+    probe((url.as_ref(), CheckKind::Http(Box::new(check))), None, TIMEOUT).await
+}
+
+async fn run_plain(url: impl AsRef<str>) -> (CheckStatus, String) {
+    run(url, http_check()).await
 }
 
 #[track_caller]
@@ -22,7 +26,7 @@ fn assert_verdict(found: (CheckStatus, String), status: CheckStatus, words: &str
 /// What comes of a probe of a server that always responds so.
 async fn verdict(status: &'static str) -> CheckStatus {
     let (address, _) = http(move |_| response(status, "")).await;
-    run(http_check(format!("http://{address}/"))).await.0
+    run_plain(format!("http://{address}/")).await.0
 }
 
 #[tokio::test]
@@ -38,7 +42,7 @@ async fn the_status_code_decides() {
 #[tokio::test]
 async fn the_output_is_in_consuls_words() {
     let (address, _) = http(|_| response("200 OK", "all is well")).await;
-    let found = run(http_check(format!("http://{address}/health"))).await;
+    let found = run_plain(format!("http://{address}/health")).await;
     let words = format!("HTTP GET http://{address}/health: 200 OK Output: all is well");
     assert_eq!(found, (CheckStatus::Passing, words));
 }
@@ -46,7 +50,7 @@ async fn the_output_is_in_consuls_words() {
 #[tokio::test]
 async fn a_request_has_the_headers_of_a_health_check() {
     let (address, requests) = http(|_| response("200 OK", "")).await;
-    run(http_check(format!("http://{address}/health?deep=1"))).await;
+    run_plain(format!("http://{address}/health?deep=1")).await;
     let request = requests.lock().unwrap()[0].to_lowercase();
     assert!(request.starts_with("get /health?deep=1 http/1.1\r\n"), "{request}");
     assert!(request.contains("user-agent: nameplate health check\r\n"), "{request}");
@@ -67,9 +71,9 @@ async fn method_headers_and_body_are_those_of_the_definition() {
             header("User-Agent", "me"),
         ],
         body: Arc::from("{\"deep\":true}"),
-        ..http_check(format!("http://{address}/"))
+        ..http_check()
     };
-    assert_eq!(run(check).await.0, CheckStatus::Passing);
+    assert_eq!(run(format!("http://{address}/"), check).await.0, CheckStatus::Passing);
     let request = requests.lock().unwrap()[0].clone();
     assert!(request.starts_with("POST / HTTP/1.1\r\n") && request.ends_with("\r\n\r\n{\"deep\":true}"), "{request}");
     for line in ["host: web.example", "x-two: a", "x-two: b", "user-agent: me"] {
@@ -81,7 +85,7 @@ async fn method_headers_and_body_are_those_of_the_definition() {
 #[tokio::test]
 async fn a_password_is_sent_and_not_shown() {
     let (address, requests) = http(|_| response("200 OK", "")).await;
-    let (_, output) = run(http_check(format!("http://me:secret@{address}/"))).await;
+    let (_, output) = run_plain(format!("http://me:secret@{address}/")).await;
     assert!(output.contains("me:xxxxx@") && !output.contains("secret"), "{output}");
     assert!(requests.lock().unwrap()[0].contains("authorization: Basic bWU6c2VjcmV0\r\n"));
 }
@@ -95,11 +99,11 @@ async fn redirects_are_followed_unless_disabled() {
             },
         )
         .await;
-    let check = http_check(format!("http://{address}/old"));
-    assert_verdict(run(check.clone()).await, CheckStatus::Passing, "Output: new");
+    let url = format!("http://{address}/old");
+    assert_verdict(run_plain(&url).await, CheckStatus::Passing, "Output: new");
     assert_eq!(requests.lock().unwrap().len(), 2);
-    let disabled = HttpCheck { disable_redirects: true, ..check };
-    assert_verdict(run(disabled).await, CheckStatus::Critical, "302 Found");
+    let disabled = HttpCheck { disable_redirects: true, ..http_check() };
+    assert_verdict(run(url, disabled).await, CheckStatus::Critical, "302 Found");
 }
 
 #[tokio::test]
@@ -111,9 +115,9 @@ async fn a_redirect_to_another_server_takes_no_secrets_along() {
         method: Arc::from("PUT"),
         headers: vec![header("Authorization", "Bearer secret"), header("Host", "web.example")],
         body: Arc::from("body"),
-        ..http_check(format!("http://{first}/"))
+        ..http_check()
     };
-    assert_eq!(run(check).await.0, CheckStatus::Passing);
+    assert_eq!(run(format!("http://{first}/"), check).await.0, CheckStatus::Passing);
     let request = requests.lock().unwrap()[0].clone();
     assert!(request.starts_with("PUT / ") && request.ends_with("body"), "{request}");
     assert!(request.contains(&format!("host: {other}\r\n")) && !request.contains("secret"), "{request}");
@@ -122,7 +126,7 @@ async fn a_redirect_to_another_server_takes_no_secrets_along() {
 #[tokio::test]
 async fn the_eleventh_redirect_is_critical() {
     let (address, requests) = http(|_| redirect("302 Found", "/again")).await;
-    let found = run(http_check(format!("http://{address}/"))).await;
+    let found = run_plain(format!("http://{address}/")).await;
     assert_verdict(found, CheckStatus::Critical, "stopped after 10 redirects");
     assert_eq!(requests.lock().unwrap().len(), 11);
 }
@@ -131,7 +135,7 @@ async fn the_eleventh_redirect_is_critical() {
 async fn a_redirect_leads_nowhere_but_to_the_web() {
     for location in ["file:///etc/passwd", "gopher://192.0.2.1/", "http://"] {
         let (address, _) = http(move |_| redirect("302 Found", location)).await;
-        assert_eq!(run(http_check(format!("http://{address}/"))).await.0, CheckStatus::Critical, "{location}");
+        assert_eq!(run_plain(format!("http://{address}/")).await.0, CheckStatus::Critical, "{location}");
     }
 }
 
@@ -152,7 +156,7 @@ async fn of_a_body_only_the_beginning_is_read() {
         }
     })
     .await;
-    let (status, output) = run(http_check(format!("http://{address}/"))).await;
+    let (status, output) = run_plain(format!("http://{address}/")).await;
     assert_eq!(status, CheckStatus::Passing);
     assert_eq!(output.matches('x').count(), OUTPUT_MAX_BYTES);
     // The rest is what fits into the buffers of both sockets.
@@ -171,7 +175,7 @@ async fn a_body_that_trickles_is_not_waited_for() {
     })
     .await;
     let started = Instant::now();
-    assert_verdict(run(http_check(format!("http://{address}/"))).await, CheckStatus::Passing, "Output: xx");
+    assert_verdict(run_plain(format!("http://{address}/")).await, CheckStatus::Passing, "Output: xx");
     assert!(started.elapsed() < TIMEOUT);
 }
 
@@ -192,8 +196,8 @@ async fn a_response_that_does_not_come_in_time_is_critical() {
     })
     .await;
     for address in [address, silent] {
-        let check = CheckKind::Http(Box::new(http_check(format!("http://{address}/"))));
-        let (status, output) = probe(check, None, Duration::from_millis(200)).await;
+        let (url, check) = (format!("http://{address}/"), CheckKind::Http(Box::new(http_check())));
+        let (status, output) = probe((&url, check), None, Duration::from_millis(200)).await;
         assert_eq!(status, CheckStatus::Critical, "{output}");
     }
 }
@@ -202,7 +206,7 @@ async fn a_response_that_does_not_come_in_time_is_critical() {
 async fn what_is_not_http_is_critical() {
     for garbage in ["\0\u{1}\u{2}\r\n\r\n", "SSH-2.0-example\r\n", "HTTP/9.9 200 OK\r\n\r\n", ""] {
         let (address, _) = http(move |_| garbage.to_owned()).await;
-        assert_eq!(run(http_check(format!("http://{address}/"))).await.0, CheckStatus::Critical, "{garbage:?}");
+        assert_eq!(run_plain(format!("http://{address}/")).await.0, CheckStatus::Critical, "{garbage:?}");
     }
 }
 
@@ -214,38 +218,39 @@ async fn an_endless_head_is_critical() {
         while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
     })
     .await;
-    assert_eq!(run(http_check(format!("http://{address}/"))).await.0, CheckStatus::Critical);
+    assert_eq!(run_plain(format!("http://{address}/")).await.0, CheckStatus::Critical);
 }
 
 #[tokio::test]
 async fn a_closed_port_is_critical() {
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap();
-    assert_verdict(run(http_check(format!("http://{address}/"))).await, CheckStatus::Critical, "refused");
+    assert_verdict(run_plain(format!("http://{address}/")).await, CheckStatus::Critical, "refused");
 }
 
 #[tokio::test]
 async fn a_definition_that_is_no_request_is_critical() {
     let header = |name: &str, value: &str| HttpCheck {
         headers: vec![(Arc::from(name), Arc::from(value))],
-        ..http_check("http://192.0.2.1/")
+        ..http_check()
     };
-    assert_verdict(run(http_check("web.example")).await, CheckStatus::Critical, "not a URL");
-    assert_verdict(run(http_check("ftp://192.0.2.1/")).await, CheckStatus::Critical, "neither http nor https");
-    assert_verdict(run(header("X Y", "z")).await, CheckStatus::Critical, "not legal");
-    assert_verdict(run(header("X", "a\r\nb")).await, CheckStatus::Critical, "not legal");
-    let method = HttpCheck { method: Arc::from("GET IT"), ..http_check("http://192.0.2.1/") };
-    assert_verdict(run(method).await, CheckStatus::Critical, "not an HTTP method");
+    let url = "http://192.0.2.1/";
+    assert_verdict(run_plain("web.example").await, CheckStatus::Critical, "not a URL");
+    assert_verdict(run_plain("ftp://192.0.2.1/").await, CheckStatus::Critical, "neither http nor https");
+    assert_verdict(run(url, header("X Y", "z")).await, CheckStatus::Critical, "not legal");
+    assert_verdict(run(url, header("X", "a\r\nb")).await, CheckStatus::Critical, "not legal");
+    let method = HttpCheck { method: Arc::from("GET IT"), ..http_check() };
+    assert_verdict(run(url, method).await, CheckStatus::Critical, "not an HTTP method");
 }
 
 #[tokio::test]
 async fn a_host_name_is_resolved_by_the_given_resolver_alone() {
     let (address, _) = http(|_| response("200 OK", "")).await;
-    let at = |host: &str| http_check(format!("http://{host}:{}/", address.port()));
-    assert_eq!(run(at("web.example")).await.0, CheckStatus::Passing);
-    assert_eq!(run(at("two.example")).await.0, CheckStatus::Passing);
-    assert_verdict(run(at("none.example")).await, CheckStatus::Critical, "no addresses");
+    let at = |host: &str| format!("http://{host}:{}/", address.port());
+    assert_eq!(run_plain(at("web.example")).await.0, CheckStatus::Passing);
+    assert_eq!(run_plain(at("two.example")).await.0, CheckStatus::Passing);
+    assert_verdict(run_plain(at("none.example")).await, CheckStatus::Critical, "no addresses");
     // The system's resolver would know this one.
-    assert_verdict(run(at("localhost")).await, CheckStatus::Critical, "unknown name");
+    assert_verdict(run_plain(at("localhost")).await, CheckStatus::Critical, "unknown name");
 }
 
 #[tokio::test]
@@ -257,9 +262,8 @@ async fn every_probe_has_a_connection_of_its_own() {
     })
     .await;
     let prober = HttpProber::new(resolver(), tls(None));
-    let check = http_check(format!("http://{address}/"));
     for _ in 0..20 {
-        let outcome = prober.probe(&check, TIMEOUT).await;
+        let outcome = prober.probe(&format!("http://{address}/"), &http_check(), TIMEOUT).await;
         assert!(matches!(outcome, Outcome::Done { status: CheckStatus::Passing, .. }), "{outcome:?}");
     }
 }
@@ -267,14 +271,16 @@ async fn every_probe_has_a_connection_of_its_own() {
 /// What comes of a probe of a server with a certificate of this authority for `web.example`, and what it saw.
 async fn verdict_over_tls(
     bundle: Option<&Authority>,
-    change: impl Fn(&mut HttpCheck, u16),
+    host: &str,
+    change: impl Fn(&mut HttpCheck),
 ) -> ((CheckStatus, String), Vec<String>) {
     let own = Authority::new();
     let acceptor = bundle.unwrap_or(&own).acceptor("web.example");
     let (address, requests) = https(acceptor, |_| response("200 OK", "")).await;
-    let mut check = http_check(format!("https://web.example:{}/", address.port()));
-    change(&mut check, address.port());
-    let found = probe(CheckKind::Http(Box::new(check)), bundle.map(Authority::bundle), TIMEOUT).await;
+    let mut check = http_check();
+    change(&mut check);
+    let url = format!("https://{host}:{}/", address.port());
+    let found = probe((&url, CheckKind::Http(Box::new(check))), bundle.map(Authority::bundle), TIMEOUT).await;
     let seen = requests.lock().unwrap().clone();
     (found, seen)
 }
@@ -282,36 +288,32 @@ async fn verdict_over_tls(
 #[tokio::test]
 async fn a_certificate_must_be_for_the_urls_host() {
     let authority = Authority::new();
-    let (found, seen) = verdict_over_tls(Some(&authority), |_, _| {}).await;
+    let (found, seen) = verdict_over_tls(Some(&authority), "web.example", |_| {}).await;
     assert_verdict(found, CheckStatus::Passing, "200 OK");
     assert_eq!(seen[0], "SNI web.example");
-    let (found, _) =
-        verdict_over_tls(Some(&authority), |check, port| check.url = format!("https://other.example:{port}/").into())
-            .await;
+    let (found, _) = verdict_over_tls(Some(&authority), "other.example", |_| {}).await;
     assert_verdict(found, CheckStatus::Critical, "certificate");
-    let (found, _) =
-        verdict_over_tls(Some(&authority), |check, port| check.url = format!("https://127.0.0.1:{port}/").into()).await;
+    let (found, _) = verdict_over_tls(Some(&authority), "127.0.0.1", |_| {}).await;
     assert_verdict(found, CheckStatus::Critical, "certificate");
 }
 
 #[tokio::test]
 async fn a_tls_server_name_is_sent_and_looked_for_and_is_not_connected_to() {
     let authority = Authority::new();
-    let (found, seen) = verdict_over_tls(Some(&authority), |check, port| {
-        check.url = format!("https://127.0.0.1:{port}/").into();
+    let (found, seen) = verdict_over_tls(Some(&authority), "127.0.0.1", |check| {
         check.tls_server_name = Some(Arc::from("web.example"));
     })
     .await;
     assert_verdict(found, CheckStatus::Passing, "https://127.0.0.1:");
     assert_eq!(seen[0], "SNI web.example");
     assert!(seen[1].contains("\r\nhost: 127.0.0.1:"), "{}", seen[1]);
-    let (found, seen) = verdict_over_tls(Some(&authority), |check, _| {
+    let (found, seen) = verdict_over_tls(Some(&authority), "web.example", |check| {
         check.tls_server_name = Some(Arc::from("other.example"));
     })
     .await;
     assert_verdict(found, CheckStatus::Critical, "certificate");
     assert!(seen.is_empty());
-    let (found, _) = verdict_over_tls(Some(&authority), |check, _| {
+    let (found, _) = verdict_over_tls(Some(&authority), "web.example", |check| {
         check.tls_server_name = Some(Arc::from("192.0.2.1"));
     })
     .await;
@@ -320,8 +322,7 @@ async fn a_tls_server_name_is_sent_and_looked_for_and_is_not_connected_to() {
 
 #[tokio::test]
 async fn an_unverified_certificate_passes_where_the_definition_says_so() {
-    let (found, _) = verdict_over_tls(None, |check, port| {
-        check.url = format!("https://127.0.0.1:{port}/").into();
+    let (found, _) = verdict_over_tls(None, "127.0.0.1", |check| {
         check.tls_skip_verify = true;
     })
     .await;
@@ -331,8 +332,8 @@ async fn an_unverified_certificate_passes_where_the_definition_says_so() {
 #[tokio::test]
 async fn without_ca_certificates_only_verifying_probes_fail() {
     let (address, _) = http(|_| response("200 OK", "")).await;
-    assert_eq!(run(http_check(format!("http://{address}/"))).await.0, CheckStatus::Passing);
-    let (found, _) = verdict_over_tls(None, |_, _| {}).await;
+    assert_eq!(run_plain(format!("http://{address}/")).await.0, CheckStatus::Passing);
+    let (found, _) = verdict_over_tls(None, "web.example", |_| {}).await;
     assert_verdict(found, CheckStatus::Critical, "cannot read CA certificates from /nonexistent/ca.pem");
 }
 
@@ -342,11 +343,10 @@ async fn one_client_serves_all_probes_of_equal_tls_options() {
     let (plain, _) = http(|_| response("200 OK", "")).await;
     let (secure, seen) = https(Authority::new().acceptor("web.example"), |_| response("200 OK", "")).await;
     for path in 0..20 {
-        prober.probe(&http_check(format!("http://{plain}/{path}")), TIMEOUT).await;
+        prober.probe(&format!("http://{plain}/{path}"), &http_check(), TIMEOUT).await;
         let name = Some(Arc::from(format!("{path}.example")));
-        let url = format!("https://{secure}/{path}");
-        let check = HttpCheck { tls_skip_verify: true, tls_server_name: name, ..http_check(url) };
-        prober.probe(&check, TIMEOUT).await;
+        let check = HttpCheck { tls_skip_verify: true, tls_server_name: name, ..http_check() };
+        prober.probe(&format!("https://{secure}/{path}"), &check, TIMEOUT).await;
     }
     assert_eq!(prober.clients.lock().unwrap().len(), 2);
     assert!(seen.lock().unwrap().contains(&"SNI 19.example".to_owned()));

@@ -15,7 +15,10 @@ use std::{
 };
 
 use super::{http::HttpProber, stats::ProbeKind, tcp::TcpProber, tls::Tls};
-use crate::catalog::check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES};
+use crate::catalog::{
+    check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES},
+    names::Text,
+};
 
 /// Resolves the host name of a probe's target to its addresses, best first, or says why it cannot.
 ///
@@ -78,12 +81,13 @@ impl Prober {
         Prober { http: HttpProber::new(Arc::clone(&resolver), Arc::clone(&tls)), tcp: TcpProber::new(resolver, tls) }
     }
 
-    /// Executes a check once, within its timeout, which begins now. None if it is of a kind that is not probed.
-    pub(super) async fn run(self: Arc<Self>, definition: Arc<CheckDefinition>) -> Option<Outcome> {
+    /// Probes a target once, within the definition's timeout, which begins now. None if it is of a kind that is not
+    /// probed.
+    pub(super) async fn run(self: Arc<Self>, target: Text, definition: Arc<CheckDefinition>) -> Option<Outcome> {
         let timeout = if definition.timeout.is_zero() { TIMEOUT } else { definition.timeout };
         match &definition.kind {
-            CheckKind::Http(check) => Some(self.http.probe(check, timeout).await),
-            CheckKind::Tcp(check) => Some(self.tcp.probe(check, timeout).await),
+            CheckKind::Http(check) => Some(self.http.probe(&target, check, timeout).await),
+            CheckKind::Tcp(check) => Some(self.tcp.probe(&target, check, timeout).await),
             CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance => None,
         }
     }

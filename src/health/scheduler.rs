@@ -28,6 +28,7 @@ use crate::{
     catalog::{
         change::Change,
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
+        names::Text,
         service::InstanceKey,
         state::CheckEntry,
     },
@@ -61,6 +62,7 @@ pub(super) struct Scheduler {
 struct Watched {
     /// The check's create index: one that went and came again at once is another one.
     created: u64,
+    target: Text,
     definition: Arc<CheckDefinition>,
     thresholds: Thresholds,
     running: Option<AbortHandle>,
@@ -68,6 +70,12 @@ struct Watched {
     reported: Option<CheckStatus>,
     /// Until when a change of output alone is held back, in seconds since the scheduler began.
     output_held_secs: u32,
+}
+
+impl Watched {
+    fn is_of(&self, check: &Check) -> bool {
+        self.definition == check.definition && self.target == check.target
+    }
 }
 
 /// A probe that runs.
@@ -163,17 +171,17 @@ impl Scheduler {
             return;
         }
         if let Some(slot) = self.checks.find(&key) {
-            let same = |watched: &Watched| watched.created == created && watched.definition == *definition;
-            if self.checks.get(slot).is_some_and(|(_, watched)| same(watched)) {
+            if self.checks.get(slot).is_some_and(|(_, watched)| watched.created == created && watched.is_of(check)) {
                 return;
             }
             self.end_probe(slot);
         }
         // Another definition counts afresh, as in Consul: its first result counts at once.
         let thresholds = Thresholds::new(definition);
-        let definition = Arc::clone(definition);
+        let (target, definition) = (check.target.clone(), Arc::clone(definition));
         let interval = definition.interval;
-        let watched = Watched { created, definition, thresholds, running: None, reported: None, output_held_secs: 0 };
+        let running = None;
+        let watched = Watched { created, target, definition, thresholds, running, reported: None, output_held_secs: 0 };
         let slot = self.checks.set(&key, watched);
         match first {
             _ if !probed => self.probes.cancel(slot),
@@ -214,7 +222,7 @@ impl Scheduler {
         while self.running.len() < self.settings.probes_in_flight_max {
             let Some((slot, due)) = self.probes.pop(now) else { return };
             let Some((_, watched)) = self.checks.get_mut(slot) else { continue };
-            let probe = Arc::clone(&self.shared.prober).run(Arc::clone(&watched.definition));
+            let probe = Arc::clone(&self.shared.prober).run(watched.target.clone(), Arc::clone(&watched.definition));
             let task = self.running.spawn(probe);
             self.starts.insert(task.id(), Start { slot, at: now });
             watched.running = Some(task);
@@ -254,7 +262,7 @@ impl Scheduler {
                 self.shared.stats.count_ended(kind, ProbeResult::Status(status));
                 self.settings.metrics.check_result(watched.definition.kind.as_str(), status.as_str());
                 if let Some(status) = watched.thresholds.count(&watched.definition, status) {
-                    self.report(slot, CheckResult { status, output: Arc::from(cut(&output)) }, now);
+                    self.report(slot, CheckResult { status, output: cut(&output).into() }, now);
                 }
             }
             Outcome::NotMade(reason) => {

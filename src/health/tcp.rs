@@ -36,20 +36,25 @@ impl TcpProber {
         TcpProber { resolver, tls }
     }
 
-    /// Executes a check once, within this time.
-    pub(super) async fn probe(&self, check: &TcpCheck, timeout: Duration) -> Outcome {
+    /// Probes a host and port once, within this time.
+    pub(super) async fn probe(&self, target: &str, check: &TcpCheck, timeout: Duration) -> Outcome {
         let deadline = deadline(timeout);
-        let what = format!("TCP connect {}", check.target);
-        match timeout_at(deadline, self.connect(check, &what, deadline)).await {
+        let what = format!("TCP connect {target}");
+        match timeout_at(deadline, self.connect((target, check), &what, deadline)).await {
             Ok(Ok(())) => Outcome::Done { status: CheckStatus::Passing, output: format!("{what}: Success") },
             Ok(Err(outcome)) => outcome,
             Err(_) => Outcome::critical(format!("{what}: no connection within {timeout:?}")),
         }
     }
 
-    async fn connect(&self, check: &TcpCheck, what: &str, deadline: Instant) -> Result<(), Outcome> {
+    async fn connect(
+        &self,
+        (target, check): (&str, &TcpCheck),
+        what: &str,
+        deadline: Instant,
+    ) -> Result<(), Outcome> {
         let critical = |problem: String| Outcome::critical(format!("{what}: {problem}"));
-        let (host, port) = host_and_port(&check.target)
+        let (host, port) = host_and_port(target)
             .ok_or_else(|| critical("the target must be host:port, an IPv6 address in brackets".to_owned()))?;
         let addresses = addresses(&self.resolver, host).await.map_err(critical)?;
         let targets = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();

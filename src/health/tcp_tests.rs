@@ -10,10 +10,14 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn check(check: TcpCheck, bundle: Option<&Authority>, status: CheckStatus, words: &str) {
-    let (found, output) = probe(CheckKind::Tcp(check), bundle.map(Authority::bundle), SECOND * 5).await;
+async fn check((target, check): (String, TcpCheck), bundle: Option<&Authority>, status: CheckStatus, words: &str) {
+    let (found, output) = probe((&target, CheckKind::Tcp(check)), bundle.map(Authority::bundle), SECOND * 5).await;
     assert_eq!(found, status, "{output}");
     assert!(output.contains(words), "{output}");
+}
+
+fn plain(target: impl Into<String>) -> (String, TcpCheck) {
+    (target.into(), tcp_check())
 }
 
 /// A port on which nobody listens.
@@ -24,29 +28,29 @@ async fn closed_port() -> u16 {
 #[tokio::test]
 async fn an_accepted_connection_passes() {
     let address = serve(|_| async {}).await;
-    check(tcp_check(address.to_string()), None, CheckStatus::Passing, "Success").await;
-    check(tcp_check(format!(":{}", address.port())), None, CheckStatus::Passing, "Success").await;
+    check(plain(address.to_string()), None, CheckStatus::Passing, "Success").await;
+    check(plain(format!(":{}", address.port())), None, CheckStatus::Passing, "Success").await;
 }
 
 #[tokio::test]
 async fn a_closed_port_is_critical() {
     let target = format!("127.0.0.1:{}", closed_port().await);
-    check(tcp_check(target), None, CheckStatus::Critical, "refused").await;
+    check(plain(target), None, CheckStatus::Critical, "refused").await;
 }
 
 #[tokio::test]
 async fn a_host_name_is_resolved_by_the_given_resolver_alone() {
     let port = serve(|_| async {}).await.port();
-    check(tcp_check(format!("web.example:{port}")), None, CheckStatus::Passing, "Success").await;
-    check(tcp_check(format!("none.example:{port}")), None, CheckStatus::Critical, "no addresses").await;
+    check(plain(format!("web.example:{port}")), None, CheckStatus::Passing, "Success").await;
+    check(plain(format!("none.example:{port}")), None, CheckStatus::Critical, "no addresses").await;
     // The system's resolver would know this one.
-    check(tcp_check(format!("localhost:{port}")), None, CheckStatus::Critical, "unknown name").await;
+    check(plain(format!("localhost:{port}")), None, CheckStatus::Critical, "unknown name").await;
 }
 
 #[tokio::test]
 async fn the_addresses_of_a_name_are_tried_in_order() {
     let port = serve(|_| async {}).await.port();
-    check(tcp_check(format!("two.example:{port}")), None, CheckStatus::Passing, "Success").await;
+    check(plain(format!("two.example:{port}")), None, CheckStatus::Passing, "Success").await;
 }
 
 #[tokio::test]
@@ -59,16 +63,17 @@ async fn a_handshake_must_succeed_where_tls_is_asked_for() {
     })
     .await
     .port();
-    let tls = |host: &str| TcpCheck { use_tls: true, ..tcp_check(format!("{host}:{port}")) };
+    let tls = |host: &str| (format!("{host}:{port}"), TcpCheck { use_tls: true, ..tcp_check() });
     check(tls("web.example"), Some(&authority), CheckStatus::Passing, "Success").await;
     check(tls("other.example"), Some(&authority), CheckStatus::Critical, "certificate").await;
     check(tls("127.0.0.1"), Some(&authority), CheckStatus::Critical, "certificate").await;
     check(tls("web.example"), Some(&Authority::new()), CheckStatus::Critical, "certificate").await;
     check(tls("web.example"), None, CheckStatus::Critical, "CA certificates").await;
-    let named = TcpCheck { tls_server_name: Some(Arc::from("web.example")), ..tls("127.0.0.1") };
-    check(named, Some(&authority), CheckStatus::Passing, "Success").await;
-    let unverified = TcpCheck { tls_skip_verify: true, ..tls("127.0.0.1") };
-    check(unverified, None, CheckStatus::Passing, "Success").await;
+    let (target, plain) = tls("127.0.0.1");
+    let named = TcpCheck { tls_server_name: Some(Arc::from("web.example")), ..plain.clone() };
+    check((target.clone(), named), Some(&authority), CheckStatus::Passing, "Success").await;
+    let unverified = TcpCheck { tls_skip_verify: true, ..plain };
+    check((target, unverified), None, CheckStatus::Passing, "Success").await;
 }
 
 #[tokio::test]
@@ -78,8 +83,8 @@ async fn a_server_without_tls_is_critical_where_tls_is_asked_for() {
     })
     .await
     .port();
-    let tls = TcpCheck { use_tls: true, tls_skip_verify: true, ..tcp_check(format!("127.0.0.1:{port}")) };
-    check(tls, None, CheckStatus::Critical, "TLS handshake").await;
+    let tls = TcpCheck { use_tls: true, tls_skip_verify: true, ..tcp_check() };
+    check((format!("127.0.0.1:{port}"), tls), None, CheckStatus::Critical, "TLS handshake").await;
 }
 
 #[tokio::test]
@@ -89,8 +94,9 @@ async fn a_handshake_that_hangs_ends_with_the_timeout() {
         drop(stream);
     })
     .await;
-    let hanging = TcpCheck { use_tls: true, tls_skip_verify: true, ..tcp_check(address.to_string()) };
-    let (status, output) = probe(CheckKind::Tcp(hanging), None, Duration::from_millis(100)).await;
+    let hanging = TcpCheck { use_tls: true, tls_skip_verify: true, ..tcp_check() };
+    let target = address.to_string();
+    let (status, output) = probe((&target, CheckKind::Tcp(hanging)), None, Duration::from_millis(100)).await;
     assert_eq!(status, CheckStatus::Critical);
     assert!(output.contains("no connection within 100ms"), "{output}");
 }

@@ -180,9 +180,8 @@ pub(super) fn tls(bundle: Option<PathBuf>) -> Arc<Tls> {
 }
 
 /// An HTTP check as plain as can be.
-pub(super) fn http_check(url: impl Into<Arc<str>>) -> HttpCheck {
+pub(super) fn http_check() -> HttpCheck {
     HttpCheck {
-        url: url.into(),
         method: Arc::from("GET"),
         headers: Vec::new(),
         body: Arc::from(""),
@@ -193,15 +192,19 @@ pub(super) fn http_check(url: impl Into<Arc<str>>) -> HttpCheck {
 }
 
 /// A TCP check as plain as can be.
-pub(super) fn tcp_check(target: impl Into<Arc<str>>) -> TcpCheck {
-    TcpCheck { target: target.into(), use_tls: false, tls_skip_verify: false, tls_server_name: None }
+pub(super) fn tcp_check() -> TcpCheck {
+    TcpCheck { use_tls: false, tls_skip_verify: false, tls_server_name: None }
 }
 
-/// Executes a check of this kind with a prober of its own.
-pub(super) async fn probe(kind: CheckKind, bundle: Option<PathBuf>, timeout: Duration) -> (CheckStatus, String) {
+/// Executes a check of this target and kind with a prober of its own.
+pub(super) async fn probe(
+    (target, kind): (&str, CheckKind),
+    bundle: Option<PathBuf>,
+    timeout: Duration,
+) -> (CheckStatus, String) {
     let bundle = bundle.unwrap_or_else(|| PathBuf::from("/nonexistent/ca.pem"));
     let prober = Arc::new(Prober::new(resolver(), Some(bundle)));
-    match prober.run(Arc::new(definition(kind, Duration::from_secs(1), timeout))).await {
+    match prober.run(target.into(), Arc::new(definition(kind, Duration::from_secs(1), timeout))).await {
         Some(Outcome::Done { status, output }) => (status, output),
         other => panic!("no verdict: {other:?}"),
     }
@@ -275,15 +278,16 @@ impl Catalog {
 }
 
 /// A check of the instance `web-1` on `n1`, critical to begin with.
-pub(super) fn check_of(id: &str, definition: CheckDefinition) -> Check {
+pub(super) fn check_of(id: &str, (target, definition): (String, CheckDefinition)) -> Check {
     Check {
         node: NodeName::new("n1").unwrap(),
         id: CheckId::new(id).unwrap(),
         service_id: Some(ServiceId::new("web-1").unwrap()),
-        name: Arc::from(id),
-        notes: Arc::from(""),
+        name: id.into(),
+        notes: "".into(),
         status: CheckStatus::Critical,
-        output: Arc::from(""),
+        output: "".into(),
+        target: target.into(),
         definition: Arc::new(definition),
         origin: Origin::Api,
     }

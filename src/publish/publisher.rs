@@ -371,7 +371,7 @@ impl Writer {
         }
         for key in &touched.statuses {
             let Some(entry) = catalog.check(key) else { continue };
-            let result = CheckResult { status: entry.check.status, output: Arc::clone(&entry.check.output) };
+            let result = CheckResult { status: entry.check.status, output: entry.check.output.clone() };
             writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });
         }
         writes

@@ -121,7 +121,7 @@ async fn who_waits_for_a_service_is_woken_by_its_checks() {
     let mut ticket = published.register(WatchKey::Service(web.clone()));
     let index = published.load().catalog.service_index(&web);
     let key = CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::derived("service:web-1") };
-    feed.report(key, CheckResult { status: CheckStatus::Critical, output: Arc::from("refused") });
+    feed.report(key, CheckResult { status: CheckStatus::Critical, output: "refused".into() });
     tokio::time::timeout(Duration::from_secs(5), async {
         while published.load().catalog.service_index(&web) <= index {
             ticket.changed().await;

@@ -165,7 +165,7 @@ impl Stage {
         check.id = CheckId::new("node").map_err(|error| error.to_string())?;
         let (key, status) = (check.key(), check.status);
         self.apply(Change::RegisterCheck(Box::new(check)))?;
-        self.apply(Change::SetStatus { key, result: CheckResult { status, output: Arc::from("") } })
+        self.apply(Change::SetStatus { key, result: CheckResult { status, output: "".into() } })
     }
 
     /// Sets the status of an instance's check.
@@ -177,7 +177,7 @@ impl Stage {
             let _ = own;
             *at = clock + deadline.as_secs() as u32;
         }
-        self.apply(Change::SetStatus { key, result: CheckResult { status, output: Arc::from("") } })
+        self.apply(Change::SetStatus { key, result: CheckResult { status, output: "".into() } })
     }
 
     /// Time passes; check deadlines that were not renewed turn critical.
@@ -187,7 +187,7 @@ impl Stage {
         let passed: Vec<_> =
             self.deadlines.iter().filter(|(.., at)| *at <= clock).map(|(key, ..)| key.clone()).collect();
         for key in passed {
-            let result = CheckResult { status: CheckStatus::Critical, output: Arc::from("deadline passed") };
+            let result = CheckResult { status: CheckStatus::Critical, output: "deadline passed".into() };
             self.apply(Change::SetStatus { key, result })?;
         }
         Ok(())
@@ -344,10 +344,11 @@ fn read_check(node: &NodeName, service: Option<&ServiceId>, text: &str) -> Resul
         node: node.clone(),
         id: CheckId::new(service.map_or("node", ServiceId::as_str)).map_err(|error| error.to_string())?,
         service_id: service.cloned(),
-        name: Arc::from("check"),
-        notes: Arc::from(""),
+        name: "check".into(),
+        notes: "".into(),
         status,
-        output: Arc::from(""),
+        output: "".into(),
+        target: "".into(),
         definition: Arc::new(CheckDefinition::unprobed(kind)),
         origin: Origin::Api,
     })

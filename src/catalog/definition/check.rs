@@ -9,7 +9,7 @@ use super::{
 use crate::catalog::{
     check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
     duration::format_duration,
-    names::{CheckId, ServiceId},
+    names::{CheckId, ServiceId, Text},
     node::Address,
 };
 
@@ -56,7 +56,7 @@ pub(super) fn read_of_service(
 pub(super) fn read_status_update(object: &Field<'_>) -> Result<CheckResult, DefinitionError> {
     let fields = Fields::read(object, &["Status", "Output"])?;
     let status = status(&fields)?.ok_or_else(|| fields.wrong("Status", Problem::Missing))?;
-    Ok(CheckResult { status, output: Arc::from(fields.text("Output")?.unwrap_or_default()) })
+    Ok(CheckResult { status, output: fields.text("Output")?.unwrap_or_default().into() })
 }
 
 /// The check of (ID if not given, name, service ID).
@@ -71,15 +71,18 @@ fn finish(
         Some(field) => field.identifier(CheckId::new)?,
         None => id,
     };
+    let status = status(fields)?.unwrap_or(CheckStatus::Critical);
+    let (target, definition) = definition(fields, notices)?;
     Ok(Check {
         node: owner.node.clone(),
         id,
         service_id,
-        name: Arc::from(name),
-        notes: Arc::from(fields.text("Notes")?.unwrap_or_default()),
-        status: status(fields)?.unwrap_or(CheckStatus::Critical),
-        output: Arc::from(""),
-        definition: Arc::new(definition(fields, notices)?),
+        name: name.into(),
+        notes: fields.text("Notes")?.unwrap_or_default().into(),
+        status,
+        output: Text::new(),
+        target,
+        definition: Arc::new(definition),
         origin: owner.origin,
     })
 }
@@ -92,8 +95,9 @@ fn status(fields: &Fields<'_>) -> Result<Option<CheckStatus>, DefinitionError> {
     }
 }
 
-fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<CheckDefinition, DefinitionError> {
-    let kind = kind(fields)?;
+/// Where the probes go (empty where nothing is probed), and how.
+fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<(Text, CheckDefinition), DefinitionError> {
+    let (target, kind) = kind(fields)?;
     let success_before_passing = count(fields, "SuccessBeforePassing")?;
     let failures_before_critical = count(fields, "FailuresBeforeCritical")?;
     // Not given, it is the same as the other, so that nothing warns before it is critical (Consul).
@@ -107,7 +111,7 @@ fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<CheckDef
     }
     let after = "DeregisterCriticalServiceAfter";
     let timeout = fields.duration("Timeout")?;
-    Ok(CheckDefinition {
+    let definition = CheckDefinition {
         interval: interval(fields, &kind, notices)?,
         timeout: match kind {
             CheckKind::Deadline(_) => Duration::ZERO,
@@ -120,22 +124,23 @@ fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<CheckDef
         deregister_critical_service_after: fields
             .duration(after)?
             .map(|span| raised(fields, (after, span, DEREGISTER_AFTER_MIN), notices)),
-    })
+    };
+    Ok((target, definition))
 }
 
-fn kind(fields: &Fields<'_>) -> Result<CheckKind, DefinitionError> {
+fn kind(fields: &Fields<'_>) -> Result<(Text, CheckKind), DefinitionError> {
     if let Some(field) = NOT_OFFERED.iter().find_map(|name| fields.filled(name)) {
         let rule = "this kind of check is not offered; there are HTTP, TCP and TTL checks";
         return Err(field.wrong(Problem::Rule(rule.to_owned())));
     }
     let deadline = fields.duration("TTL")?;
     match (fields.filled("HTTP"), fields.filled("TCP"), deadline) {
-        (Some(url), None, None) => Ok(CheckKind::Http(Box::new(http(fields, url)?))),
-        (None, Some(target), None) => Ok(CheckKind::Tcp(tcp(fields, target)?)),
+        (Some(url), None, None) => Ok((checked_url(url)?, CheckKind::Http(Box::new(http(fields)?)))),
+        (None, Some(target), None) => Ok((checked_host_and_port(target)?, CheckKind::Tcp(tcp(fields)?))),
         (None, None, Some(_)) if fields.duration("Interval")?.is_some() => {
             Err(fields.wrong("Interval", Problem::Rule("Interval and TTL cannot both be given".to_owned())))
         }
-        (None, None, Some(span)) => Ok(CheckKind::Deadline(span)),
+        (None, None, Some(span)) => Ok((Text::new(), CheckKind::Deadline(span))),
         (None, None, None) => Err(fields.wrong("HTTP", Problem::Rule("one of HTTP, TCP and TTL must be given".into()))),
         (Some(other), _, Some(_)) | (_, Some(other), Some(_)) => {
             Err(other.wrong(Problem::Rule("cannot be given together with TTL".to_owned())))
@@ -144,7 +149,7 @@ fn kind(fields: &Fields<'_>) -> Result<CheckKind, DefinitionError> {
     }
 }
 
-fn http(fields: &Fields<'_>, url: &Field<'_>) -> Result<HttpCheck, DefinitionError> {
+fn checked_url(url: &Field<'_>) -> Result<Text, DefinitionError> {
     let text = url.text()?;
     let rest = ["http://", "https://"].iter().find_map(|scheme| {
         let (head, rest) = text.split_at_checked(scheme.len())?;
@@ -155,12 +160,15 @@ fn http(fields: &Fields<'_>, url: &Field<'_>) -> Result<HttpCheck, DefinitionErr
     if host.is_none_or(|host| host.is_empty() || host.starts_with(':')) || text.contains(blank) {
         return Err(url.expected("a URL that begins with http:// or https:// and a host"));
     }
+    Ok(Text::from(text))
+}
+
+fn http(fields: &Fields<'_>) -> Result<HttpCheck, DefinitionError> {
     let method = fields.text("Method")?.unwrap_or("GET");
     if !method.bytes().all(is_token_byte) {
         return Err(expected(fields, "Method", "a request method such as \"GET\""));
     }
     Ok(HttpCheck {
-        url: Arc::from(text),
         method: Arc::from(method.to_ascii_uppercase()),
         headers: headers(fields)?,
         body: Arc::from(fields.text("Body")?.unwrap_or_default()),
@@ -188,7 +196,7 @@ fn headers(fields: &Fields<'_>) -> Result<Headers, DefinitionError> {
     Ok(headers)
 }
 
-fn tcp(fields: &Fields<'_>, field: &Field<'_>) -> Result<TcpCheck, DefinitionError> {
+fn checked_host_and_port(field: &Field<'_>) -> Result<Text, DefinitionError> {
     let target = field.text()?;
     let legal = target.rsplit_once(':').is_some_and(|(host, port)| {
         let bare_v6 = host.contains(':') && !host.starts_with('[');
@@ -197,8 +205,11 @@ fn tcp(fields: &Fields<'_>, field: &Field<'_>) -> Result<TcpCheck, DefinitionErr
     if !legal {
         return Err(field.expected("host:port (an IPv6 address in brackets)"));
     }
+    Ok(Text::from(target))
+}
+
+fn tcp(fields: &Fields<'_>) -> Result<TcpCheck, DefinitionError> {
     Ok(TcpCheck {
-        target: Arc::from(target),
         use_tls: fields.flag("TCPUseTLS")?,
         tls_skip_verify: fields.flag("TLSSkipVerify")?,
         tls_server_name: fields.text("TLSServerName")?.map(Arc::from),

@@ -217,6 +217,7 @@ fn an_http_check_has_all_its_parts() {
            "Timeout": "2s", "SuccessBeforePassing": 2, "FailuresBeforeWarning": 1, "FailuresBeforeCritical": 3"#,
     );
     let CheckKind::Http(http) = &check.definition.kind else { panic!("an HTTP check was given") };
+    assert_eq!(check.target, "https://192.0.2.1:8443/health");
     assert_eq!((&*http.method, http.headers.len(), &*http.body), ("POST", 2, "x"));
     assert!(http.disable_redirects && http.tls_skip_verify);
     assert_eq!(http.tls_server_name.as_deref(), Some("web.example"));
@@ -236,10 +237,8 @@ fn targets_of_checks_are_looked_at() {
         assert_eq!(read(&text).unwrap_err().path, "Check.TCP", "{target}");
     }
     for target in ["192.0.2.1:80", "[2001:db8::1]:80", "db.example:5432"] {
-        assert!(matches!(
-            check_of(&format!(r#""TCP": "{target}", "Interval": "1s""#)).definition.kind,
-            CheckKind::Tcp(_)
-        ));
+        let check = check_of(&format!(r#""TCP": "{target}", "Interval": "1s""#));
+        assert!(matches!(check.definition.kind, CheckKind::Tcp(_)) && check.target == target);
     }
 }
 

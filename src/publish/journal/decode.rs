@@ -9,7 +9,7 @@ use crate::{
     catalog::{
         change::{Origin, Registration},
         check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
-        names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag},
+        names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag, Text},
         node::{Address, Node},
         service::{Instance, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
         state::{CheckEntry, InstanceEntry},
@@ -80,7 +80,7 @@ pub(super) fn node(
     let record: NodeRecord<'_> = opened(key.as_bytes(), value)?;
     let subject = Subject { node: NodeName::new(sharing.text(key))?, service_id: None };
     let tagged_addresses =
-        record.tagged_addresses.into_iter().map(|(role, at)| (sharing.text(role), address(at, sharing))).collect();
+        record.tagged_addresses.into_iter().map(|(role, at)| (sharing.part(role), address(at, sharing))).collect();
     let checks = check_entries(&record.checks, &subject, newest, sharing)?;
     Ok(StoredNode {
         node: Arc::new(Node {
@@ -138,20 +138,33 @@ pub(super) fn split(key: &[u8]) -> Result<(&str, &str), RecordError> {
 /// | a part | [`PART_MAX_BYTES`]; a longer one is decoded each time |
 #[derive(Default)]
 pub(super) struct Sharing {
-    texts: HashSet<Arc<str>>,
+    texts: HashSet<Text>,
+    /// Texts of meta and addresses.
+    parts: HashSet<Arc<str>>,
     tags: HashMap<Box<[u8]>, Arc<[Tag]>>,
     meta: HashMap<Box<[u8]>, Meta>,
-    definitions: HashMap<Box<[u8]>, Arc<CheckDefinition>>,
+    definitions: HashSet<Arc<CheckDefinition>>,
 }
 
 impl Sharing {
-    fn text(&mut self, text: &str) -> Arc<str> {
+    fn text(&mut self, text: &str) -> Text {
         if let Some(known) = self.texts.get(text) {
+            return known.clone();
+        }
+        let new = Text::from(text);
+        if text.len() <= PART_MAX_BYTES && self.texts.len() < PARTS_MAX {
+            self.texts.insert(new.clone());
+        }
+        new
+    }
+
+    fn part(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.parts.get(text) {
             return Arc::clone(known);
         }
         let new: Arc<str> = Arc::from(text);
-        if text.len() <= PART_MAX_BYTES && self.texts.len() < PARTS_MAX {
-            self.texts.insert(Arc::clone(&new));
+        if text.len() <= PART_MAX_BYTES && self.parts.len() < PARTS_MAX {
+            self.parts.insert(Arc::clone(&new));
         }
         new
     }
@@ -171,19 +184,23 @@ impl Sharing {
             return Ok(Arc::clone(known));
         }
         let pairs: Vec<(&str, &str)> = whole(part)?;
-        let meta: BTreeMap<_, _> = pairs.into_iter().map(|(key, value)| (self.text(key), self.text(value))).collect();
+        let meta: BTreeMap<_, _> = pairs.into_iter().map(|(key, value)| (self.part(key), self.part(value))).collect();
         let meta = Arc::new(meta);
         remember(&mut self.meta, part, &meta);
         Ok(meta)
     }
 
-    fn definition(&mut self, part: &[u8]) -> Result<Arc<CheckDefinition>, RecordError> {
-        if let Some(known) = self.definitions.get(part) {
-            return Ok(Arc::clone(known));
+    /// A definition, which is shared, and the target that is in its record.
+    fn definition(&mut self, part: &[u8]) -> Result<(Text, Arc<CheckDefinition>), RecordError> {
+        let (target, definition) = definition(whole(part)?);
+        if let Some(known) = self.definitions.get(&definition) {
+            return Ok((target, Arc::clone(known)));
         }
-        let definition = Arc::new(definition(whole(part)?, self));
-        remember(&mut self.definitions, part, &definition);
-        Ok(definition)
+        let definition = Arc::new(definition);
+        if self.definitions.len() < PARTS_MAX {
+            self.definitions.insert(Arc::clone(&definition));
+        }
+        Ok((target, definition))
     }
 }
 
@@ -252,6 +269,7 @@ fn check_entries(
 }
 
 fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> Result<Check, RecordError> {
+    let (target, definition) = sharing.definition(&record.definition)?;
     Ok(Check {
         node: subject.node.clone(),
         // It may be longer than a given one, if it was made of a service ID.
@@ -261,45 +279,46 @@ fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> 
         notes: sharing.text(record.notes),
         status: status(record.status),
         output: sharing.text(record.output),
-        definition: sharing.definition(&record.definition)?,
+        target,
+        definition,
         origin: origin(record.origin),
     })
 }
 
-fn definition(record: DefinitionRecord<'_>, sharing: &mut Sharing) -> CheckDefinition {
-    CheckDefinition {
-        kind: kind(record.kind, sharing),
+fn definition(record: DefinitionRecord<'_>) -> (Text, CheckDefinition) {
+    let (target, kind) = kind(record.kind);
+    let definition = CheckDefinition {
+        kind,
         interval: record.interval,
         timeout: record.timeout,
         success_before_passing: record.success_before_passing,
         failures_before_warning: record.failures_before_warning,
         failures_before_critical: record.failures_before_critical,
         deregister_critical_service_after: record.deregister_critical_service_after,
-    }
+    };
+    (target, definition)
 }
 
-fn kind(record: KindRecord<'_>, sharing: &mut Sharing) -> CheckKind {
+fn kind(record: KindRecord<'_>) -> (Text, CheckKind) {
     match record {
         KindRecord::Http { url, method, headers, body, disable_redirects, tls_skip_verify, tls_server_name } => {
-            CheckKind::Http(Box::new(HttpCheck {
-                url: Arc::from(url),
-                method: sharing.text(method),
-                headers: headers.into_iter().map(|(name, value)| (sharing.text(name), sharing.text(value))).collect(),
-                body: sharing.text(body),
+            let check = HttpCheck {
+                method: Arc::from(method),
+                headers: headers.into_iter().map(|(name, value)| (Arc::from(name), Arc::from(value))).collect(),
+                body: Arc::from(body),
                 disable_redirects,
                 tls_skip_verify,
-                tls_server_name: tls_server_name.map(|name| sharing.text(name)),
-            }))
+                tls_server_name: tls_server_name.map(Arc::from),
+            };
+            (Text::from(url), CheckKind::Http(Box::new(check)))
         }
-        KindRecord::Tcp { target, use_tls, tls_skip_verify, tls_server_name } => CheckKind::Tcp(TcpCheck {
-            target: Arc::from(target),
-            use_tls,
-            tls_skip_verify,
-            tls_server_name: tls_server_name.map(|name| sharing.text(name)),
-        }),
-        KindRecord::Deadline(span) => CheckKind::Deadline(span),
-        KindRecord::External => CheckKind::External,
-        KindRecord::Maintenance => CheckKind::Maintenance,
+        KindRecord::Tcp { target, use_tls, tls_skip_verify, tls_server_name } => {
+            let tls_server_name = tls_server_name.map(Arc::from);
+            (Text::from(target), CheckKind::Tcp(TcpCheck { use_tls, tls_skip_verify, tls_server_name }))
+        }
+        KindRecord::Deadline(span) => (Text::new(), CheckKind::Deadline(span)),
+        KindRecord::External => (Text::new(), CheckKind::External),
+        KindRecord::Maintenance => (Text::new(), CheckKind::Maintenance),
     }
 }
 
@@ -309,7 +328,7 @@ fn port(record: PortRecord<'_>, sharing: &mut Sharing) -> Result<Port, RecordErr
 }
 
 fn tagged(record: TaggedAddressRecord<'_>, sharing: &mut Sharing) -> TaggedAddress {
-    TaggedAddress { role: sharing.text(record.role), address: address(record.address, sharing), port: record.port }
+    TaggedAddress { role: sharing.part(record.role), address: address(record.address, sharing), port: record.port }
 }
 
 fn network(record: NetworkAddressRecord) -> Result<NetworkAddress, RecordError> {
@@ -320,7 +339,7 @@ fn network(record: NetworkAddressRecord) -> Result<NetworkAddress, RecordError> 
 fn address(record: AddressRecord<'_>, sharing: &mut Sharing) -> Address {
     match record {
         AddressRecord::Ip(ip) => Address::Ip(ip),
-        AddressRecord::Host(name) => Address::Host(sharing.text(name)),
+        AddressRecord::Host(name) => Address::Host(sharing.part(name)),
     }
 }
 

@@ -169,16 +169,16 @@ fn check(check: &Check, create_index: u64, modify_index: u64) -> CheckRecord<'_>
         notes: &check.notes,
         status: status(check.status),
         output: &check.output,
-        definition: definition(&check.definition),
+        definition: definition(&check.target, &check.definition),
         origin: origin(check.origin),
         create_index,
         modify_index,
     }
 }
 
-fn definition(definition: &CheckDefinition) -> Cow<'_, [u8]> {
+fn definition(target: &str, definition: &CheckDefinition) -> Cow<'static, [u8]> {
     Cow::Owned(encoded(&DefinitionRecord {
-        kind: kind(&definition.kind),
+        kind: kind(target, &definition.kind),
         interval: definition.interval,
         timeout: definition.timeout,
         success_before_passing: definition.success_before_passing,
@@ -188,10 +188,10 @@ fn definition(definition: &CheckDefinition) -> Cow<'_, [u8]> {
     }))
 }
 
-fn kind(kind: &CheckKind) -> KindRecord<'_> {
+fn kind<'a>(target: &'a str, kind: &'a CheckKind) -> KindRecord<'a> {
     match kind {
         CheckKind::Http(http) => KindRecord::Http {
-            url: &http.url,
+            url: target,
             method: &http.method,
             headers: http.headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
             body: &http.body,
@@ -200,7 +200,7 @@ fn kind(kind: &CheckKind) -> KindRecord<'_> {
             tls_server_name: http.tls_server_name.as_deref(),
         },
         CheckKind::Tcp(tcp) => KindRecord::Tcp {
-            target: &tcp.target,
+            target,
             use_tls: tcp.use_tls,
             tls_skip_verify: tcp.tls_skip_verify,
             tls_server_name: tcp.tls_server_name.as_deref(),

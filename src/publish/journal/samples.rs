@@ -85,12 +85,12 @@ impl Model {
     }
 
     fn flip(&mut self, dice: &mut Dice) -> Option<Write> {
-        let result = CheckResult { status: status(dice), output: text(dice) };
+        let result = CheckResult { status: status(dice), output: text(dice).into() };
         let modify_index = self.index;
         let flipped = |entry: &mut CheckEntry| {
             let mut check = (*entry.check).clone();
             check.status = result.status;
-            check.output = Arc::clone(&result.output);
+            check.output = result.output.clone();
             entry.check = Arc::new(check);
             entry.modify_index = modify_index;
             entry.check.key()
@@ -193,7 +193,6 @@ fn network_address(dice: &mut Dice) -> NetworkAddress {
 fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &str) -> Check {
     let kind = match dice.roll(5) {
         0 => CheckKind::Http(Box::new(HttpCheck {
-            url: text(dice),
             method: Arc::from("GET"),
             headers: (0..dice.roll(3)).map(|_| (text(dice), text(dice))).collect(),
             body: text(dice),
@@ -202,7 +201,6 @@ fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &
             tls_server_name: (dice.roll(2) == 0).then(|| text(dice)),
         })),
         1 => CheckKind::Tcp(TcpCheck {
-            target: text(dice),
             use_tls: dice.roll(2) == 0,
             tls_skip_verify: dice.roll(2) == 0,
             tls_server_name: (dice.roll(2) == 0).then(|| text(dice)),
@@ -211,6 +209,7 @@ fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &
         3 => CheckKind::External,
         _ => CheckKind::Maintenance,
     };
+    let target = if matches!(kind, CheckKind::Http(_) | CheckKind::Tcp(_)) { text(dice) } else { Arc::from("") };
     let definition = CheckDefinition {
         kind,
         interval: Duration::from_millis(dice.roll(100_000)),
@@ -226,10 +225,11 @@ fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &
         node: node.clone(),
         id: CheckId::derived(&id),
         service_id: service_id.cloned(),
-        name: text(dice),
-        notes: text(dice),
+        name: text(dice).into(),
+        notes: text(dice).into(),
         status: status(dice),
-        output: text(dice),
+        output: text(dice).into(),
+        target: target.into(),
         definition: Arc::new(definition),
         origin: origin(dice),
     }
