@@ -167,11 +167,7 @@ fn instance(number: u32) -> Arc<InstanceEntry> {
         output: "".into(),
         target: format!("192.0.2.{}:8080", number % 250 + 1).into(),
         definition: Arc::new(CheckDefinition {
-            kind: CheckKind::Tcp(TcpCheck {
-                use_tls: false,
-                tls_skip_verify: false,
-                tls_server_name: None,
-            }),
+            kind: CheckKind::Tcp(TcpCheck { use_tls: false, tls_skip_verify: false, tls_server_name: None }),
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(2),
             success_before_passing: 0,

@@ -74,7 +74,7 @@ impl<'a> Response<'a> {
         let views = chosen.service.views(self.reading.network);
         for view in std::iter::once(&views.eligible).chain(views.everyone.as_deref()) {
             let Found::Members(selection) = view.group(seed, GroupKind::Port, port) else { continue };
-            let sets = [&selection.ported, &selection.portless].into_iter();
+            let sets = [&selection.ported, &selection.rest().portless].into_iter();
             let members = sets.flat_map(|set| set.table.iter());
             let members: Vec<&Member> = members.filter(|member| has_tag(&member.instance, tag)).collect();
             if !members.is_empty() {
@@ -108,7 +108,7 @@ impl<'a> Response<'a> {
         for instance in service.by_id(seed, id) {
             let hash = seed.hash(&(&instance.node, &instance.id));
             let same = |other: &Member| other.instance.id == instance.id && other.instance.node == instance.node;
-            let sets = [&selection.ported, &selection.portless];
+            let sets = [&selection.ported, &selection.rest().portless];
             members.extend(sets.into_iter().find_map(|set| set.table.get(hash, same)));
         }
         if members.is_empty() {
@@ -256,7 +256,7 @@ impl<'a> Response<'a> {
 
     /// All eligible members one by one, so that the near ones come first.
     pub fn near_first(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
-        let sets = [&chosen.selection.ported, &chosen.selection.portless];
+        let sets = [&chosen.selection.ported, &chosen.selection.rest().portless];
         let members: Vec<&Member> = sets.into_iter().flat_map(|set| set.table.iter()).collect();
         self.listed(place, (chosen.service, false), members, chosen.denier);
     }

@@ -75,10 +75,15 @@ impl<'a> Response<'a> {
     /// One of the host names that instances of a service have as their address, by weight.
     pub fn host_of(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
         let selection = chosen.selection;
-        let has_address = !selection.v4.best().is_empty() || !selection.v6.best().is_empty();
+        let has_address = !selection.v4.best().is_empty() || !selection.rest().v6.best().is_empty();
         match self.a_host(selection) {
             Some(host) if !self.bars_cname(has_address) => {
-                self.host(place, host, (selection.hosts.best().ttl(), chosen.service.rule.ttl_secs), chosen.denier);
+                self.host(
+                    place,
+                    host,
+                    (selection.rest().hosts.best().ttl(), chosen.service.rule.ttl_secs),
+                    chosen.denier,
+                );
             }
             _ => self.nodata(place, chosen.denier, Some(chosen.service.rule.ttl_secs)),
         }
@@ -86,7 +91,7 @@ impl<'a> Response<'a> {
 
     /// One of the host names of a selection, by weight.
     fn a_host(&mut self, selection: &'a Selection) -> Option<&'a Name> {
-        let table = &selection.hosts.best().table;
+        let table = &selection.rest().hosts.best().table;
         let sum = table.measure();
         let member = if sum.weight > 0 {
             let target = self.scratch.below(sum.weight);
@@ -169,13 +174,13 @@ impl<'a> Response<'a> {
     }
 
     fn step_service(&mut self, place: Place<'_>, selection: &'a Selection, end: &mut End) -> Step {
-        let (v4, v6) = (selection.v4.best(), selection.v6.best());
+        let (v4, v6) = (selection.v4.best(), selection.rest().v6.best());
         if place.question.rtype == rtype::A && !v4.is_empty() {
             self.addresses_for(place, v4, end.ttl.min(v4.ttl()));
         } else if place.question.rtype == rtype::AAAA && !v6.is_empty() {
             self.addresses_for(place, v6, end.ttl.min(v6.ttl()));
         } else if let Some(host) = self.a_host(selection) {
-            *end = End { name: host.clone(), ttl: end.ttl.min(selection.hosts.best().ttl()) };
+            *end = End { name: host.clone(), ttl: end.ttl.min(selection.rest().hosts.best().ttl()) };
             return Step::Again;
         }
         Step::Done

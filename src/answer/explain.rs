@@ -32,7 +32,7 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question) -> Explained<'s>
     let meaning = reading.meaning(question);
     let (service, members) = match meaning {
         Meaning::Service(chosen) => {
-            let sets = [&chosen.selection.ported, &chosen.selection.portless];
+            let sets = [&chosen.selection.ported, &chosen.selection.rest().portless];
             let members = sets.into_iter().flat_map(|set| set.table.iter());
             (Some(&chosen.service.name), members.map(|member| place(&member.instance)).collect())
         }
@@ -41,7 +41,7 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question) -> Explained<'s>
             let all = &service.views(None).eligible.all;
             let label = question.labels(label, label + 1);
             let wanted: HashSet<_> = service.by_id(seed, label).map(|instance| place(instance)).collect();
-            let sets = [&all.ported, &all.portless];
+            let sets = [&all.ported, &all.rest().portless];
             let members = sets.into_iter().flat_map(|set| set.table.iter());
             let members = members.map(|member: &Member| place(&member.instance));
             (Some(&service.name), members.filter(|place| wanted.contains(place)).collect())

@@ -151,7 +151,7 @@ impl<'a> Response<'a> {
 
     /// TXT of the meta of all eligible instances.
     pub fn service_texts(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
-        let sets = [&chosen.selection.ported, &chosen.selection.portless].into_iter();
+        let sets = [&chosen.selection.ported, &chosen.selection.rest().portless].into_iter();
         let instances = sets.flat_map(|set| set.table.iter()).map(|member| &*member.instance);
         self.texts(place, instances, &chosen.service.rule);
     }
@@ -179,7 +179,7 @@ impl<'a> Response<'a> {
 
     /// HTTPS of the eligible instances that ask for it.
     pub fn https(&mut self, place: Place<'_>, selection: &'a Selection) {
-        self.https_of(place, selection.https.table.iter(), selection.https.ttl());
+        self.https_of(place, selection.rest().https.table.iter(), selection.rest().https.ttl());
     }
 
     /// HTTPS of these members, as far as they ask for it (RFC 9460 section 9); equal records once.

@@ -163,10 +163,10 @@ impl<'a> Response<'a> {
         let most = chosen.service.rule.max_answers;
         match place.question.rtype {
             rtype::A => self.addresses(place, chosen.selection.v4.best(), most),
-            rtype::AAAA => self.addresses(place, chosen.selection.v6.best(), most),
+            rtype::AAAA => self.addresses(place, chosen.selection.rest().v6.best(), most),
             rtype::ANY => {
                 self.addresses(place, chosen.selection.v4.best(), most);
-                self.addresses(place, chosen.selection.v6.best(), most);
+                self.addresses(place, chosen.selection.rest().v6.best(), most);
                 self.any_other(place, chosen, before);
             }
             rtype::SRV => self.srv(place, super::srv::Members::Table(&chosen.selection.ported), chosen.denier),
@@ -176,7 +176,7 @@ impl<'a> Response<'a> {
         }
         if self.wrote_nothing_since(before) && !self.flags.truncated {
             if let rtype::A | rtype::AAAA | rtype::ANY = place.question.rtype
-                && !chosen.selection.hosts.best().is_empty()
+                && !chosen.selection.rest().hosts.best().is_empty()
             {
                 return self.host_of(place, chosen);
             }

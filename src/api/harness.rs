@@ -15,7 +15,11 @@ use tower::ServiceExt;
 
 use super::{Api, ApiParts, HeartbeatOutcome, LocalNode, blocking};
 use crate::{
-    catalog::{change::Change, names::{NodeName, Text}, service::Meta},
+    catalog::{
+        change::Change,
+        names::{NodeName, Text},
+        service::Meta,
+    },
     observe::metrics::Metrics,
     publish::{
         feed::Feed,

@@ -62,11 +62,14 @@ pub struct Table<V: Measured> {
 
 impl<V: Measured> Default for Table<V> {
     fn default() -> Table<V> {
-        Table { root: Child::Empty, len: 0 }
+        Table::EMPTY
     }
 }
 
 impl<V: Measured> Table<V> {
+    /// A table without values.
+    pub const EMPTY: Table<V> = Table { root: Child::Empty, len: 0 };
+
     /// How many values it has.
     pub fn len(&self) -> usize {
         self.len

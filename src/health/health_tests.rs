@@ -109,9 +109,8 @@ async fn a_new_check_is_probed_at_once() {
 async fn after_a_restart_first_probes_are_spread() {
     let (address, requests) = http(|_| response("200 OK", "")).await;
     let catalog = Catalog::start().await;
-    let checks = (0..100).map(|number| {
-        check_of(&format!("http-{number}"), but(http_at(address), |it| it.interval = 3600 * SECOND))
-    });
+    let checks = (0..100)
+        .map(|number| check_of(&format!("http-{number}"), but(http_at(address), |it| it.interval = 3600 * SECOND)));
     catalog.register("n1", checks.collect()).await;
     let health = start(&catalog, settings(catalog.published.load().index()));
     catalog.register("n1", vec![check_of("new", tcp_at(serve(|_| async {}).await))]).await;

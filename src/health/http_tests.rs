@@ -229,10 +229,8 @@ async fn a_closed_port_is_critical() {
 
 #[tokio::test]
 async fn a_definition_that_is_no_request_is_critical() {
-    let header = |name: &str, value: &str| HttpCheck {
-        headers: vec![(Arc::from(name), Arc::from(value))],
-        ..http_check()
-    };
+    let header =
+        |name: &str, value: &str| HttpCheck { headers: vec![(Arc::from(name), Arc::from(value))], ..http_check() };
     let url = "http://192.0.2.1/";
     assert_verdict(run_plain("web.example").await, CheckStatus::Critical, "not a URL");
     assert_verdict(run_plain("ftp://192.0.2.1/").await, CheckStatus::Critical, "neither http nor https");

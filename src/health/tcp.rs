@@ -47,12 +47,7 @@ impl TcpProber {
         }
     }
 
-    async fn connect(
-        &self,
-        (target, check): (&str, &TcpCheck),
-        what: &str,
-        deadline: Instant,
-    ) -> Result<(), Outcome> {
+    async fn connect(&self, (target, check): (&str, &TcpCheck), what: &str, deadline: Instant) -> Result<(), Outcome> {
         let critical = |problem: String| Outcome::critical(format!("{what}: {problem}"));
         let (host, port) = host_and_port(target)
             .ok_or_else(|| critical("the target must be host:port, an IPv6 address in brackets".to_owned()))?;

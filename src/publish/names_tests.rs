@@ -220,8 +220,10 @@ fn view(view: &View) -> String {
 }
 
 fn selection(selection: &Selection) -> String {
-    let members = [&selection.ported, &selection.portless, selection.hosts.best(), &selection.https].map(members);
-    format!("{} {} {members:?}", addresses(&selection.v4), addresses(&selection.v6))
+    let members =
+        [&selection.ported, &selection.rest().portless, selection.rest().hosts.best(), &selection.rest().https]
+            .map(members);
+    format!("{} {} {members:?}", addresses(&selection.v4), addresses(&selection.rest().v6))
 }
 
 fn addresses<const N: usize>(addresses: &Addresses<N>) -> String {

@@ -21,14 +21,12 @@ use crate::{
 /// Names by address.
 #[derive(Debug, Clone, Default)]
 pub struct Reverse {
+    /// By IPv4 address, which is its own hash.
+    v4: Table<Owners>,
+    /// By IPv6 address.
     table: Table<Entry>,
-    v4: Table<Present>,
     v6: Table<Branch>,
 }
-
-/// An IPv4 address, which is its own hash.
-#[derive(Debug, Clone)]
-struct Present;
 
 /// What lies below 32 bits of an IPv6 address, which are its hash; nothing below the last.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +45,7 @@ pub enum Owner<'a> {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    address: IpAddr,
+    address: Ipv6Addr,
     owners: Owners,
 }
 
@@ -74,20 +72,26 @@ struct Counts<N> {
 
 impl Unmeasured for Entry {}
 
-impl Unmeasured for Present {}
+impl Unmeasured for Owners {}
 
 impl Unmeasured for Branch {}
 
 impl Reverse {
     /// Whose the address is: a node's before a service's, the lowest name of several.
     pub fn owner(&self, seed: Seed, address: IpAddr) -> Option<Owner<'_>> {
-        let entry = self.table.get(seed.hash(&address), |entry| entry.address == address)?;
-        match &entry.owners {
+        match self.owners(seed, address)? {
             Owners::One(service) => Some(Owner::Service(service)),
             Owners::Many(many) => {
                 let node = many.nodes.lowest().map(Owner::Node);
                 node.or_else(|| many.services.lowest().map(Owner::Service))
             }
+        }
+    }
+
+    fn owners(&self, seed: Seed, address: IpAddr) -> Option<&Owners> {
+        match address {
+            IpAddr::V4(v4) => self.v4.get(v4.into(), |_| true),
+            IpAddr::V6(v6) => self.table.get(seed.hash(&v6), |entry| entry.address == v6).map(|entry| &entry.owners),
         }
     }
 
@@ -128,9 +132,7 @@ impl Reverse {
     }
 
     fn edit(&mut self, seed: Seed, address: IpAddr, edit: impl FnOnce(&mut Many)) {
-        let hash = seed.hash(&address);
-        let is = |entry: &Entry| entry.address == address;
-        let mut many = match self.table.get(hash, is).map(|entry| &entry.owners) {
+        let mut many = match self.owners(seed, address) {
             None => Many { nodes: Counts::new(None), services: Counts::new(None) },
             Some(Owners::One(service)) => {
                 Many { nodes: Counts::new(None), services: Counts::new(Some(service.clone())) }
@@ -139,21 +141,22 @@ impl Reverse {
         };
         edit(&mut many);
         let owners = match (many.nodes.few(), many.services.few()) {
-            (Some([]), Some([])) => {
-                self.table.remove(hash, is);
-                match address {
-                    IpAddr::V4(v4) => drop(self.v4.remove(v4.into(), |_| true)),
-                    IpAddr::V6(v6) => remove_branch(&mut self.v6, &chunks(v6)),
-                }
-                return;
-            }
-            (Some([]), Some([(service, 1)])) => Owners::One(service.clone()),
-            _ => Owners::Many(Arc::new(many)),
+            (Some([]), Some([])) => None,
+            (Some([]), Some([(service, 1)])) => Some(Owners::One(service.clone())),
+            _ => Some(Owners::Many(Arc::new(many))),
         };
-        if self.table.set(hash, Entry { address, owners }, is).is_none() {
-            match address {
-                IpAddr::V4(v4) => drop(self.v4.set(v4.into(), Present, |_| true)),
-                IpAddr::V6(v6) => add_branch(&mut self.v6, &chunks(v6)),
+        match (address, owners) {
+            (IpAddr::V4(v4), Some(owners)) => drop(self.v4.set(v4.into(), owners, |_| true)),
+            (IpAddr::V4(v4), None) => drop(self.v4.remove(v4.into(), |_| true)),
+            (IpAddr::V6(v6), Some(owners)) => {
+                let entry = Entry { address: v6, owners };
+                if self.table.set(seed.hash(&v6), entry, |entry| entry.address == v6).is_none() {
+                    add_branch(&mut self.v6, &chunks(v6));
+                }
+            }
+            (IpAddr::V6(v6), None) => {
+                self.table.remove(seed.hash(&v6), |entry| entry.address == v6);
+                remove_branch(&mut self.v6, &chunks(v6));
             }
         }
     }

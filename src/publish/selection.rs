@@ -152,6 +152,13 @@ pub struct Entry {
     pub https: bool,
 }
 
+impl Entry {
+    /// Whether it brings anything to [`Rest`].
+    fn is_in_rest(&self) -> bool {
+        self.v6.is_some() || self.member.port == 0 || self.host.is_some() || self.https
+    }
+}
+
 /// A set of members with the smallest TTL among them.
 #[derive(Debug, Clone)]
 pub struct Set<V: Measured> {
@@ -162,11 +169,13 @@ pub struct Set<V: Measured> {
 
 impl<V: Measured> Default for Set<V> {
     fn default() -> Set<V> {
-        Set { table: Table::default(), ttls: Ttls::default() }
+        Set::NONE
     }
 }
 
 impl<V: Measured> Set<V> {
+    const NONE: Set<V> = Set { table: Table::EMPTY, ttls: Ttls { first: None, others: None } };
+
     /// TTL of the RRset: the smallest of its members.
     pub fn ttl(&self) -> u32 {
         self.ttls.smallest()
@@ -194,11 +203,13 @@ pub type Addresses<const N: usize> = Ranked<Addressed<N>>;
 
 impl<V: Measured> Default for Ranked<V> {
     fn default() -> Ranked<V> {
-        Ranked { best: Set::default(), priority: 0, others: None }
+        Ranked::NONE
     }
 }
 
-impl<V: Measured + Clone> Ranked<V> {
+impl<V: Measured> Ranked<V> {
+    const NONE: Ranked<V> = Ranked { best: Set::NONE, priority: 0, others: None };
+
     /// Those of the lowest priority value that has any.
     pub fn best(&self) -> &Set<V> {
         &self.best
@@ -272,10 +283,17 @@ impl<const N: usize> Addresses<N> {
 pub struct Selection {
     /// IPv4 addresses.
     pub v4: Addresses<4>,
-    /// IPv6 addresses.
-    pub v6: Addresses<16>,
     /// Members with a port.
     pub ported: Set<Member>,
+    /// The rest, where there is any: most services have none of it, and there are many services.
+    rest: Option<Arc<Rest>>,
+}
+
+/// What most services have not.
+#[derive(Debug, Clone, Default)]
+pub struct Rest {
+    /// IPv6 addresses.
+    pub v6: Addresses<16>,
     /// Members without a port.
     pub portless: Set<Member>,
     /// Members whose address is a host name, again, with that as their target.
@@ -284,10 +302,26 @@ pub struct Selection {
     pub https: Set<Member>,
 }
 
+impl Rest {
+    fn is_empty(&self) -> bool {
+        // Neither has priorities without members, so that the best of none is empty.
+        let ranked = self.v6.best.is_empty() && self.hosts.best.is_empty();
+        ranked && self.portless.is_empty() && self.https.is_empty()
+    }
+}
+
+/// What a selection without any of it has.
+static NOTHING: Rest = Rest { v6: Ranked::NONE, portless: Set::NONE, hosts: Ranked::NONE, https: Set::NONE };
+
 impl Selection {
+    /// What most services have not; all empty in those.
+    pub fn rest(&self) -> &Rest {
+        self.rest.as_deref().unwrap_or(&NOTHING)
+    }
+
     /// How many members it has.
     pub fn len(&self) -> usize {
-        self.ported.table.len() + self.portless.table.len()
+        self.ported.table.len() + self.rest().portless.table.len()
     }
 
     /// Whether nobody is eligible.
@@ -300,16 +334,29 @@ impl Selection {
         if let Some(address) = entry.v4 {
             self.v4.insert(seed, address, entry);
         }
-        if let Some(address) = entry.v6 {
-            self.v6.insert(seed, address, entry);
-        }
         let is = |old: &Member| old.same_instance(&entry.member);
-        for set in self.sets(entry) {
+        let put = |set: &mut Set<Member>| {
             set.table.set(entry.hash, entry.member.clone(), is);
             set.ttls.add(entry.ttl);
+        };
+        if entry.member.port != 0 {
+            put(&mut self.ported);
+        }
+        if !entry.is_in_rest() {
+            return;
+        }
+        let rest = Arc::make_mut(self.rest.get_or_insert_default());
+        if let Some(address) = entry.v6 {
+            rest.v6.insert(seed, address, entry);
+        }
+        if entry.member.port == 0 {
+            put(&mut rest.portless);
+        }
+        if entry.https {
+            put(&mut rest.https);
         }
         if let Some(host) = &entry.host {
-            let set = self.hosts.set(entry.member.priority);
+            let set = rest.hosts.set(entry.member.priority);
             set.table.set(entry.hash, Member { target: Target::Host(host.clone()), ..entry.member.clone() }, is);
             set.ttls.add(entry.ttl);
         }
@@ -320,27 +367,33 @@ impl Selection {
         if let Some(address) = entry.v4 {
             self.v4.remove(seed, address, entry);
         }
-        if let Some(address) = entry.v6 {
-            self.v6.remove(seed, address, entry);
-        }
         let is = |old: &Member| old.same_instance(&entry.member);
-        for set in self.sets(entry) {
+        let take = |set: &mut Set<Member>| {
             if set.table.remove(entry.hash, is).is_some() {
                 set.ttls.take(entry.ttl);
             }
+        };
+        if entry.member.port != 0 {
+            take(&mut self.ported);
+        }
+        let Some(rest) = self.rest.as_mut().filter(|_| entry.is_in_rest()) else { return };
+        let rest = Arc::make_mut(rest);
+        if let Some(address) = entry.v6 {
+            rest.v6.remove(seed, address, entry);
+        }
+        if entry.member.port == 0 {
+            take(&mut rest.portless);
+        }
+        if entry.https {
+            take(&mut rest.https);
         }
         if entry.host.is_some() {
-            let set = self.hosts.set(entry.member.priority);
-            if set.table.remove(entry.hash, is).is_some() {
-                set.ttls.take(entry.ttl);
-            }
-            self.hosts.settle();
+            take(rest.hosts.set(entry.member.priority));
+            rest.hosts.settle();
         }
-    }
-
-    fn sets(&mut self, entry: &Entry) -> impl Iterator<Item = &mut Set<Member>> {
-        let listed = if entry.member.port == 0 { &mut self.portless } else { &mut self.ported };
-        [Some(listed), entry.https.then_some(&mut self.https)].into_iter().flatten()
+        if rest.is_empty() {
+            self.rest = None;
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct View {
     /// How many named ports registered instances have that may follow `_`.
     ports: u32,
     /// The groups that are kept as `all`: never more than any one instance has tags and ports.
-    shared: Option<Arc<Vec<GroupName>>>,
+    shared: Option<Arc<[GroupName]>>,
 }
 
 /// What makes instances a group.
@@ -209,13 +209,10 @@ impl View {
             self.groups.set(hash, Arc::new(group), is);
         }
         let listed = self.shared.as_ref().is_some_and(|shared| shared.contains(&name));
-        if shares && !listed {
-            Arc::make_mut(self.shared.get_or_insert_default()).push(name);
-        } else if listed
-            && !shares
-            && let Some(shared) = &mut self.shared
-        {
-            Arc::make_mut(shared).retain(|other| *other != name);
+        if shares != listed {
+            let others = self.shared.iter().flat_map(|shared| shared.iter()).filter(|other| **other != name);
+            let all: Arc<[GroupName]> = others.cloned().chain(shares.then(|| name.clone())).collect();
+            self.shared = (!all.is_empty()).then_some(all);
         }
     }
 }
