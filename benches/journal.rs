@@ -195,7 +195,7 @@ fn instance(number: u32) -> Arc<InstanceEntry> {
     };
     Arc::new(InstanceEntry {
         instance: Arc::new(instance),
-        checks: [entry].into(),
+        checks: vec![entry].into(),
         shadowed: [].into(),
         create_index: index,
         modify_index: index,

@@ -125,7 +125,7 @@ impl Stage {
             Arc::new(InstanceEntry {
                 instance: Arc::new(instance),
                 checks: checks.into_iter().map(stored).collect(),
-                shadowed: Box::default(),
+                shadowed: Default::default(),
                 create_index: 1,
                 modify_index: 1,
             })
@@ -163,8 +163,8 @@ fn registration(service: &str, at: usize, tags: &[&str]) -> Registration {
         tags: tags.iter().map(|tag| Tag::new(*tag).unwrap()).collect(),
         meta: Meta::default(),
         weights: Weights { passing: 1 + (at % 3) as u16, warning: 1 },
-        tagged_addresses: Box::default(),
-        network_addresses: Box::default(),
+        tagged_addresses: Default::default(),
+        network_addresses: Default::default(),
         enable_tag_override: false,
         origin: Origin::Api,
     };

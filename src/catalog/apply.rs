@@ -9,10 +9,13 @@ use std::{
     sync::Arc,
 };
 
+use thin_vec::ThinVec;
+
 use super::{
     apply_checks::{ChangedChecks, changed_checks, place},
     change::{Change, ChangeError, Origin, Registration},
     check::{Check, CheckKey, CheckStatus},
+    few::Few,
     names::{NodeName, ServiceName},
     node::Node,
     service::{Instance, InstanceKey},
@@ -215,7 +218,7 @@ impl Apply<'_> {
                 };
                 let mut entry = self.entry(Some(&old), registration);
                 let stays = |check: &Check| check.origin != loser.instance.origin || check.is_maintenance();
-                entry.checks = entry.checks.into_iter().filter(|entry| stays(&entry.check)).collect();
+                entry.checks = entry.checks.iter().filter(|entry| stays(&entry.check)).cloned().collect();
                 entry.shadowed = aside(&old.shadowed, loser);
                 self.put(Some(old), Some(entry));
             }
@@ -266,7 +269,7 @@ impl Apply<'_> {
         let old = self.instance(key)?;
         let node = self.node(&key.node)?;
         if old.instance.origin != origin {
-            let shadowed: Box<[_]> =
+            let shadowed: ThinVec<_> =
                 old.shadowed.iter().filter(|loser| loser.instance.origin != origin).cloned().collect();
             if shadowed.len() == old.shadowed.len() {
                 let what = format!("service ID {:?}", key.id.as_str());
@@ -278,8 +281,8 @@ impl Apply<'_> {
         }
         let successor = old.shadowed.first().map(|registration| {
             // What others added stays with the instance; what its origin brought goes with it.
-            let kept: Box<[_]> = old.checks.iter().filter(|entry| entry.check.origin != origin).cloned().collect();
-            let shadowed: Box<[_]> = old.shadowed[1..].into();
+            let kept: Few<_> = old.checks.iter().filter(|entry| entry.check.origin != origin).cloned().collect();
+            let shadowed: ThinVec<_> = old.shadowed[1..].into();
             let base = Arc::new(InstanceEntry { checks: kept, shadowed, ..InstanceEntry::clone(&old) });
             // What was registered in its name while it was aside stays too.
             let mut registration = Registration { replace_existing_checks: false, ..Registration::clone(registration) };
@@ -469,7 +472,7 @@ impl Apply<'_> {
 }
 
 /// The registrations kept aside with this one among them, in place of its origin's earlier one, best first.
-fn aside(shadowed: &[Arc<Registration>], mut loser: Registration) -> Box<[Arc<Registration>]> {
+fn aside(shadowed: &[Arc<Registration>], mut loser: Registration) -> ThinVec<Arc<Registration>> {
     let origin = loser.instance.origin;
     let earlier = shadowed.iter().find(|other| other.instance.origin == origin);
     for check in &mut loser.checks {

@@ -1,4 +1,4 @@
-//! One copy in memory of what many registrations say alike: texts, lists of tags, meta, check definitions.
+//! One copy in memory of what many registrations say alike: texts, lists of tags and ports, meta, check definitions.
 //!
 //! Belongs to whoever applies changes; nobody else looks at it. What no registration holds any more is let go when
 //! what is kept has doubled, so that keeping costs O(1) a change and at most twice what is in use.
@@ -14,7 +14,7 @@ use super::{
     change::{Change, Registration},
     check::{Check, CheckDefinition},
     names::{Tag, Text},
-    service::{Instance, Meta},
+    service::{Instance, Meta, Port},
     table::Seed,
 };
 
@@ -24,6 +24,7 @@ pub struct Interner {
     texts: Known<Text>,
     roles: Known<Arc<str>>,
     tags: Known<Arc<[Tag]>>,
+    ports: Known<Arc<[Port]>>,
     metas: Known<Meta>,
     definitions: Known<Arc<CheckDefinition>>,
 }
@@ -35,6 +36,7 @@ impl Interner {
             texts: Known::new(seed),
             roles: Known::new(seed),
             tags: Known::new(seed),
+            ports: Known::new(seed),
             metas: Known::new(seed),
             definitions: Known::new(seed),
         }
@@ -76,11 +78,12 @@ impl Interner {
     fn instance(&mut self, instance: &mut Instance) {
         self.text(instance.node.text_mut());
         self.text(instance.service.text_mut());
-        for port in &mut instance.ports {
+        for port in Arc::get_mut(&mut instance.ports).into_iter().flatten() {
             if let Some(name) = &mut port.name {
                 self.text(name.text_mut());
             }
         }
+        self.ports.share(&mut instance.ports);
         for tagged in &mut instance.tagged_addresses {
             self.roles.share(&mut tagged.role);
         }

@@ -13,6 +13,7 @@ pub mod change;
 pub mod check;
 pub mod definition;
 pub mod duration;
+pub mod few;
 pub mod intern;
 pub mod names;
 pub mod nearest;

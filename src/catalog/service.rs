@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
+use thin_vec::ThinVec;
+
 use super::{
     change::Origin,
     names::{NodeName, PortName, ServiceId, ServiceName, Tag},
@@ -32,7 +34,8 @@ pub struct Instance {
     /// Where it is reached; none means the node's address.
     pub address: Option<Address>,
     /// Its ports; empty if it has none. Names are unique among them; a lone port has often no name.
-    pub ports: Box<[Port]>,
+    /// Shared between equal lists.
+    pub ports: Arc<[Port]>,
     /// Its tags, in the order given, each once; shared between equal lists.
     pub tags: Arc<[Tag]>,
     /// Its key and value pairs.
@@ -40,9 +43,9 @@ pub struct Instance {
     /// How often it is chosen.
     pub weights: Weights,
     /// Further addresses by role: `lan_ipv4`, `lan_ipv6`, `wan`, ..., sorted by role.
-    pub tagged_addresses: Box<[TaggedAddress]>,
+    pub tagged_addresses: ThinVec<TaggedAddress>,
     /// Addresses for clients in certain networks of this node (Docker's), sorted by network.
-    pub network_addresses: Box<[NetworkAddress]>,
+    pub network_addresses: ThinVec<NetworkAddress>,
     /// Consul's field of the same name; kept and given back, otherwise without effect.
     pub enable_tag_override: bool,
     /// Who registered it.

@@ -8,9 +8,12 @@
 
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use super::{
     change::{Origin, Registration},
     check::{Check, CheckKey, CheckStatus},
+    few::Few,
     names::{CheckId, NodeName, ServiceId, ServiceName, Tag},
     node::Node,
     service::{Instance, InstanceKey},
@@ -48,9 +51,9 @@ pub struct InstanceEntry {
     /// What the winning registration says.
     pub instance: Arc<Instance>,
     /// Its own checks, sorted by ID.
-    pub checks: Box<[CheckEntry]>,
+    pub checks: Few<CheckEntry>,
     /// Registrations of lower precedence with the same key, best first.
-    pub shadowed: Box<[Arc<Registration>]>,
+    pub shadowed: ThinVec<Arc<Registration>>,
     /// Index at which it was first registered.
     pub create_index: u64,
     /// Index of its last change, not counting its checks.

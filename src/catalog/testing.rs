@@ -29,12 +29,12 @@ pub(crate) fn instance(service: &str, id: &str) -> Instance {
         id: ServiceId::new(id).unwrap(),
         service: ServiceName::new(service).unwrap(),
         address: Some(Address::Ip("192.0.2.1".parse::<IpAddr>().unwrap())),
-        ports: Box::new([Port { name: None, number: 80, default: false }]),
+        ports: Arc::new([Port { name: None, number: 80, default: false }]),
         tags: Arc::default(),
         meta: Meta::default(),
         weights: Weights::default(),
-        tagged_addresses: Box::default(),
-        network_addresses: Box::default(),
+        tagged_addresses: Default::default(),
+        network_addresses: Default::default(),
         enable_tag_override: false,
         origin: Origin::Api,
     }
@@ -166,7 +166,7 @@ fn any_address() -> impl Strategy<Value = Address> {
     select(texts.to_vec()).prop_map(|text| Address::parse(text).unwrap())
 }
 
-fn any_ports() -> impl Strategy<Value = Box<[Port]>> {
+fn any_ports() -> impl Strategy<Value = Arc<[Port]>> {
     let port = |name: &str, number, default| Port { name: PortName::new(name).ok(), number, default };
     select(vec![
         vec![],
@@ -188,7 +188,7 @@ fn any_meta() -> impl Strategy<Value = Meta> {
     })
 }
 
-fn any_network_addresses() -> impl Strategy<Value = Box<[NetworkAddress]>> {
+fn any_network_addresses() -> impl Strategy<Value = thin_vec::ThinVec<NetworkAddress>> {
     let at = |network: &str, address: &str, ports: &[u16]| NetworkAddress {
         network: IpNetwork::parse(network).unwrap(),
         address: address.parse().unwrap(),

@@ -34,8 +34,8 @@ pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> an
         tags: Arc::from([]),
         meta: Meta::default(),
         weights: Weights::default(),
-        tagged_addresses: Box::default(),
-        network_addresses: Box::default(),
+        tagged_addresses: Default::default(),
+        network_addresses: Default::default(),
         enable_tag_override: false,
         origin: Origin::Server,
     };

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
+use thin_vec::ThinVec;
+
 use super::{
     DefinitionError, Owner, Problem,
     check::{CheckDefaults, only_default, read_of_service},
@@ -37,7 +39,7 @@ pub(super) fn read(
         meta: meta(&fields, notices)?,
         weights: weights(&fields)?,
         tagged_addresses: tagged_addresses(&fields)?,
-        network_addresses: Box::default(),
+        network_addresses: Default::default(),
         enable_tag_override: fields.flag("EnableTagOverride")?,
         origin: owner.origin,
     };
@@ -49,7 +51,7 @@ fn address(field: &Field<'_>) -> Result<Address, DefinitionError> {
 }
 
 /// The ports of `Ports`, and that of `Port`: the default one, and without a name if it is none of the others.
-fn ports(fields: &Fields<'_>) -> Result<Box<[Port]>, DefinitionError> {
+fn ports(fields: &Fields<'_>) -> Result<Arc<[Port]>, DefinitionError> {
     let mut ports: Vec<Port> = Vec::new();
     for item in fields.items("Ports", PORTS_MAX)? {
         let port = Fields::read(&item, &["Name", "Port", "Default"])?;
@@ -153,8 +155,8 @@ fn weights(fields: &Fields<'_>) -> Result<Weights, DefinitionError> {
     Ok(Weights { passing: weight("Passing", 1, default.passing)?, warning: weight("Warning", 0, default.warning)? })
 }
 
-fn tagged_addresses(fields: &Fields<'_>) -> Result<Box<[TaggedAddress]>, DefinitionError> {
-    let Some(field) = fields.field("TaggedAddresses") else { return Ok(Box::default()) };
+fn tagged_addresses(fields: &Fields<'_>) -> Result<ThinVec<TaggedAddress>, DefinitionError> {
+    let Some(field) = fields.field("TaggedAddresses") else { return Ok(ThinVec::new()) };
     let mut by_role: BTreeMap<Arc<str>, TaggedAddress> = BTreeMap::new();
     for (role, object) in field.members()? {
         if role.is_empty() {

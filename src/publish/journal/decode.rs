@@ -143,6 +143,7 @@ pub(super) struct Sharing {
     parts: HashSet<Arc<str>>,
     tags: HashMap<Box<[u8]>, Arc<[Tag]>>,
     meta: HashMap<Box<[u8]>, Meta>,
+    ports: HashSet<Arc<[Port]>>,
     definitions: HashSet<Arc<CheckDefinition>>,
 }
 
@@ -188,6 +189,18 @@ impl Sharing {
         let meta = Arc::new(meta);
         remember(&mut self.meta, part, &meta);
         Ok(meta)
+    }
+
+    fn ports(&mut self, records: Vec<PortRecord<'_>>) -> Result<Arc<[Port]>, RecordError> {
+        let ports = records.into_iter().map(|record| port(record, self)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(known) = self.ports.get(&ports[..]) {
+            return Ok(Arc::clone(known));
+        }
+        let ports: Arc<[Port]> = ports.into();
+        if self.ports.len() < PARTS_MAX {
+            self.ports.insert(Arc::clone(&ports));
+        }
+        Ok(ports)
     }
 
     /// A definition, which is shared, and the target that is in its record.
@@ -237,7 +250,7 @@ fn registered(
         id: subject.service_id.clone().ok_or(RecordError::Key)?,
         service: ServiceName::new(sharing.text(record.service))?,
         address: record.address.map(|at| address(at, sharing)),
-        ports: record.ports.into_iter().map(|record| port(record, sharing)).collect::<Result<_, _>>()?,
+        ports: sharing.ports(record.ports)?,
         tags: sharing.tags(&record.tags)?,
         meta: sharing.meta(&record.meta)?,
         weights: Weights { passing: record.passing_weight, warning: record.warning_weight },

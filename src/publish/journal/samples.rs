@@ -6,6 +6,7 @@ use crate::{
     catalog::{
         change::{Origin, Registration},
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
+        few::Few,
         names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
         service::{Instance, InstanceKey, IpNetwork, NetworkAddress, Port, TaggedAddress, Weights},
@@ -70,7 +71,7 @@ impl Model {
     }
 
     /// Checks that are elsewhere on the node stay there; those that the instance had keep their state.
-    fn placed(&self, key: &InstanceKey, checks: Box<[CheckEntry]>) -> Box<[CheckEntry]> {
+    fn placed(&self, key: &InstanceKey, checks: Few<CheckEntry>) -> Few<CheckEntry> {
         let elsewhere = |entry: &CheckEntry| {
             self.instances
                 .values()
@@ -81,7 +82,7 @@ impl Model {
             let before = self.instances.get(key).into_iter().flat_map(|before| before.checks.iter());
             before.clone().find(|before| before.check.id == entry.check.id).cloned().unwrap_or(entry)
         };
-        checks.into_iter().filter(|entry| !elsewhere(entry)).map(kept).collect()
+        checks.iter().filter(|entry| !elsewhere(entry)).cloned().map(kept).collect()
     }
 
     fn flip(&mut self, dice: &mut Dice) -> Option<Write> {
