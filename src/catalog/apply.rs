@@ -191,15 +191,20 @@ impl Apply<'_> {
         let node = self.node(&key.node)?;
         registration.checks.sort_by(|left, right| left.id.cmp(&right.id));
         registration.checks.dedup_by(|later, earlier| later.id == earlier.id);
+        let old = self.state.instance(&key).cloned();
+        if let Some(old) = &old {
+            registration.instance.id = old.instance.id.clone();
+        }
         for check in &mut registration.checks {
-            // They are its own, and one spelling of their node is enough in memory.
-            (check.node, check.service_id) = (node.node.name.clone(), Some(key.id.clone()));
+            // They are its own, and one spelling of their node and of its ID is enough in memory.
+            check.node = node.node.name.clone();
+            check.share_id(&registration.instance.id);
             if !self.is_free(&node, check) {
                 return Err(ChangeError::CheckElsewhere(check.key()));
             }
         }
         let origin = registration.instance.origin;
-        match self.state.instance(&key).cloned() {
+        match old {
             None => self.put(None, Some(self.entry(None, registration))),
             Some(old) if old.instance.origin == origin => {
                 let entry = self.entry(Some(&old), registration);

@@ -31,12 +31,21 @@ impl Apply<'_> {
 
     /// Whether no other instance of the node, nor the node, has a check of this ID.
     pub(super) fn is_free(&self, node: &NodeEntry, check: &Check) -> bool {
+        if let Some(found) = self.state.derived_check(node, &check.id) {
+            return found.check.service_id == check.service_id;
+        }
         let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
         place.is_none_or(|place| place.service_id == check.service_id)
     }
 
-    pub(super) fn register_check(&mut self, check: Check) -> Result<(), ChangeError> {
+    pub(super) fn register_check(&mut self, mut check: Check) -> Result<(), ChangeError> {
         let key = check.key();
+        if let Some(id) = &check.service_id
+            && let Some(entry) = self.state.instance(&InstanceKey { node: key.node.clone(), id: id.clone() })
+        {
+            // One spelling in memory.
+            check.share_id(&entry.instance.id);
+        }
         let node = self.node(&key.node)?;
         if !self.is_free(&node, &check) {
             return Err(ChangeError::CheckElsewhere(key));
@@ -222,7 +231,7 @@ pub(super) fn changed_checks(before: &[CheckEntry], after: &[CheckEntry]) -> Cha
 /// Notes where a check is (none: nowhere any more).
 pub(super) fn place(node: &mut NodeEntry, state: &State, id: &CheckId, home: Option<Option<ServiceId>>) {
     let hash = state.seed.hash(id);
-    match home {
+    match home.filter(|service_id| !is_derived(id, service_id.as_ref())) {
         Some(service_id) => {
             node.check_places.set(hash, CheckPlace { id: id.clone(), service_id }, |place| place.id == *id);
         }
@@ -230,4 +239,9 @@ pub(super) fn place(node: &mut NodeEntry, state: &State, id: &CheckId, home: Opt
             node.check_places.remove(hash, |place| place.id == *id);
         }
     }
+}
+
+/// Whether the ID of an instance's check tells which instance that is.
+pub(super) fn is_derived(id: &CheckId, service_id: Option<&ServiceId>) -> bool {
+    service_id.is_some_and(|service_id| *id == CheckId::of_service(service_id))
 }

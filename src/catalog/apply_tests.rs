@@ -4,6 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::catalog::{
+    apply_checks::is_derived,
     check::CheckStatus::{Critical, Passing, Warning},
     model::Model,
     restore::StoredNode,
@@ -320,10 +321,11 @@ fn check_state(state: &State) {
         }
     }
     for node in state.nodes() {
-        let of_instances = node.instances().map(|instance| state.instance(&instance.key()).unwrap().checks.len());
-        let here = node.checks.len() + of_instances.sum::<usize>();
-        assert_eq!(node.check_places.len(), here);
-        checks += here;
+        let of_instances = node.instances().flat_map(|instance| state.instance(&instance.key()).unwrap().checks.iter());
+        let all: Vec<&Check> = of_instances.chain(node.checks.iter()).map(|entry| &*entry.check).collect();
+        let placed = all.iter().filter(|check| !is_derived(&check.id, check.service_id.as_ref()));
+        assert_eq!(node.check_places.len(), placed.count());
+        checks += all.len();
         for entry in node.checks.iter() {
             assert_eq!(entry.check.service_id, None);
             assert!(state.check(&entry.check.key()).is_some_and(|found| found == entry));

@@ -80,6 +80,15 @@ impl Check {
         CheckKey { node: self.node.clone(), id: self.id.clone() }
     }
 
+    /// Takes the instance's own spelling of its ID, which it equals, in place of the check's.
+    pub(super) fn share_id(&mut self, id: &ServiceId) {
+        self.service_id = Some(id.clone());
+        let derived = CheckId::of_service(id);
+        if self.id == derived {
+            self.id = derived;
+        }
+    }
+
     /// The check that keeps an instance in maintenance.
     pub fn maintenance(instance: &InstanceKey, reason: Arc<str>) -> Check {
         Check {

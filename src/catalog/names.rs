@@ -3,7 +3,11 @@
 //!
 //! Cloning costs a reference count.
 
-use std::{borrow::Borrow, fmt};
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 /// A text that many may hold. A clone costs a reference count, a pointer 8 bytes.
 pub use arcstr::ArcStr as Text;
@@ -90,11 +94,6 @@ identifier!(
     IDENTIFIER_MAX_BYTES
 );
 identifier!(
-    /// Identifies an instance on its node.
-    ServiceId,
-    IDENTIFIER_MAX_BYTES
-);
-identifier!(
     /// Identifies a check on its node.
     CheckId,
     IDENTIFIER_MAX_BYTES
@@ -110,7 +109,64 @@ identifier!(
     IDENTIFIER_MAX_BYTES
 );
 
+/// Identifies an instance on its node.
+///
+/// In memory it stands behind `service:`, so that the check of that ID, which most instances have, needs no text of
+/// its own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceId(Text);
+
+impl ServiceId {
+    /// Takes the text if it can be one.
+    pub fn new(text: impl AsRef<str>) -> Result<ServiceId, IdentifierError> {
+        let text = text.as_ref();
+        validate(text, IDENTIFIER_MAX_BYTES)?;
+        Ok(ServiceId(format!("{SERVICE_CHECK_PREFIX}{text}").into()))
+    }
+
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0[SERVICE_CHECK_PREFIX.len()..]
+    }
+}
+
+/// As its text, because tables are asked for it by that.
+impl Hash for ServiceId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Display for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+impl Borrow<str> for ServiceId {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl CheckId {
+    /// The ID of an instance's check that was given none (Consul).
+    pub fn of_service(id: &ServiceId) -> CheckId {
+        CheckId(id.0.clone())
+    }
+
+    /// The instance whose check has this ID, if it is one that was given none.
+    pub fn service_id(&self) -> Option<ServiceId> {
+        let id = self.0.strip_prefix(SERVICE_CHECK_PREFIX)?;
+        (validate(id, IDENTIFIER_MAX_BYTES).is_ok()).then(|| ServiceId(self.0.clone()))
+    }
+
     /// An ID made from another identifier and a prefix of ours: longer than a given one may be, otherwise valid.
     pub fn derived(text: &str) -> CheckId {
         CheckId(Text::from(text))
@@ -129,3 +185,6 @@ fn validate(text: &str, most: usize) -> Result<(), IdentifierError> {
         None => Ok(()),
     }
 }
+
+/// What the ID of an instance's check begins with that was given none; the service ID follows. Source: Consul.
+const SERVICE_CHECK_PREFIX: &str = "service:";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    apply_checks::is_derived,
     check::Check,
     node::Node,
     state::{CheckEntry, CheckPlace, Indexes, InstanceEntry, NodeEntry, ServiceEntry, State, is_at},
@@ -82,6 +83,9 @@ impl State {
     }
 
     fn place_check(&self, places: &mut Table<CheckPlace>, check: &Check) {
+        if is_derived(&check.id, check.service_id.as_ref()) {
+            return;
+        }
         let place = CheckPlace { id: check.id.clone(), service_id: check.service_id.clone() };
         places.set(self.seed.hash(&check.id), place, |old| old.id == check.id);
     }

@@ -95,6 +95,7 @@ pub struct NodeEntry {
     /// Index of its last change.
     pub modify_index: u64,
     pub(super) instances: Table<Arc<Instance>>,
+    /// Where its checks are, but for those whose ID tells it (see [`State::derived_check`]).
     pub(super) check_places: Table<CheckPlace>,
 }
 
@@ -230,12 +231,21 @@ impl State {
     /// A check by node and check ID.
     pub fn check(&self, key: &CheckKey) -> Option<&CheckEntry> {
         let node = self.node(&key.node)?;
+        if let Some(found) = self.derived_check(node, &key.id) {
+            return Some(found);
+        }
         let place = node.check_places.get(self.seed.hash(&key.id), |place| place.id == key.id)?;
         let checks = match &place.service_id {
             None => &node.checks[..],
             Some(id) => &self.instance(&InstanceKey { node: key.node.clone(), id: id.clone() })?.checks,
         };
         find_check(checks, &key.id)
+    }
+
+    /// The check of a node whose ID follows from that of its instance, which is how it is found.
+    pub(super) fn derived_check(&self, node: &NodeEntry, id: &CheckId) -> Option<&CheckEntry> {
+        let key = InstanceKey { node: node.node.name.clone(), id: id.service_id()? };
+        find_check(&self.instance(&key)?.checks, id)
     }
 
     /// All checks, in no order: those of nodes and those of instances.

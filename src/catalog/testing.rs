@@ -123,7 +123,8 @@ fn any_key() -> impl Strategy<Value = InstanceKey> {
 }
 
 fn any_check_id() -> impl Strategy<Value = CheckId> {
-    select(vec!["c1", "c2", "c3", "_service_maintenance:i1"]).prop_map(|id| CheckId::new(id).unwrap())
+    select(vec!["c1", "c2", "c3", "_service_maintenance:i1", "service:i1", "service:i2"])
+        .prop_map(|id| CheckId::new(id).unwrap())
 }
 
 fn any_check_key() -> impl Strategy<Value = CheckKey> {

@@ -50,7 +50,7 @@ pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> an
     };
     let check = Check {
         node: local.node.clone(),
-        id: CheckId::derived(&format!("service:{SERVICE}")),
+        id: CheckId::of_service(&id),
         service_id: Some(id),
         name: "HTTP API".into(),
         notes: "".into(),

@@ -191,7 +191,7 @@ fn checks(
     let mut checks: Vec<Check> = Vec::with_capacity(objects.len());
     for (at, object) in objects.iter().enumerate() {
         let defaults = CheckDefaults {
-            id: CheckId::derived(&if several { format!("service:{id}:{}", at + 1) } else { format!("service:{id}") }),
+            id: if several { CheckId::derived(&format!("service:{id}:{}", at + 1)) } else { CheckId::of_service(id) },
             name: format!("Service '{service}' check"),
             service_id: id,
         };

@@ -240,6 +240,15 @@ struct Subject {
     service_id: Option<ServiceId>,
 }
 
+impl Subject {
+    /// The ID of one of its checks; that which most instances have shares the instance's. It may be longer than a given
+    /// one, if it was made of a service ID.
+    fn check_id(&self, id: &str) -> CheckId {
+        let derived = self.service_id.as_ref().map(CheckId::of_service);
+        derived.filter(|derived| derived.as_str() == id).unwrap_or_else(|| CheckId::derived(id))
+    }
+}
+
 fn registered(
     record: RegistrationRecord<'_>,
     subject: &Subject,
@@ -285,8 +294,7 @@ fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> 
     let (target, definition) = sharing.definition(&record.definition)?;
     Ok(Check {
         node: subject.node.clone(),
-        // It may be longer than a given one, if it was made of a service ID.
-        id: CheckId::derived(record.id),
+        id: subject.check_id(record.id),
         service_id: subject.service_id.clone(),
         name: sharing.text(record.name),
         notes: sharing.text(record.notes),
