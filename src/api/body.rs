@@ -273,7 +273,7 @@ impl<'a> CheckBody<'a> {
             name: &check.name,
             status: check.status.as_str(),
             notes: &check.notes,
-            output: Cow::Borrowed(&check.output),
+            output: check.shown_output(),
             service_id: instance.map(|instance| instance.id.as_str()).unwrap_or_default(),
             service_name: instance.map(|instance| instance.service.as_str()).unwrap_or_default(),
             service_tags: Tags(instance.map_or(&[], |instance| &instance.tags)),

@@ -66,7 +66,7 @@ pub(super) async fn fail(api: Arc<Api>, call: Call) -> Result<Response, ApiError
 /// `PUT /v1/agent/check/update/:id`
 pub(super) async fn update(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let update = definition::status_update(&call.json()?)?;
-    renew(&api, &call, update.status, &update.output).await
+    renew(&api, &call, update.status, &update.output.shown("")).await
 }
 
 /// `GET /v1/agent/checks`

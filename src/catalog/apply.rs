@@ -12,7 +12,7 @@ use std::{
 use thin_vec::ThinVec;
 
 use super::{
-    apply_checks::{ChangedChecks, changed_checks, place},
+    apply_checks::{ChangedChecks, changed_checks, is_replaced, own_checks, place},
     change::{Change, ChangeError, Origin, Registration},
     check::{Check, CheckKey, CheckStatus},
     few::Few,
@@ -483,24 +483,13 @@ fn aside(shadowed: &[Arc<Registration>], mut loser: Registration) -> ThinVec<Arc
     for check in &mut loser.checks {
         let at = earlier.and_then(|earlier| earlier.checks.binary_search_by(|other| other.id.cmp(&check.id)).ok());
         if let Some(kept) = at.zip(earlier).map(|(at, earlier)| &earlier.checks[at]) {
-            (check.status, check.output) = (kept.status, kept.output.clone());
+            (check.status, check.output) = (kept.status, kept.output_for(&check.target));
         }
     }
     let mut all: Vec<_> = shadowed.iter().filter(|other| other.instance.origin != origin).cloned().collect();
     all.push(Arc::new(loser));
     all.sort_by_key(|registration| registration.instance.origin);
     all.into()
-}
-
-/// The checks that came with the registration of the instance itself.
-fn own_checks(entry: &InstanceEntry) -> impl Iterator<Item = &CheckEntry> {
-    let origin = entry.instance.origin;
-    entry.checks.iter().filter(move |entry| is_replaced(&entry.check, origin))
-}
-
-/// Whether a registration of this origin replaces the check with its own.
-fn is_replaced(check: &Check, origin: Origin) -> bool {
-    check.origin == origin && !check.is_maintenance()
 }
 
 #[cfg(test)]

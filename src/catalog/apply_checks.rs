@@ -19,7 +19,7 @@ impl Apply<'_> {
             Some(before) => {
                 // Maintenance has no result that could be kept: it is critical while it lasts.
                 if !check.is_maintenance() {
-                    (check.status, check.output) = (before.check.status, before.check.output.clone());
+                    (check.status, check.output) = (before.check.status, before.check.output_for(&check.target));
                 }
                 if *before.check == check {
                     return before.clone();
@@ -244,4 +244,15 @@ pub(super) fn place(node: &mut NodeEntry, state: &State, id: &CheckId, home: Opt
 /// Whether the ID of an instance's check tells which instance that is.
 pub(super) fn is_derived(id: &CheckId, service_id: Option<&ServiceId>) -> bool {
     service_id.is_some_and(|service_id| *id == CheckId::of_service(service_id))
+}
+
+/// The checks that came with the registration of the instance itself.
+pub(super) fn own_checks(entry: &InstanceEntry) -> impl Iterator<Item = &CheckEntry> {
+    let origin = entry.instance.origin;
+    entry.checks.iter().filter(move |entry| is_replaced(&entry.check, origin))
+}
+
+/// Whether a registration of this origin replaces the check with its own.
+pub(super) fn is_replaced(check: &Check, origin: Origin) -> bool {
+    check.origin == origin && !check.is_maintenance()
 }

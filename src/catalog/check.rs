@@ -1,10 +1,11 @@
 //! Checks: how an instance or a node is.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{
     change::Origin,
     names::{CheckId, NodeName, ServiceId, Text},
+    output::Output,
     service::InstanceKey,
 };
 
@@ -65,7 +66,7 @@ pub struct Check {
     /// The last known status.
     pub status: CheckStatus,
     /// What the last result said; at most [`OUTPUT_MAX_BYTES`].
-    pub output: Text,
+    pub output: Output,
     /// Where its probes go: a URL, or `host:port` (an IPv6 address in brackets); empty where nothing is probed.
     pub target: Text,
     /// How it is probed, and when; shared between equal ones.
@@ -78,6 +79,16 @@ impl Check {
     /// What identifies it.
     pub fn key(&self) -> CheckKey {
         CheckKey { node: self.node.clone(), id: self.id.clone() }
+    }
+
+    /// What the last result said.
+    pub fn shown_output(&self) -> Cow<'_, str> {
+        self.output.shown(&self.target)
+    }
+
+    /// The same output for a check with this target.
+    pub(super) fn output_for(&self, target: &str) -> Output {
+        if *self.target == *target { self.output.clone() } else { Output::new(&self.shown_output(), target) }
     }
 
     /// Takes the instance's own spelling of its ID, which it equals, in place of the check's.
@@ -212,7 +223,7 @@ pub struct CheckResult {
     /// The status that now holds, thresholds already applied.
     pub status: CheckStatus,
     /// What it said; cut to [`OUTPUT_MAX_BYTES`].
-    pub output: Text,
+    pub output: Output,
 }
 
 /// Longest output that is kept. Source: Consul's limit of the same name.

@@ -14,6 +14,7 @@ use super::{
     change::{Change, Registration},
     check::{Check, CheckDefinition},
     names::{Tag, Text},
+    output::Output,
     service::{Instance, Meta, Port},
     table::Seed,
 };
@@ -47,7 +48,7 @@ impl Interner {
         match change {
             Change::Register(registration) => self.registration(registration),
             Change::RegisterCheck(check) => self.check(check),
-            Change::SetStatus { result, .. } => self.text(&mut result.output),
+            Change::SetStatus { result, .. } => self.output(&mut result.output),
             Change::ReplaceOrigin { registrations, .. } => {
                 registrations.iter_mut().for_each(|registration| self.registration(registration));
             }
@@ -59,7 +60,11 @@ impl Interner {
     }
 
     /// Makes the output of a check share what was said before.
-    pub fn text(&mut self, text: &mut Text) {
+    pub fn output(&mut self, output: &mut Output) {
+        self.text(output.text_mut());
+    }
+
+    fn text(&mut self, text: &mut Text) {
         if text.len() <= TEXT_MAX_BYTES {
             self.texts.share(text);
         }
@@ -98,7 +103,8 @@ impl Interner {
         self.text(check.node.text_mut());
         self.text(&mut check.name);
         self.text(&mut check.notes);
-        self.text(&mut check.output);
+        check.output = Output::new(&check.shown_output(), &check.target);
+        self.output(&mut check.output);
         self.definitions.share(&mut check.definition);
     }
 }

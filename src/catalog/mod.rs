@@ -18,6 +18,7 @@ pub mod intern;
 pub mod names;
 pub mod nearest;
 pub mod node;
+pub mod output;
 pub mod policy;
 pub mod restore;
 pub mod service;

@@ -90,7 +90,7 @@ impl Model {
 
     fn put_check(&mut self, mut check: Check) {
         if let (Some(before), false) = (self.checks.get(&check.key()), check.is_maintenance()) {
-            (check.status, check.output) = (before.status, before.output.clone());
+            (check.status, check.output) = (before.status, before.output_for(&check.target));
         }
         self.checks.insert(check.key(), check);
     }
@@ -147,7 +147,7 @@ impl Model {
         if let Some((_, kept)) = aside.get(&instance.origin) {
             for check in &mut checks {
                 if let Some(kept) = kept.iter().find(|kept| kept.id == check.id) {
-                    (check.status, check.output) = (kept.status, kept.output.clone());
+                    (check.status, check.output) = (kept.status, kept.output_for(&check.target));
                 }
             }
         }

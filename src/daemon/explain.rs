@@ -135,8 +135,11 @@ fn reason(
 fn worst_check(presence: &Presence, deadlines: &Deadlines) -> Option<(String, String)> {
     let status = eligible::status(presence);
     let entry = presence.entry.checks.iter().find(|entry| entry.check.status == status)?;
-    let newest = deadlines.newest_output(&entry.check.key(), status);
-    let output = newest.as_ref().unwrap_or(&entry.check.output).lines().next().unwrap_or_default();
+    let output = match deadlines.newest_output(&entry.check.key(), status) {
+        Some(newest) => newest.to_string(),
+        None => entry.check.shown_output().into_owned(),
+    };
+    let output = output.lines().next().unwrap_or_default();
     Some((entry.check.id.to_string(), output.chars().take(OUTPUT_SHOWN).collect()))
 }
 

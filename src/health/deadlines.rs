@@ -28,6 +28,7 @@ use crate::{
     catalog::{
         check::{CheckKey, CheckKind, CheckResult, CheckStatus},
         names::Text,
+        output::Output,
     },
     publish::watch::Published,
 };
@@ -89,7 +90,7 @@ impl Deadlines {
         let Some(entry) = snapshot.catalog.check(key) else { return Heartbeat::Unknown };
         let output = Text::from(cut(output));
         let changed = match &entry.check.definition.kind {
-            CheckKind::External => entry.check.status != status || entry.check.output != output,
+            CheckKind::External => entry.check.status != status || entry.check.shown_output() != *output,
             CheckKind::Deadline(period) => {
                 let mut running = self.lock();
                 let next = running.schedule.next();
@@ -104,7 +105,7 @@ impl Deadlines {
             }
             _ => return Heartbeat::NotRenewable,
         };
-        if changed { Heartbeat::Changed(CheckResult { status, output }) } else { Heartbeat::Renewed }
+        if changed { Heartbeat::Changed(CheckResult { status, output: (&*output).into() }) } else { Heartbeat::Renewed }
     }
 
     /// What the newest heartbeat of a check said, if it set this status, which is the published one; none before the
@@ -203,7 +204,7 @@ impl Running {
     }
 }
 
-fn expired_output(newest: &str) -> Text {
+fn expired_output(newest: &str) -> Output {
     if newest.is_empty() {
         return "TTL expired".into();
     }

@@ -331,10 +331,9 @@ async fn a_check_that_goes_and_comes_in_one_moment_begins_anew() {
     let (address, requests) = http(|_| response("200 OK", "body")).await;
     let catalog = Catalog::start().await;
     let health = start(&catalog, settings(0));
-    let kind = CheckKind::Http(Box::new(http_check(format!("http://{address}/"))));
-    let seldom = check_of("http", definition(kind, 3600 * SECOND, SECOND));
+    let seldom = check_of("http", but(http_at(address), |it| it.interval = 3600 * SECOND));
     let deadline = CheckDefinition::unprobed(CheckKind::Deadline(100 * MILLIS));
-    let beat = Check { status: CheckStatus::Passing, ..check_of("beat", deadline) };
+    let beat = Check { status: CheckStatus::Passing, ..check_of("beat", (String::new(), deadline)) };
     catalog.register("n1", vec![seldom.clone(), beat.clone()]).await;
     for round in 1..4 {
         catalog.until("probed", is("http", CheckStatus::Passing)).await;

@@ -29,6 +29,7 @@ use crate::{
         change::Change,
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
         names::Text,
+        output::Output,
         service::InstanceKey,
         state::CheckEntry,
     },
@@ -262,7 +263,8 @@ impl Scheduler {
                 self.shared.stats.count_ended(kind, ProbeResult::Status(status));
                 self.settings.metrics.check_result(watched.definition.kind.as_str(), status.as_str());
                 if let Some(status) = watched.thresholds.count(&watched.definition, status) {
-                    self.report(slot, CheckResult { status, output: cut(&output).into() }, now);
+                    let output = Output::new(cut(&output), &watched.target);
+                    self.report(slot, CheckResult { status, output }, now);
                 }
             }
             Outcome::NotMade(reason) => {

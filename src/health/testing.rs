@@ -252,7 +252,7 @@ impl Catalog {
     pub(super) fn status(&self, id: &str) -> Option<(CheckStatus, String)> {
         let snapshot = self.published.load();
         let entry = snapshot.catalog.check(&key(id))?;
-        Some((entry.check.status, entry.check.output.to_string()))
+        Some((entry.check.status, entry.check.shown_output().into_owned()))
     }
 
     pub(super) fn has_instance(&self) -> bool {

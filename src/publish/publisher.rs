@@ -194,7 +194,7 @@ impl Writer {
         // First, because what was found before a call or a registration came does not hold against it: a heartbeat that
         // comes a moment after its deadline has passed counts.
         for (key, mut result) in self.intake.take_results() {
-            self.interner.text(&mut result.output);
+            self.interner.output(&mut result.output);
             // An unknown check was deregistered while its probe ran.
             if let Ok(effects) = self.next.catalog.apply(Change::SetStatus { key, result }) {
                 self.follow(&effects, &mut batch);
@@ -371,7 +371,7 @@ impl Writer {
         }
         for key in &touched.statuses {
             let Some(entry) = catalog.check(key) else { continue };
-            let result = CheckResult { status: entry.check.status, output: entry.check.output.clone() };
+            let result = CheckResult { status: entry.check.status, output: (&*entry.check.shown_output()).into() };
             writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });
         }
         writes

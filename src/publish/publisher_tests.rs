@@ -94,7 +94,7 @@ fn what_a_call_sets_holds_against_what_was_found_before() {
     };
     submit(vec![Change::RegisterNode(Node::example("n1")), register("web-1", CheckStatus::Passing)]);
     let key = CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::derived("service:web-1") };
-    let result = |status, output: &str| CheckResult { status, output: Arc::from(output) };
+    let result = |status, output: &str| CheckResult { status, output: output.into() };
     feed.report(key.clone(), result(CheckStatus::Critical, "TTL expired"));
     submit(vec![Change::SetStatus { key, result: result(CheckStatus::Passing, "here I am") }]);
     assert_eq!(passing(&published), 1);

@@ -80,7 +80,7 @@ fn finish(
         name: name.into(),
         notes: fields.text("Notes")?.unwrap_or_default().into(),
         status,
-        output: Text::new(),
+        output: "".into(),
         target,
         definition: Arc::new(definition),
         origin: owner.origin,

@@ -11,6 +11,7 @@ use crate::{
         check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
         names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag, Text},
         node::{Address, Node},
+        output::Output,
         service::{Instance, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
         state::{CheckEntry, InstanceEntry},
     },
@@ -97,9 +98,9 @@ pub(super) fn node(
 }
 
 /// A check's newest result.
-pub(super) fn result(key: &[u8], value: &[u8], sharing: &mut Sharing) -> Result<NewestResult, RecordError> {
+pub(super) fn result(key: &[u8], value: &[u8]) -> Result<NewestResult, RecordError> {
     let record: ResultRecord<'_> = opened(key, value)?;
-    let result = CheckResult { status: status(record.status), output: sharing.text(record.output) };
+    let result = CheckResult { status: status(record.status), output: (&*record.output).into() };
     Ok(NewestResult { result, modify_index: record.modify_index })
 }
 
@@ -157,6 +158,13 @@ impl Sharing {
             self.texts.insert(new.clone());
         }
         new
+    }
+
+    fn output(&mut self, said: &str, target: &str) -> Output {
+        let mut output = Output::new(said, target);
+        let shared = self.text(output.text_mut());
+        *output.text_mut() = shared;
+        output
     }
 
     fn part(&mut self, text: &str) -> Arc<str> {
@@ -282,7 +290,7 @@ fn check_entries(
         // A result from before the record was written is in the record already.
         if let Some(newest) = newest(subject.node.as_str(), record.id).filter(|it| it.modify_index >= modify_index) {
             check.status = newest.result.status;
-            check.output = newest.result.output;
+            check.output = sharing.output(&newest.result.output.shown(""), &check.target);
             modify_index = newest.modify_index;
         }
         Ok(CheckEntry { check: Arc::new(check), create_index: record.create_index, modify_index })
@@ -299,7 +307,7 @@ fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> 
         name: sharing.text(record.name),
         notes: sharing.text(record.notes),
         status: status(record.status),
-        output: sharing.text(record.output),
+        output: sharing.output(&record.output, &target),
         target,
         definition,
         origin: origin(record.origin),

@@ -74,7 +74,7 @@ pub(super) fn node(key: &[u8], stored: &StoredNode) -> Vec<u8> {
 pub(super) fn result(key: &[u8], newest: &NewestResult) -> Vec<u8> {
     let record = ResultRecord {
         status: status(newest.result.status),
-        output: &newest.result.output,
+        output: newest.result.output.shown(""),
         modify_index: newest.modify_index,
     };
     sealed(key, &record)
@@ -168,7 +168,7 @@ fn check(check: &Check, create_index: u64, modify_index: u64) -> CheckRecord<'_>
         name: &check.name,
         notes: &check.notes,
         status: status(check.status),
-        output: &check.output,
+        output: check.shown_output(),
         definition: definition(&check.target, &check.definition),
         origin: origin(check.origin),
         create_index,

@@ -48,7 +48,7 @@ proptest! {
     fn any_bytes_under_a_right_seal_end_in_a_value_or_an_error(mut bytes: Vec<u8>, key: Vec<u8>) {
         bytes.extend_from_slice(&encode::seal_of(&key, &bytes));
         let _ = decode::instance(&key, &bytes, &|_, _| None, &mut Sharing::default());
-        let _ = decode::result(&key, &bytes, &mut Sharing::default());
+        let _ = decode::result(&key, &bytes);
         if let Ok(name) = std::str::from_utf8(&key) {
             let _ = decode::node(name, &bytes, &|_, _| None, &mut Sharing::default());
         }

@@ -73,12 +73,11 @@ fn meta(database: &Database) -> Result<(CountersRecord, Option<Arc<str>>), Probl
 
 fn results(database: &Database) -> Result<Results, Problem> {
     let table = database.begin_read()?.open_table(RESULTS)?;
-    let mut sharing = Sharing::default();
     let mut results = HashMap::with_capacity(capacity(table.len()?));
     for item in table.iter()? {
         let (key, value) = item?;
-        let newest = decode::result(key.value(), value.value(), &mut sharing)
-            .map_err(|error| Problem::Record { table: "results", error })?;
+        let newest =
+            decode::result(key.value(), value.value()).map_err(|error| Problem::Record { table: "results", error })?;
         results.insert(key.value().to_vec(), (newest, AtomicBool::new(false)));
     }
     complete("results", results.len(), table.len()?)?;

@@ -78,7 +78,8 @@ pub(super) struct CheckRecord<'a> {
     pub(super) name: &'a str,
     pub(super) notes: &'a str,
     pub(super) status: StatusRecord,
-    pub(super) output: &'a str,
+    #[serde(borrow)]
+    pub(super) output: Cow<'a, str>,
     /// A [`DefinitionRecord`].
     #[serde(borrow)]
     pub(super) definition: Cow<'a, [u8]>,
@@ -93,7 +94,8 @@ pub(super) struct CheckRecord<'a> {
 #[derive(Serialize, Deserialize)]
 pub(super) struct ResultRecord<'a> {
     pub(super) status: StatusRecord,
-    pub(super) output: &'a str,
+    #[serde(borrow)]
+    pub(super) output: Cow<'a, str>,
     pub(super) modify_index: u64,
 }
 

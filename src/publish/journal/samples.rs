@@ -9,6 +9,7 @@ use crate::{
         few::Few,
         names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
+        output::Output,
         service::{Instance, InstanceKey, IpNetwork, NetworkAddress, Port, TaggedAddress, Weights},
         state::{CheckEntry, InstanceEntry},
     },
@@ -86,12 +87,12 @@ impl Model {
     }
 
     fn flip(&mut self, dice: &mut Dice) -> Option<Write> {
-        let result = CheckResult { status: status(dice), output: text(dice).into() };
+        let result = CheckResult { status: status(dice), output: (&*text(dice)).into() };
         let modify_index = self.index;
         let flipped = |entry: &mut CheckEntry| {
             let mut check = (*entry.check).clone();
             check.status = result.status;
-            check.output = result.output.clone();
+            check.output = Output::new(&result.output.shown(""), &check.target);
             entry.check = Arc::new(check);
             entry.modify_index = modify_index;
             entry.check.key()
@@ -229,7 +230,7 @@ fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &
         name: text(dice).into(),
         notes: text(dice).into(),
         status: status(dice),
-        output: text(dice).into(),
+        output: Output::new(&text(dice), &target),
         target: target.into(),
         definition: Arc::new(definition),
         origin: origin(dice),
