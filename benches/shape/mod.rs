@@ -15,6 +15,7 @@ use nameplate::{
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, HttpCheck},
         names::{CheckId, NodeName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
+        output::Output,
         service::{Instance, Port, Weights},
         state::State,
         table::Seed,
@@ -103,8 +104,8 @@ pub fn registration(number: u32) -> Registration {
         name: format!("Service 's{service}' check").into(),
         notes: "".into(),
         status: CheckStatus::Passing,
-        output: "HTTP GET: 200 OK".into(),
-        target: format!("http://{address}:8080/health").into(),
+        output: Output::new(&output(number, CheckStatus::Passing), &target(number)),
+        target: target(number).into(),
         definition: Arc::new(CheckDefinition {
             kind: CheckKind::Http(Box::new(http)),
             interval: Duration::from_secs(10),
@@ -138,8 +139,22 @@ pub fn registration(number: u32) -> Registration {
 pub fn flip(number: u32, status: CheckStatus) -> Change {
     let service = number / SERVICE_INSTANCES;
     let key = CheckKey { node: node_name(), id: CheckId::new(format!("service:s{service}-{number}")).unwrap() };
-    let output = if status == CheckStatus::Passing { "HTTP GET: 200 OK" } else { "connection refused" };
-    Change::SetStatus { key, result: CheckResult { status, output: output.into() } }
+    Change::SetStatus {
+        key,
+        result: CheckResult { status, output: Output::new(&output(number, status), &target(number)) },
+    }
+}
+
+/// Where the check of an instance goes.
+fn target(number: u32) -> String {
+    // A name that nobody resolves, so that nothing is connected to where a probe is made after all.
+    format!("http://{}.x:8080/health", address(number))
+}
+
+/// What its probes say.
+fn output(number: u32, status: CheckStatus) -> String {
+    let said = if status == CheckStatus::Passing { "200 OK Output: ok" } else { "connection refused" };
+    format!("HTTP GET {}: {said}", target(number))
 }
 
 /// A query with EDNS, which offers 1,232 bytes.
