@@ -10,11 +10,16 @@ mod shape;
 use std::{hint::black_box, sync::Arc};
 
 use hickory_proto::op::Message;
+use mimalloc::MiMalloc;
 use nameplate::{
     answer::{Buffer, Verdict, respond},
     publish::snapshot::Snapshot,
 };
 use shape::{Numbers, SERVICE_INSTANCES, Server, client, median, put, query, time};
+
+/// As the server.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What is asked: a word for it, the type, and the name for a number.
 type Kind<'a> = (&'a str, u16, &'a dyn Fn(u32) -> String);

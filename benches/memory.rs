@@ -11,7 +11,7 @@
 mod shape;
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
+    alloc::{GlobalAlloc, Layout},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mimalloc::MiMalloc;
 use nameplate::{
     answer::{Buffer, Verdict, respond},
     catalog::{change::Change, check::CheckStatus, names::NodeName},
@@ -30,11 +31,11 @@ use nameplate::{
 use shape::{Numbers, Server, client, flip, put, query, registration};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting { inner: System, allocations: AtomicU64::new(0), live: AtomicU64::new(0) };
+static ALLOCATOR: Counting = Counting { inner: MiMalloc, allocations: AtomicU64::new(0), live: AtomicU64::new(0) };
 
 /// The server's allocator, counted.
 struct Counting {
-    inner: System,
+    inner: MiMalloc,
     allocations: AtomicU64,
     live: AtomicU64,
 }

@@ -10,8 +10,13 @@ mod shape;
 
 use std::sync::Arc;
 
+use mimalloc::MiMalloc;
 use nameplate::{catalog::check::CheckStatus, publish::snapshot::Snapshot};
 use shape::{Numbers, Server, flip, median, time};
+
+/// As the server.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     let mut sizes = [10_000, 1_000_000].map(Size::new);
