@@ -95,7 +95,7 @@ impl<'a> Response<'a> {
         let sum = table.measure();
         let member = if sum.weight > 0 {
             let target = self.scratch.below(sum.weight);
-            table.choose(target, |sum| sum.weight)
+            table.choose(target, |sum| sum.weight).map(|(member, _)| member)
         } else {
             let at = self.scratch.below(u64::from(sum.count)) as usize;
             table.nth(at)

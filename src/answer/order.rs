@@ -6,7 +6,7 @@
 //!
 //! **Limits:** at most 4,200 records in one answer, which is more than 65,535 bytes hold.
 
-use crate::publish::snapshot::{Addressed, Table, Walk};
+use crate::publish::snapshot::{Addressed, Measured, Sum, Table, Walk};
 
 /// What choosing needs; kept between queries so that none allocates.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Scratch {
     pub picks: Vec<Pick>,
     /// Places in a table of members, with what orders them.
     pub places: Vec<MemberPlace>,
+    /// Where the running sum of those that were drawn begins, and how much of it is theirs.
+    spans: Vec<(u64, u64)>,
     seen: Box<[u32]>,
     /// Which slots of `seen` are used, so that forgetting costs what was seen.
     used: Vec<u16>,
@@ -56,6 +58,7 @@ impl Default for Scratch {
             random: 0,
             picks: Vec::with_capacity(CHOSEN_MAX),
             places: Vec::with_capacity(CHOSEN_MAX),
+            spans: Vec::with_capacity(CHOSEN_MAX),
             seen: vec![0; SEEN_SLOTS].into(),
             used: Vec::with_capacity(SEEN_SLOTS / 2),
         }
@@ -124,40 +127,63 @@ impl Scratch {
         self.picks.truncate(wanted);
     }
 
-    /// Draws one by one, by weight, without drawing any twice.
+    /// Draws one by one, by weight, without drawing any twice; weight 0 only where nothing else is left.
     fn draw<const N: usize>(&mut self, table: &Table<Addressed<N>>, wanted: usize) {
         self.forget();
         let sum = table.measure();
-        let weighty = sum.count - sum.weightless;
-        let by_weight = wanted.min(weighty as usize);
-        // Where few have nearly all the weight, most draws repeat; what is missing then comes from a window.
-        let mut tries = 4 * wanted + 16;
-        while self.picks.len() < by_weight && tries > 0 {
-            tries -= 1;
-            let target = self.below(sum.weight);
-            self.take(table.choose(target, |sum| sum.weight));
-        }
-        let mut tries = if sum.weightless > 0 { 4 * wanted + 16 } else { 0 };
-        while self.picks.len() < wanted && weighty as usize <= self.picks.len() && tries > 0 {
-            tries -= 1;
-            let target = self.below(sum.weightless.into());
-            self.take(table.choose(target, |sum| sum.weightless.into()));
-        }
-        if self.picks.len() < wanted {
-            let start = self.below(table.len() as u64) as usize;
-            let _ = table.each_from(start, &mut |each| {
-                self.take(Some(each));
-                if self.picks.len() < wanted { Walk::Continue(()) } else { Walk::Break(()) }
-            });
+        let weighty = (sum.count - sum.weightless) as usize;
+        self.draw_part(table, (wanted.min(weighty), sum.weight), |sum| sum.weight);
+        self.draw_part(table, (wanted, sum.weightless.into()), |sum| sum.weightless.into());
+    }
+
+    /// Draws by a part of the sum until so many are picked, or nothing of the `whole` is left.
+    fn draw_part<const N: usize>(
+        &mut self,
+        table: &Table<Addressed<N>>,
+        (until, whole): (usize, u64),
+        part: fn(Sum) -> u64,
+    ) {
+        self.spans.clear();
+        // Most draws find one that was not drawn before. Where few have nearly all the weight most do not, and then
+        // what was drawn is left out of the sum: that costs more a draw, and none is in vain.
+        let mut tries = 4 * until + 16;
+        let mut drawn = 0;
+        while self.picks.len() < until && drawn < whole {
+            if tries == 1 {
+                self.spans.sort_unstable();
+            }
+            tries = tries.saturating_sub(1);
+            let target = if tries > 0 { self.below(whole) } else { self.below_undrawn(whole - drawn) };
+            let Some((value, before)) = table.choose(target, part) else { return };
+            if self.take(value) {
+                let weight = part(value.measure());
+                drawn += weight;
+                let at = if tries > 0 { self.spans.len() } else { self.spans.partition_point(|span| span.0 < before) };
+                self.spans.insert(at, (before, weight));
+            }
         }
     }
 
-    fn take<const N: usize>(&mut self, drawn: Option<&Addressed<N>>) {
-        let Some(drawn) = drawn else { return };
+    /// A place in the running sum that is nobody's who was drawn; `left` is how much of it there is.
+    fn below_undrawn(&mut self, left: u64) -> u64 {
+        let mut target = self.below(left);
+        for (before, weight) in &self.spans {
+            if target < *before {
+                break;
+            }
+            target += weight;
+        }
+        target
+    }
+
+    /// Picks an address; false if it is picked already.
+    fn take<const N: usize>(&mut self, drawn: &Addressed<N>) -> bool {
         let pick = Pick::of(drawn);
-        if self.see(hash(&pick.address), |picks, at| picks[at].address == pick.address) {
+        let is_new = self.see(hash(&pick.address), |picks, at| picks[at].address == pick.address);
+        if is_new {
             self.picks.push(pick);
         }
+        is_new
     }
 
     /// Notes what is about to be pushed on `picks`; false if it is there already.

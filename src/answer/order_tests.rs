@@ -70,6 +70,36 @@ fn weight_0_comes_last_and_is_never_dropped() {
 }
 
 #[test]
+fn a_sample_beside_one_that_has_nearly_all_the_weight_follows_the_weights_too() {
+    let weights = [vec![1_000_000], vec![3; 100], vec![1; 100], vec![0; 100]].concat();
+    let table = table(&weights);
+    let mut scratch = Scratch::default();
+    let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
+    for round in 0..4_000_u64 {
+        scratch.begin(round.wrapping_mul(0xd134_2543_de82_ef95));
+        scratch.choose(&table, 3);
+        for pick in &scratch.picks {
+            *counts.entry(weights[number(pick) as usize]).or_default() += 1;
+        }
+    }
+    assert_eq!((counts.get(&0), counts[&1_000_000]), (None, 4_000), "{counts:?}");
+    // Three in four of the other two; five standard deviations are less than 200.
+    assert!((5_800..6_200).contains(&counts[&3]), "{counts:?}");
+}
+
+#[test]
+fn all_that_are_wanted_are_found_whatever_the_weights() {
+    let weights = [vec![1_000_000_000], vec![1; 3], vec![0; 200]].concat();
+    let mut scratch = Scratch::default();
+    for random in 0..200 {
+        scratch.begin(random);
+        scratch.choose(&table(&weights), 20);
+        let chosen: Vec<u64> = scratch.picks.iter().map(|pick| weights[number(pick) as usize]).collect();
+        assert_eq!((chosen.len(), chosen.iter().filter(|weight| **weight > 0).count()), (20, 4), "{chosen:?}");
+    }
+}
+
+#[test]
 fn nothing_is_chosen_twice_whatever_the_weights() {
     let mut scratch = Scratch::default();
     let uneven: Vec<u64> = (0..10_000).map(|at| if at == 0 { 1_000_000_000 } else { 1 }).collect();

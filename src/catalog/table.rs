@@ -173,8 +173,11 @@ impl<V: Measured> Table<V> {
         self.root.measure()
     }
 
-    /// The value in which the running sum of `part` passes `target`, which must be below the whole sum of `part`.
-    pub fn choose(&self, mut target: u64, part: impl Fn(V::Measure) -> u64) -> Option<&V> {
+    /// The value in which the running sum of `part` passes `target`, which must be below the whole sum of `part`; and
+    /// that sum of all values before it.
+    pub fn choose(&self, target: u64, part: impl Fn(V::Measure) -> u64) -> Option<(&V, u64)> {
+        let whole = target;
+        let mut target = target;
         let mut child = &self.root;
         loop {
             match child {
@@ -183,7 +186,7 @@ impl<V: Measured> Table<V> {
                     for item in items.iter() {
                         let weight = part(item.value.measure());
                         if target < weight {
-                            return Some(&item.value);
+                            return Some((&item.value, whole - target));
                         }
                         target -= weight;
                     }

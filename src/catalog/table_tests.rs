@@ -69,9 +69,10 @@ fn check(table: &Table<Weighted>, model: &BTreeMap<u32, u32>) {
     let mut target = 0;
     for value in table.iter() {
         if value.weight > 0 {
-            assert_eq!(table.choose(target, |sum| sum.weight), Some(value));
+            let before = target;
+            assert_eq!(table.choose(target, |sum| sum.weight), Some((value, before)));
             target += u64::from(value.weight);
-            assert_eq!(table.choose(target - 1, |sum| sum.weight), Some(value));
+            assert_eq!(table.choose(target - 1, |sum| sum.weight), Some((value, before)));
         }
     }
     assert_eq!(table.choose(target, |sum| sum.weight), None);

@@ -12,7 +12,7 @@ pub use crate::{
     catalog::{
         names::ServiceName,
         service::{Instance, IpNetwork, Meta},
-        table::{Seed, Table, Walk},
+        table::{Measured, Seed, Table, Walk},
     },
     publish::{
         eligible::{self, Reach, Via},
@@ -21,7 +21,7 @@ pub use crate::{
         nodes::{FoundNode, NodeAnswers, text_pairs},
         plan::{Domain, Origin},
         reverse::Owner,
-        selection::{Addressed, Addresses, Member, Selection, Set, Target},
+        selection::{Addressed, Addresses, Member, Selection, Set, Sum, Target},
         service::{ServiceAnswers, has_port, has_tag},
         settings::{DefaultRule, HostNames, NoneEligible},
         view::{Found, GroupKind, View},
