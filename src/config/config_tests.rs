@@ -256,6 +256,15 @@ fn a_datacenter_is_no_word_with_another_meaning() {
 }
 
 #[test]
+fn names_of_nodes_fit_below_domain_and_datacenter() {
+    let domain = ["d".repeat(60), "e".repeat(28)].join(".");
+    let text = |datacenter| format!("domain = {domain:?}\ndatacenter = {:?}", "c".repeat(datacenter));
+    assert_eq!(load_file(&text(58)).datacenter.len(), 58);
+    let problems = Config::load(&with_file(&text(59))).unwrap_err();
+    assert!(problems[0].to_string().contains("too long together for names of nodes"), "{problems:?}");
+}
+
+#[test]
 fn domains_that_contradict_each_other_are_refused() {
     check_problems(
         "domain = \"example\"\nalt_domain = [\"EXAMPLE\", \"a.example\", \"A.example\"]",

@@ -6,7 +6,7 @@ use super::{
     problem::{ConfigProblem, Place},
     read::Reader,
 };
-use crate::wire::name::Name;
+use crate::wire::name::{NAME_MAX_BYTES, Name};
 
 /// Adds what contradicts itself to the reader's problems, and what is likely a mistake to the warnings.
 pub(super) fn check(config: &Config, reader: &mut Reader, warnings: &mut Vec<ConfigProblem>) {
@@ -42,6 +42,19 @@ fn check_domains(config: &Config, reader: &mut Reader, warnings: &mut Vec<Config
         for other in others.filter(|other| alt.is_at_or_below(other) || other.is_at_or_below(alt)) {
             let problem = format!("{alt} and {other} overlap: names below both are read as names of the longer one");
             warn(reader, "alt_domain", problem);
+        }
+    }
+    // `<node>.node.<datacenter>.<domain>`, the longest name that SRV records point at.
+    let room = NAME_MAX_BYTES - NODE_MAX_BYTES - b"\x04node".len() - (1 + config.datacenter.len());
+    for (key, name) in
+        [("domain", &config.domain)].into_iter().chain(config.alt_domains.iter().map(|alt| ("alt_domain", alt)))
+    {
+        if name.as_wire().len() > room {
+            let datacenter = &config.datacenter;
+            let problem = format!(
+                "{name} and the datacenter {datacenter:?} are too long together for names of nodes; shorten one"
+            );
+            report(reader, key, &problem);
         }
     }
     let local = |name: &&Name| name.labels().last().is_some_and(|label| label == b"local");
@@ -99,3 +112,6 @@ fn report(reader: &mut Reader, key: &str, problem: &str) {
 fn duplicate<T: PartialEq>(values: &[T]) -> Option<&T> {
     values.iter().enumerate().find(|(index, value)| values[..*index].contains(value)).map(|(_, value)| value)
 }
+
+/// Most bytes of the labels of a node's name. Source: `publish::label`, which cuts what is longer.
+const NODE_MAX_BYTES: usize = 100;
