@@ -1,6 +1,11 @@
 //! What a transcript's commands act on: a catalog, settings and zones, published and asked without any socket.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use nameplate::{
     catalog::{
@@ -252,6 +257,8 @@ fn set_all(settings: &mut Settings, words: &Words) -> Result<(), String> {
             "near" => settings.near = yes,
             "forwarding" => settings.forwarding = yes,
             "forward_zone" => settings.forward_zones.push(read_name(value)?),
+            "fallthrough" => settings.fallthrough.push((read_name(value)?, SocketAddr::from(([192, 0, 2, 53], 8600)))),
+            "allow_query" => settings.allow_query = vec![IpNetwork::parse(value).ok_or("not a network")?],
             "udp_payload_max" => {
                 let (network, bytes) = value.split_once('@').ok_or("udp_payload_max=NETWORK@BYTES")?;
                 let network = IpNetwork::parse(network).ok_or("not a network")?;
