@@ -117,7 +117,7 @@ pub struct Reading<'s> {
 impl<'s> Reading<'s> {
     /// What the name of the question means.
     pub fn meaning(&self, question: &Question) -> Meaning<'s> {
-        match self.snapshot.plan.origin(question) {
+        let meaning = match self.snapshot.plan.origin(question) {
             Some((first, Origin::Domain(number))) => self.in_domain(question, *number, first),
             Some((first, Origin::Zone(zone))) => {
                 let (lookup, denier) = (zone.lookup(question.name(), question.rtype), Denier::Zone { first });
@@ -126,8 +126,22 @@ impl<'s> Reading<'s> {
                     _ => self.reverse_beside(question, zone, denier).unwrap_or(Meaning::Static(zone, lookup, denier)),
                 }
             }
-            Some((_, Origin::Forward)) => self.outside(),
-            None => self.elsewhere(question),
+            Some((_, Origin::Forward)) => return self.outside(),
+            None => return self.elsewhere(question),
+        };
+        match meaning {
+            // What lies above another zone or a forward rule exists, and so no wildcard answers for it.
+            Meaning::Unknown(denier) | Meaning::Static(_, Lookup::Nxdomain { .. }, denier)
+                if self.snapshot.plan.lies_above(question) =>
+            {
+                Meaning::Empty(denier)
+            }
+            Meaning::Static(_, lookup, denier)
+                if lookup.is_synthesised() && self.snapshot.plan.lies_above(question) =>
+            {
+                Meaning::Empty(denier)
+            }
+            meaning => meaning,
         }
     }
 
@@ -246,7 +260,9 @@ impl<'s> Reading<'s> {
         }
         match self.ours(question, denier, first) {
             Meaning::Unknown(_) if !found.is_synthesised => Meaning::Static(zone, lookup, denier),
-            Meaning::Unknown(_) if self.covers(found.node.owner(), question, (number, first)) => {
+            Meaning::Unknown(_)
+                if self.covers(found.node.owner(), question, (number, first)) && self.is_known(found.node.owner()) =>
+            {
                 Meaning::Static(zone, lookup, denier)
             }
             ours => ours,
@@ -263,6 +279,11 @@ impl<'s> Reading<'s> {
             let first = first - label;
             matches!(self.ours(&ancestor, Denier::Domain { number, first }, first), Meaning::Unknown(_))
         })
+    }
+
+    /// Whether it is known which names the wildcard answers for: that of unknown services is not, until all are known.
+    fn is_known(&self, wildcard: &Name) -> bool {
+        self.snapshot.is_synced() || !wildcard.labels().nth(1).is_some_and(|kind| kind.eq_ignore_ascii_case(b"service"))
     }
 
     fn of_kind(&self, question: &Question, kind: Kind, rest: Rest) -> Meaning<'s> {

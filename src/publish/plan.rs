@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::{
     catalog::{service::IpNetwork, table::Seed},
@@ -19,6 +19,8 @@ pub struct Plan {
     origins: HashMap<Box<[u8]>, Origin, FixedState>,
     /// Bit n: some origin has n labels.
     label_counts: u128,
+    /// Names of our domains and static zones between them and origins further down: they exist, because those do.
+    above: HashSet<Box<[u8]>, FixedState>,
     allow_query: Networks,
     allow_recursion: Networks,
     payload_max: Vec<(IpNetwork, u16)>,
@@ -60,6 +62,7 @@ impl Plan {
         let mut plan = Plan {
             origins: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             label_counts: 0,
+            above: HashSet::with_hasher(FixedState::with_seed(seed.0)),
             allow_query: Networks::new(&settings.allow_query),
             allow_recursion: Networks::new(if settings.forwarding { &settings.allow_recursion } else { &[] }),
             payload_max: settings.udp_payload_max.clone(),
@@ -80,6 +83,7 @@ impl Plan {
             plan.lead(&domain.name, Origin::Domain(number));
         }
         plan.domains = domains;
+        plan.above = plan.names_above();
         plan.payload_max.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_length()));
         plan
     }
@@ -87,6 +91,29 @@ impl Plan {
     fn lead(&mut self, name: &Name, origin: Origin) {
         self.label_counts |= 1 << name.label_count();
         self.origins.insert(name.to_lowercase().as_wire().into(), origin);
+    }
+
+    /// The names between each origin and the one above it.
+    fn names_above(&self) -> HashSet<Box<[u8]>, FixedState> {
+        let mut above = HashSet::with_hasher(self.origins.hasher().clone());
+        for origin in self.origins.keys() {
+            let mut between: Vec<Box<[u8]>> = Vec::new();
+            let mut rest: &[u8] = origin;
+            while let Some(length) = rest.first().filter(|length| **length > 0) {
+                rest = &rest[1 + usize::from(*length)..];
+                if self.origins.contains_key(rest) {
+                    above.extend(between);
+                    break;
+                }
+                between.push(rest.into());
+            }
+        }
+        above
+    }
+
+    /// Whether the name exists because a zone or a forward rule lies below it.
+    pub fn lies_above(&self, question: &Question) -> bool {
+        !self.above.is_empty() && self.above.contains(question.name())
     }
 
     /// The longest suffix of the name that leads somewhere, by its first label, and where.

@@ -40,6 +40,18 @@ pub enum Lookup<'z> {
     },
 }
 
+impl Lookup<'_> {
+    /// Whether a wildcard answers.
+    pub fn is_synthesised(&self) -> bool {
+        match self {
+            Lookup::Answer(found, _) | Lookup::Cname(found, _) | Lookup::Any(found) | Lookup::Nodata(found) => {
+                found.is_synthesised
+            }
+            Lookup::Referral(_) | Lookup::Nxdomain { .. } => false,
+        }
+    }
+}
+
 /// The node that answers.
 #[derive(Debug, Clone, Copy)]
 pub struct Match<'z> {
