@@ -1,6 +1,6 @@
 //! A and AAAA of services.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
     names::{Both, Chosen, Denier},
@@ -11,11 +11,13 @@ use super::{
 };
 use crate::{
     publish::snapshot::{
-        Addressed, DefaultRule, Found, GroupKind, Member, Owner, Reach, ServiceAnswers, Set, eligible, has_tag,
+        Addressed, DefaultRule, Found, GroupKind, Instance, Member, Owner, Reach, Selection, ServiceAnswers, Set,
+        eligible, has_tag,
     },
     wire::{
         code::rtype,
         name::{LABEL_MAX_BYTES, Name},
+        query::Question,
         writer::Section,
     },
 };
@@ -63,25 +65,40 @@ impl<'a> Response<'a> {
 
     /// The instances that have a tag and a named port at once.
     pub fn with_both(&mut self, place: Place<'_>, chosen: Chosen<'a>, both: Both) {
-        let question = place.question;
+        match self.members_with_both(place.question, chosen, both) {
+            members if members.is_empty() => self.nobody(place, chosen),
+            members => self.listed(place, (chosen.service, false), members, chosen.denier),
+        }
+    }
+
+    /// Those of them that are answered.
+    pub fn members_with_both(&self, question: &Question, chosen: Chosen<'a>, both: Both) -> Vec<&'a Member> {
         let mut buffer = [0; LABEL_MAX_BYTES + 1];
         let tag = match both.underscored {
             true => with_length(&question.label(both.tag.0)[1..], &mut buffer),
             false => question.labels(both.tag.0, both.tag.1),
         };
         let port = question.labels(both.port, both.port + 1);
-        let seed = self.asked.snapshot.names.seed();
-        let views = chosen.service.views(self.reading.network);
-        for view in std::iter::once(&views.eligible).chain(views.everyone.as_deref()) {
-            let Found::Members(selection) = view.group(seed, GroupKind::Port, port) else { continue };
+        let members = self.selections(chosen.service, Some(port)).find_map(|selection| {
             let sets = [&selection.ported, &selection.rest().portless].into_iter();
             let members = sets.flat_map(|set| set.table.iter());
             let members: Vec<&Member> = members.filter(|member| has_tag(&member.instance, tag)).collect();
-            if !members.is_empty() {
-                return self.listed(place, (chosen.service, false), members, chosen.denier);
-            }
-        }
-        self.nobody(place, chosen);
+            (!members.is_empty()).then_some(members)
+        });
+        members.unwrap_or_default()
+    }
+
+    /// What a client chooses from: the eligible members, with the named port if one is asked for, and then everyone, if
+    /// that is wanted where nobody is eligible.
+    fn selections(&self, service: &'a ServiceAnswers, port: Option<&[u8]>) -> impl Iterator<Item = &'a Selection> {
+        let seed = self.asked.snapshot.names.seed();
+        let views = service.views(self.reading.network);
+        let views = std::iter::once(&views.eligible).chain(views.everyone.as_deref());
+        views.filter_map(move |view| match port.map(|port| view.group(seed, GroupKind::Port, port)) {
+            None => Some(&view.all),
+            Some(Found::Members(selection)) => Some(selection),
+            Some(Found::Below | Found::Nothing) => None,
+        })
     }
 
     /// The instances with one service ID, one a node.
@@ -91,31 +108,36 @@ impl<'a> Response<'a> {
         (service, label, port): (&'a ServiceAnswers, usize, Option<usize>),
         denier: Denier,
     ) {
-        let seed = self.asked.snapshot.names.seed();
-        let view = &service.views(self.reading.network).eligible;
-        let selection = match port {
-            None => &view.all,
-            Some(at) => match view.group(seed, GroupKind::Port, place.question.labels(at, at + 1)) {
-                Found::Members(selection) => selection,
-                _ => return self.nxdomain(place, denier),
-            },
-        };
-        let id = place.question.labels(label, label + 1);
         if place.question.rtype == rtype::TXT {
-            return self.texts_of_id(place, service, id, denier);
+            return self.texts_of_id(place, service, place.question.labels(label, label + 1), denier);
         }
-        let mut members = Vec::new();
-        for instance in service.by_id(seed, id) {
-            let hash = seed.hash(&(&instance.node, &instance.id));
-            let same = |other: &Member| other.instance.id == instance.id && other.instance.node == instance.node;
-            let sets = [&selection.ported, &selection.rest().portless];
-            members.extend(sets.into_iter().find_map(|set| set.table.get(hash, same)));
-        }
+        let members = self.members_of_id(place.question, (service, label, port));
         if members.is_empty() {
-            let chosen = Chosen { service, selection, both: None, denier };
-            return self.nobody(place, chosen);
+            let selection = &service.views(self.reading.network).eligible.all;
+            return self.nobody(place, Chosen { service, selection, both: None, denier });
         }
         self.listed(place, (service, true), members, denier);
+    }
+
+    /// Those of them that are answered.
+    pub fn members_of_id(
+        &self,
+        question: &Question,
+        (service, label, port): (&'a ServiceAnswers, usize, Option<usize>),
+    ) -> Vec<&'a Member> {
+        let seed = self.asked.snapshot.names.seed();
+        let id = question.labels(label, label + 1);
+        let members = self.selections(service, port.map(|at| question.labels(at, at + 1))).find_map(|selection| {
+            let sets = [&selection.ported, &selection.rest().portless];
+            let member = |instance: &Arc<Instance>| {
+                let hash = seed.hash(&(&instance.node, &instance.id));
+                let same = |other: &Member| other.instance.id == instance.id && other.instance.node == instance.node;
+                sets.into_iter().find_map(|set| set.table.get(hash, same))
+            };
+            let members: Vec<&Member> = service.by_id(seed, id).filter_map(member).collect();
+            (!members.is_empty()).then_some(members)
+        });
+        members.unwrap_or_default()
     }
 
     /// Some few members, found one by one.
@@ -127,15 +149,14 @@ impl<'a> Response<'a> {
         denier: Denier,
     ) {
         let before = self.writer.count(Section::Answer);
-        let ttl = members.iter().map(|member| eligible::ttl(&member.instance, &service.rule)).min().unwrap_or(0);
         let most = service.rule.max_answers;
         let has_texts = by_id || self.asked.snapshot.settings.service_txt;
         match place.question.rtype {
-            rtype::A => self.listed_addresses::<4>(place, &members, (ttl, most)),
-            rtype::AAAA => self.listed_addresses::<16>(place, &members, (ttl, most)),
+            rtype::A => self.listed_addresses::<4>(place, (&members, &service.rule), (u32::MAX, most)),
+            rtype::AAAA => self.listed_addresses::<16>(place, (&members, &service.rule), (u32::MAX, most)),
             rtype::ANY => {
-                self.listed_addresses::<4>(place, &members, (ttl, most));
-                self.listed_addresses::<16>(place, &members, (ttl, most));
+                self.listed_addresses::<4>(place, (&members, &service.rule), (u32::MAX, most));
+                self.listed_addresses::<16>(place, (&members, &service.rule), (u32::MAX, most));
                 if self.wrote_nothing_since(before) {
                     self.srv(place, Members::List(&members, &service.rule), denier);
                 }
@@ -170,7 +191,7 @@ impl<'a> Response<'a> {
 
     /// One of the host names that stand for addresses which members lack: of the lowest priority, by weight; with the
     /// TTL of all of that priority.
-    fn host_among(&mut self, members: &[&Member], rule: &DefaultRule) -> Option<(Name, u32)> {
+    pub fn host_among(&mut self, members: &[&Member], rule: &DefaultRule) -> Option<(Name, u32)> {
         let host = |member: &Member| self.reach(member)?.host.and_then(|host| Name::parse(host).ok());
         let found: Vec<(&Member, Name)> = members.iter().filter_map(|member| Some((*member, host(member)?))).collect();
         let best = found.iter().map(|(member, _)| member.priority).min()?;
@@ -193,7 +214,13 @@ impl<'a> Response<'a> {
         self.https_of(place, members.iter().copied(), ttl);
     }
 
-    fn listed_addresses<const N: usize>(&mut self, place: Place<'_>, members: &[&Member], (_, most): (u32, u16)) {
+    /// The addresses of some few members, with no TTL above this one.
+    pub fn listed_addresses<const N: usize>(
+        &mut self,
+        place: Place<'_>,
+        (members, rule): (&[&Member], &DefaultRule),
+        (mut ttl, most): (u32, u16),
+    ) {
         let address = |member: &Member| -> Option<[u8; N]> {
             let reach = self.reach(member)?;
             if N == 4 { reach.v4?.as_slice().try_into().ok() } else { reach.v6?.as_slice().try_into().ok() }
@@ -202,13 +229,12 @@ impl<'a> Response<'a> {
             members.iter().filter_map(|member| Some((*member, address(member)?))).collect();
         let Some(best) = found.iter().map(|(member, _)| member.priority).min() else { return };
         self.scratch.begin_gathering();
-        let mut ttl = u32::MAX;
         for (member, address) in found.iter().filter(|(member, _)| member.priority == best) {
             let mut bytes = [0; 16];
             bytes[..N].copy_from_slice(address);
             let rank = if self.asked.snapshot.settings.near { self.distance(member) } else { 0 };
             self.scratch.gather(bytes, member.weight.into(), rank);
-            ttl = ttl.min(self.ttl(member));
+            ttl = ttl.min(eligible::ttl(&member.instance, rule));
         }
         let all = self.scratch.picks.len();
         let wanted = if most == 0 { all } else { all.min(usize::from(most)) };
@@ -261,17 +287,12 @@ impl<'a> Response<'a> {
         self.listed(place, (chosen.service, false), members, chosen.denier);
     }
 
-    fn ttl(&self, member: &Member) -> u32 {
-        let rule = self.asked.snapshot.settings.rule(member.instance.service.as_str());
-        eligible::ttl(&member.instance, &rule)
-    }
-
     /// TXT of the meta of instances with one service ID.
     fn texts_of_id(&mut self, place: Place<'_>, service: &'a ServiceAnswers, id: &[u8], denier: Denier) {
         let before = self.writer.count(Section::Answer);
         let instances = service.by_id(self.asked.snapshot.names.seed(), id);
         self.texts(place, instances.map(|instance| &**instance), &service.rule);
-        if self.wrote_nothing_since(before) {
+        if self.wrote_nothing_since(before) && !self.flags.truncated {
             self.nodata(place, denier, Some(service.rule.ttl_secs));
         }
     }

@@ -11,7 +11,7 @@ use super::{
     respond::{Place, Response},
 };
 use crate::{
-    publish::snapshot::{HostNames, Lookup, NodeAnswers, RrSet, Selection, Target},
+    publish::snapshot::{DefaultRule, HostNames, Lookup, Member, NodeAnswers, RrSet, Selection, Target},
     wire::{
         code::{class, extended, rcode, rtype},
         name::Name,
@@ -141,9 +141,27 @@ impl<'a> Response<'a> {
     /// Looks the end of a chain up once, in our own data or in what was found.
     fn step(&mut self, place: Place<'_>, end: &mut End) -> Step {
         let question = Question::of(&end.name, place.question.rtype, class::IN);
-        match self.reading.meaning(&question) {
-            Meaning::Service(chosen) if chosen.both.is_none() => self.step_service(place, chosen.selection, end),
+        let meaning = self.reading.meaning(&question);
+        if self.is_stale(meaning) {
+            self.extended = Some(extended::STALE);
+        }
+        match meaning {
+            Meaning::Service(chosen) => match chosen.both {
+                None => self.step_service(place, chosen.selection, end),
+                Some(both) => {
+                    let members = self.members_with_both(&question, chosen, both);
+                    self.step_listed(place, (&members, &chosen.service.rule), end)
+                }
+            },
+            Meaning::Id { service, label, port, .. } => {
+                let members = self.members_of_id(&question, (service, label, port));
+                self.step_listed(place, (&members, &service.rule), end)
+            }
             Meaning::Node(node, _) => self.step_node(place, node, end),
+            Meaning::Server(_) => {
+                self.server_addresses(place.owner, (place.question.rtype, end.ttl));
+                Step::Done
+            }
             Meaning::Address(IpAddr::V4(v4), _) => self.one(place, (Some(v4.octets()), None), end.ttl),
             Meaning::Address(IpAddr::V6(v6), _) => self.one(place, (None, Some(v6.octets())), end.ttl),
             Meaning::Localhost(_) => {
@@ -186,6 +204,20 @@ impl<'a> Response<'a> {
         Step::Done
     }
 
+    fn step_listed(&mut self, place: Place<'_>, (members, rule): (&[&'a Member], &DefaultRule), end: &mut End) -> Step {
+        let before = self.writer.count(Section::Answer);
+        match place.question.rtype {
+            rtype::A => self.listed_addresses::<4>(place, (members, rule), (end.ttl, 0)),
+            _ => self.listed_addresses::<16>(place, (members, rule), (end.ttl, 0)),
+        }
+        if !self.wrote_nothing_since(before) || self.flags.truncated {
+            return Step::Done;
+        }
+        let Some((name, ttl)) = self.host_among(members, rule) else { return Step::Done };
+        *end = End { name, ttl: end.ttl.min(ttl) };
+        Step::Again
+    }
+
     fn step_node(&mut self, place: Place<'_>, node: &'a NodeAnswers, end: &mut End) -> Step {
         end.ttl = end.ttl.min(node.ttl);
         let has_address = match place.question.rtype {
@@ -221,7 +253,7 @@ impl<'a> Response<'a> {
     }
 
     /// Writes records with these RDATA; as many as fit.
-    fn rdatas<'r>(&mut self, place: Place<'_>, fixed: Fixed, all: impl Iterator<Item = &'r [u8]> + Clone) {
+    pub fn rdatas<'r>(&mut self, place: Place<'_>, fixed: Fixed, all: impl Iterator<Item = &'r [u8]> + Clone) {
         for (written, rdata) in all.clone().enumerate() {
             if self.writer.record(place.owner, fixed, &[rdata]).is_err() {
                 return self.cut(written, all.count());

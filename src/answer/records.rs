@@ -25,14 +25,9 @@ impl<'a> Response<'a> {
         self.address_pair(place, (v4, v6), node.ttl);
         let texts = kind == rtype::TXT || (kind == rtype::ANY && self.wrote_nothing_since(before));
         if texts {
-            for text in &node.texts {
-                if self.writer.record(place.owner, Fixed::new(rtype::TXT, node.ttl), &[text]).is_err() {
-                    self.cut(usize::from(self.writer.count(Section::Answer) - before), node.texts.len());
-                    break;
-                }
-            }
+            self.rdatas(place, Fixed::new(rtype::TXT, node.ttl), node.texts.iter().map(|text| &**text));
         }
-        if self.wrote_nothing_since(before) {
+        if self.wrote_nothing_since(before) && !self.flags.truncated {
             let has_address = v4.is_some() || v6.is_some();
             match (&node.host, kind) {
                 _ if self.bars_cname(has_address) => self.nodata(place, denier, None),
@@ -61,7 +56,7 @@ impl<'a> Response<'a> {
     /// `ns.D`: the addresses of this nameplate.
     pub fn server_address(&mut self, place: Place<'_>, denier: Denier) {
         let before = self.writer.count(Section::Answer);
-        self.server_addresses(place.owner, place.question.rtype);
+        self.server_addresses(place.owner, (place.question.rtype, FIXED_TTL_SECS));
         if self.wrote_nothing_since(before) {
             self.nodata(place, denier, None);
         }
@@ -100,7 +95,7 @@ impl<'a> Response<'a> {
                         Some(zone) => {
                             self.glue(zone, name);
                         }
-                        None => self.server_addresses(target, rtype::ANY),
+                        None => self.server_addresses(target, (rtype::ANY, FIXED_TTL_SECS)),
                     }
                 }
             }
@@ -170,11 +165,7 @@ impl<'a> Response<'a> {
         }
         texts.sort_unstable();
         texts.dedup();
-        for (written, text) in texts.iter().enumerate() {
-            if self.writer.record(place.owner, Fixed::new(rtype::TXT, ttl), &[text]).is_err() {
-                return self.cut(written, texts.len());
-            }
-        }
+        self.rdatas(place, Fixed::new(rtype::TXT, ttl), texts.iter().map(Vec::as_slice));
     }
 
     /// HTTPS of the eligible instances that ask for it.
@@ -187,40 +178,38 @@ impl<'a> Response<'a> {
     where
         'a: 'm,
     {
-        let mut rdatas: Vec<Vec<u8>> = Vec::new();
-        for member in members {
-            let Some(alpn) = eligible::https(&member.instance) else { continue };
-            let Some(reach) = self.reach(member) else { continue };
-            let mut rdata = Vec::with_capacity(64);
-            rdata.extend_from_slice(&member.priority.max(1).to_be_bytes());
-            rdata.push(0);
-            let mut ids = Vec::new();
-            for id in alpn.split(',').map(str::trim).filter(|id| (1..=255).contains(&id.len())) {
-                ids.push(id.len() as u8);
-                ids.extend_from_slice(id.as_bytes());
-            }
-            let port = member.port.to_be_bytes();
-            let has_port = member.port != 443 && member.port != 0;
-            let parameters: [(u16, &[u8]); 4] = [
-                (1, &ids),
-                (3, if has_port { &port } else { &[] }),
-                (4, reach.v4.as_ref().map_or(&[], |v4| v4)),
-                (6, reach.v6.as_ref().map_or(&[], |v6| v6)),
-            ];
-            for (key, value) in parameters.into_iter().filter(|(_, value)| !value.is_empty()) {
-                rdata.extend_from_slice(&key.to_be_bytes());
-                rdata.extend_from_slice(&(value.len() as u16).to_be_bytes());
-                rdata.extend_from_slice(value);
-            }
-            rdatas.push(rdata);
+        let mut all: Vec<Vec<u8>> = members.filter_map(|member| self.https_rdata(member)).collect();
+        all.sort_unstable();
+        all.dedup();
+        self.rdatas(place, Fixed::new(rtype::HTTPS, ttl), all.iter().map(Vec::as_slice));
+    }
+
+    /// RDATA of a member's HTTPS record, if it asks for one.
+    fn https_rdata(&self, member: &Member) -> Option<Vec<u8>> {
+        let alpn = eligible::https(&member.instance)?;
+        let reach = self.reach(member)?;
+        let mut ids = Vec::new();
+        for id in alpn.split(',').map(str::trim).filter(|id| (1..=255).contains(&id.len())) {
+            ids.push(id.len() as u8);
+            ids.extend_from_slice(id.as_bytes());
         }
-        rdatas.sort_unstable();
-        rdatas.dedup();
-        for (written, rdata) in rdatas.iter().enumerate() {
-            if self.writer.record(place.owner, Fixed::new(rtype::HTTPS, ttl), &[rdata]).is_err() {
-                return self.cut(written, rdatas.len());
-            }
+        let port = member.port.to_be_bytes();
+        let has_port = member.port != 443 && member.port != 0;
+        let parameters: [(u16, &[u8]); 4] = [
+            (1, &ids),
+            (3, if has_port { &port } else { &[] }),
+            (4, reach.v4.as_ref().map_or(&[], |v4| v4)),
+            (6, reach.v6.as_ref().map_or(&[], |v6| v6)),
+        ];
+        let mut rdata = Vec::with_capacity(64);
+        rdata.extend_from_slice(&member.priority.max(1).to_be_bytes());
+        rdata.push(0);
+        for (key, value) in parameters.into_iter().filter(|(_, value)| !value.is_empty()) {
+            rdata.extend_from_slice(&key.to_be_bytes());
+            rdata.extend_from_slice(&(value.len() as u16).to_be_bytes());
+            rdata.extend_from_slice(value);
         }
+        Some(rdata)
     }
 
     /// A and AAAA, as far as the question's type asks for them.
@@ -234,15 +223,17 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// The advertised addresses, owned by the name at `owner`; what does not fit is left out.
-    fn server_addresses(&mut self, owner: usize, kind: u16) {
+    /// The advertised addresses, owned by the name at `owner`, with no TTL above this one; what does not fit is left
+    /// out.
+    pub fn server_addresses(&mut self, owner: usize, (kind, ttl): (u16, u32)) {
         let plan = &self.asked.snapshot.plan;
+        let ttl = ttl.min(FIXED_TTL_SECS);
         let all = |response: &mut Self| -> Result<(), Full> {
             if matches!(kind, rtype::A | rtype::ANY) {
-                plan.servers_v4.iter().try_for_each(|v4| response.writer.address(owner, FIXED_TTL_SECS, v4))?;
+                plan.servers_v4.iter().try_for_each(|v4| response.writer.address(owner, ttl, v4))?;
             }
             if matches!(kind, rtype::AAAA | rtype::ANY) {
-                plan.servers_v6.iter().try_for_each(|v6| response.writer.address(owner, FIXED_TTL_SECS, v6))?;
+                plan.servers_v6.iter().try_for_each(|v6| response.writer.address(owner, ttl, v6))?;
             }
             Ok(())
         };

@@ -9,7 +9,7 @@ use super::{
     server::{self, Fact},
 };
 use crate::{
-    publish::snapshot::Snapshot,
+    publish::snapshot::{Owner, Registrant, ServiceAnswers, Snapshot},
     wire::{
         code::{class, extended, rcode, rtype},
         query::{HEADER_BYTES, Query, Question},
@@ -48,6 +48,8 @@ pub struct Response<'a> {
     pub rcode: u16,
     pub extended: Option<u16>,
     pub text: Text,
+    /// Of RRsets that do not fit: how many records were written, and how many there are.
+    pub left: (usize, usize),
     pub need: Option<Need>,
 }
 
@@ -83,6 +85,7 @@ pub fn respond(asked: Asked<'_>, message: &mut [u8], scratch: &mut Scratch) -> O
         rcode: rcode::NOERROR,
         extended: None,
         text: Text::default(),
+        left: (0, 0),
         need: None,
     };
     let place = Place { question, owner: HEADER_BYTES };
@@ -122,7 +125,6 @@ impl<'a> Response<'a> {
 
     /// Answers a place whose meaning is known.
     pub fn answer(&mut self, place: Place<'_>, meaning: Meaning<'a>) {
-        let stale = self.asked.snapshot.is_stale();
         match meaning {
             Meaning::Service(chosen) => self.service(place, chosen),
             Meaning::Id { service, label, port, denier } => self.by_id(place, (service, label, port), denier),
@@ -139,13 +141,25 @@ impl<'a> Response<'a> {
             Meaning::Outside => self.outside(place),
             Meaning::NotOurs => self.not_ours(),
         }
-        if stale && self.extended.is_none() && self.rcode == rcode::NOERROR && self.is_of_catalog(meaning) {
+        if self.extended.is_none() && self.rcode == rcode::NOERROR && self.is_stale(meaning) {
             self.extended = Some(extended::STALE);
         }
     }
 
-    fn is_of_catalog(&self, meaning: Meaning<'_>) -> bool {
-        matches!(meaning, Meaning::Service(_) | Meaning::Id { .. } | Meaning::Node(..) | Meaning::Reverse(_))
+    /// Whether what a name means was told by a source that is away for too long.
+    pub fn is_stale(&self, meaning: Meaning<'_>) -> bool {
+        let Asked { snapshot, .. } = self.asked;
+        let tells = |service: &ServiceAnswers| snapshot.stale_origins().any(|origin| service.has_origin(origin));
+        match meaning {
+            _ if !snapshot.is_stale() => false,
+            Meaning::Service(Chosen { service, .. }) | Meaning::Id { service, .. } => tells(service),
+            Meaning::Reverse(Owner::Service(service)) => snapshot.names.answers_of(service).is_some_and(tells),
+            // Nodes beside our own come from other registries, and from the API.
+            Meaning::Node(..) | Meaning::Reverse(Owner::Node(_)) => {
+                snapshot.stale_origins().any(|origin| origin == Registrant::Registry)
+            }
+            _ => false,
+        }
     }
 
     /// The instances of a service.
@@ -203,10 +217,17 @@ impl<'a> Response<'a> {
         self.writer.count(crate::wire::writer::Section::Answer) == before
     }
 
-    /// Nobody of a known service is eligible.
+    /// Nobody of a known service is eligible, or nobody of those that were asked for.
     pub fn nobody(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
         let service = chosen.service;
-        let _ = write!(self.text, "{}: {} registered, 0 passing", service.name, service.registered);
+        let _ = match service.views(self.reading.network).eligible.all.len() {
+            0 => write!(self.text, "{}: {} registered, 0 passing", service.name, service.registered),
+            others => write!(
+                self.text,
+                "{}: {} registered, {others} eligible, none of them as asked",
+                service.name, service.registered
+            ),
+        };
         self.extended = Some(extended::OTHER);
         if service.rule.none_eligible == crate::publish::snapshot::NoneEligible::Nxdomain {
             self.nxdomain(place, chosen.denier);
@@ -281,7 +302,10 @@ impl<'a> Response<'a> {
     pub fn cut(&mut self, written: usize, all: usize) {
         if self.asked.client.transport == Transport::Tcp {
             self.extended = Some(extended::OTHER);
-            let _ = write!(self.text, "{written} of {all}");
+            // ANY has two RRsets of which either may not fit.
+            self.left = (self.left.0 + written, self.left.1 + all);
+            self.text = Text::default();
+            let _ = write!(self.text, "{} of {}", self.left.0, self.left.1);
         } else {
             self.flags.truncated = true;
         }
@@ -289,11 +313,10 @@ impl<'a> Response<'a> {
 
     /// What the server tells about itself (RFC 4892).
     fn about_server(&mut self, place: Place<'_>) {
-        let settings = &self.asked.snapshot.settings;
         let text = match server::fact(place.question) {
-            Some(_) if settings.hide_version => return self.refused(extended::PROHIBITED),
             Some(Fact::Version) => server::VERSION,
-            Some(Fact::Identity) => settings.node.as_str(),
+            Some(Fact::Identity) => self.asked.snapshot.settings.node.as_str(),
+            // The gate lets no other name of this class in.
             None => return self.refused(extended::NOT_SUPPORTED),
         };
         if matches!(place.question.rtype, rtype::TXT | rtype::ANY) {

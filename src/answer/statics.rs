@@ -44,11 +44,8 @@ impl<'a> Response<'a> {
 
     /// Writes an RRset, owned by the place; as many of its records as fit.
     pub fn rrset(&mut self, place: Place<'_>, rrset: &RrSet) {
-        for (written, rdata) in rrset.rdatas.iter().enumerate() {
-            if self.writer.record(place.owner, Fixed::new(rrset.rtype, rrset.ttl_secs), &[rdata]).is_err() {
-                return self.cut(written, rrset.rdatas.len());
-            }
-        }
+        let fixed = Fixed::new(rrset.rtype, rrset.ttl_secs);
+        self.rdatas(place, fixed, rrset.rdatas.iter().map(|rdata| &**rdata));
     }
 
     /// The addresses that the zone has for what an RRset points at; what does not fit is left out.

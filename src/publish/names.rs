@@ -168,6 +168,16 @@ impl Names {
         self.seed.unwrap_or(Seed(0))
     }
 
+    /// What is answered about a service.
+    pub fn answers_of(&self, service: &ServiceName) -> Option<&ServiceAnswers> {
+        match self.service(self.labels_of(service)?.as_wire()) {
+            FoundService::Service(answers) if answers.name == *service => Some(answers),
+            _ => {
+                self.hidden.get(self.seed().hash(service), |answers| answers.name == *service).map(|answers| &**answers)
+            }
+        }
+    }
+
     /// The labels of a service's name: its plain form if it has it or another that differs in letter case only, else the
     /// hashed one.
     pub fn labels_of(&self, service: &ServiceName) -> Option<Key> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     catalog::{
         apply::Presence,
+        change::Origin,
         names::ServiceName,
         node::Node,
         service::{Instance, IpNetwork},
@@ -29,6 +30,8 @@ pub struct ServiceAnswers {
     pub rule: DefaultRule,
     /// How many instances are registered.
     pub registered: u32,
+    /// How many of them each origin has.
+    origins: [u32; ORIGINS],
     /// Registered instances, those of one ID side by side ([`id_hash`]).
     ids: Table<Arc<Instance>>,
     /// What ordinary clients see.
@@ -73,6 +76,7 @@ impl ServiceAnswers {
             name,
             rule,
             registered: 0,
+            origins: [0; ORIGINS],
             ids: Table::default(),
             ordinary: Views { eligible: View::default(), everyone },
             networks: None,
@@ -92,6 +96,11 @@ impl ServiceAnswers {
         self.ids
             .with_prefix(seed.hash(label), ID_BITS)
             .filter(move |instance| id_key(instance.id.as_str()).as_wire() == label)
+    }
+
+    /// Whether an instance is registered by this origin.
+    pub fn has_origin(&self, origin: Origin) -> bool {
+        self.origins[origin as usize] > 0
     }
 
     /// The registered instances, in no order.
@@ -125,6 +134,13 @@ impl ServiceAnswers {
             Arc::make_mut(view).change(context.seed, was.as_ref(), is.as_ref());
         }
         self.registered = self.registered + u32::from(after.is_some()) - u32::from(before.is_some());
+        let origin = |presence: &Presence| presence.entry.instance.origin as usize;
+        if let Some(after) = after {
+            self.origins[origin(after)] += 1;
+        }
+        if let Some(before) = before {
+            self.origins[origin(before)] -= 1;
+        }
         self.change_ids(context.seed, before, after);
         changes
     }
@@ -257,6 +273,9 @@ pub fn has_tag(instance: &Instance, labels: &[u8]) -> bool {
 pub fn has_port(instance: &Instance, label: &[u8]) -> bool {
     instance.ports.iter().filter_map(|port| port.name.as_ref()).any(|name| port_key(name.as_str()).as_wire() == label)
 }
+
+/// How many origins there are.
+const ORIGINS: usize = Origin::Registry as usize + 1;
 
 /// Who counts as a member.
 #[derive(Debug, Clone, Copy)]

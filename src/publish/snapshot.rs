@@ -10,6 +10,7 @@ use crate::{
 
 pub use crate::{
     catalog::{
+        change::Origin as Registrant,
         names::ServiceName,
         service::{Instance, IpNetwork, Meta},
         table::{Measured, Seed, Table, Walk},
@@ -59,7 +60,12 @@ impl Snapshot {
 
     /// Whether a source is away for too long.
     pub fn is_stale(&self) -> bool {
-        self.sources.iter().any(|source| source.stale)
+        self.stale_origins().next().is_some()
+    }
+
+    /// Whose registrations may be out of date, because their source is away for too long.
+    pub fn stale_origins(&self) -> impl Iterator<Item = Registrant> {
+        self.sources.iter().filter(|source| source.stale).map(|source| source.origin)
     }
 
     /// The global index.
