@@ -79,7 +79,7 @@ pub fn respond(asked: Asked<'_>, message: &mut [u8], scratch: &mut Scratch) -> O
         asked,
         reading: Reading { snapshot, network },
         may_recurse,
-        writer: Writer::new(message, question.end(), limit, query.edns.as_ref()),
+        writer: Writer::new(message, question.end(), limit, query.edns.as_ref()).identify(identifier(snapshot)),
         scratch,
         flags: Flags { authoritative: true, recursion_available: may_recurse, truncated: false },
         rcode: rcode::NOERROR,
@@ -112,8 +112,14 @@ pub fn refuse(
     let end = query.question.as_ref().map_or(HEADER_BYTES, Question::end);
     message[4..6].copy_from_slice(&u16::from(query.question.is_some()).to_be_bytes());
     let flags = Flags { recursion_available: snapshot.plan.may_recurse(client.address), ..Flags::default() };
-    let writer = Writer::new(message, end, limit, query.edns.as_ref());
+    let writer = Writer::new(message, end, limit, query.edns.as_ref()).identify(identifier(snapshot));
     writer.finish(query.header, flags, rcode, query.edns.as_ref().map(|edns| (edns, error)))
+}
+
+/// What the server calls itself: its node's name, unless that is hidden.
+fn identifier(snapshot: &Snapshot) -> &[u8] {
+    let settings = &snapshot.settings;
+    if settings.hide_version { &[] } else { settings.node.as_str().as_bytes() }
 }
 
 impl<'a> Response<'a> {

@@ -84,12 +84,12 @@ pub mod rcode {
 
 /// EDNS option codes.
 pub mod option {
+    /// Name server identifier (RFC 5001).
+    pub const NSID: u16 = 3;
     /// Client subnet (RFC 7871).
     pub const ECS: u16 = 8;
     /// Cookie (RFC 7873).
     pub const COOKIE: u16 = 10;
-    /// TCP keepalive (RFC 7828).
-    pub const KEEPALIVE: u16 = 11;
     /// Extended error (RFC 8914).
     pub const EXTENDED_ERROR: u16 = 15;
 }

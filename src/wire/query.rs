@@ -6,7 +6,8 @@
 //! **Limits:** one question. Records in the answer, authority and additional sections are stepped over, only OPT is
 //! looked into. Bytes after the message are ignored.
 //!
-//! **Source:** RFC 1035 section 4.1, RFC 6891 section 6.1, RFC 7871 section 6, RFC 7873 section 4, RFC 9619.
+//! **Source:** RFC 1035 section 4.1, RFC 5001 section 2.1, RFC 6891 section 6.1, RFC 7871 section 6, RFC 7873 section 4,
+//! RFC 9619.
 
 use super::{
     code::{option, rtype},
@@ -66,8 +67,8 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// Whether the options are malformed, or one of them has an illegal length. Not looked at for versions above 0.
     pub malformed: bool,
-    /// Whether TCP keepalive was offered.
-    pub keepalive: bool,
+    /// Whether the server's identifier is asked for.
+    pub nsid: bool,
     ecs: [u8; ECS_MAX_BYTES],
     ecs_length: u8,
 }
@@ -215,7 +216,7 @@ impl Edns {
             version: (ttl >> 16) as u8,
             dnssec_ok: ttl & 0x8000 != 0,
             malformed: false,
-            keepalive: false,
+            nsid: false,
             ecs: [0; ECS_MAX_BYTES],
             ecs_length: 0,
         };
@@ -232,7 +233,7 @@ impl Edns {
                 option::ECS => edns.malformed |= !edns.read_client_subnet(value),
                 // RFC 7873 section 4: 8 bytes of client cookie, then none or 8 to 32 of server cookie.
                 option::COOKIE => edns.malformed |= value.len() != 8 && !(16..=40).contains(&value.len()),
-                option::KEEPALIVE => edns.keepalive = true,
+                option::NSID => edns.nsid = true,
                 _ => {}
             }
         }

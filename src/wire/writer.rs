@@ -54,6 +54,7 @@ pub struct Writer<'a> {
     counts: [u16; 3],
     section: Section,
     opt_bytes: usize,
+    identifier: &'a [u8],
 }
 
 impl<'a> Writer<'a> {
@@ -63,7 +64,14 @@ impl<'a> Writer<'a> {
         let opt_bytes =
             edns.map_or(0, |edns| OPT_BYTES + edns.client_subnet().map_or(0, |subnet| OPTION_BYTES + subnet.len()));
         let limit = limit.min(message.len());
-        Writer { message, at: start, limit, counts: [0; 3], section: Section::Answer, opt_bytes }
+        Writer { message, at: start, limit, counts: [0; 3], section: Section::Answer, opt_bytes, identifier: &[] }
+    }
+
+    /// Tells the server's identifier to who asks for it (RFC 5001), where there is room; cut to
+    /// [`IDENTIFIER_MAX_BYTES`].
+    pub fn identify(mut self, identifier: &'a [u8]) -> Writer<'a> {
+        self.identifier = &identifier[..identifier.len().min(IDENTIFIER_MAX_BYTES)];
+        self
     }
 
     /// Where the next record begins.
@@ -174,11 +182,19 @@ impl<'a> Writer<'a> {
     fn opt(&mut self, edns: &Edns, rcode: u16, error: Option<ExtendedError<'_>>) {
         let subnet = edns.client_subnet();
         let base = self.opt_bytes;
-        let spare = self.limit.saturating_sub(self.at + base);
-        let error = error.and_then(|error| {
+        // The text of an extended error gives way first, then the identifier, then the error.
+        let mut spare = self.limit.saturating_sub(self.at + base);
+        let mut takes = |bytes: usize| {
+            let fits = bytes <= spare;
+            spare -= if fits { bytes } else { 0 };
+            fits
+        };
+        let error = error.filter(|_| takes(OPTION_BYTES + 2));
+        let asked = Some(self.identifier).filter(|identifier| edns.nsid && !identifier.is_empty());
+        let identifier = asked.filter(|identifier| takes(OPTION_BYTES + identifier.len()));
+        let error = error.map(|error| {
             let text = &error.text[..floor_char_boundary(error.text, TEXT_MAX_BYTES)];
-            let fits = |text: &str| OPTION_BYTES + 2 + text.len() <= spare;
-            [text, ""].into_iter().find(|text| fits(text)).map(|text| (error.code, text))
+            (error.code, if takes(text.len()) { text } else { "" })
         });
         let mut data = [0u8; OPT_DATA_MAX];
         let mut length = 0;
@@ -190,6 +206,11 @@ impl<'a> Writer<'a> {
             put(&option::ECS.to_be_bytes());
             put(&(subnet.len() as u16).to_be_bytes());
             put(subnet);
+        }
+        if let Some(identifier) = identifier {
+            put(&option::NSID.to_be_bytes());
+            put(&(identifier.len() as u16).to_be_bytes());
+            put(identifier);
         }
         if let Some((code, text)) = error {
             put(&option::EXTENDED_ERROR.to_be_bytes());
@@ -289,8 +310,11 @@ const OPT_BYTES: usize = 11;
 /// Code and length of an option. Source: RFC 6891 section 6.1.2.
 const OPTION_BYTES: usize = 4;
 
+/// Longest identifier of the server. Source: none, chosen: a host name fits, and the options stay small.
+pub const IDENTIFIER_MAX_BYTES: usize = 128;
+
 /// Room for all options that a response may carry.
-const OPT_DATA_MAX: usize = 128;
+const OPT_DATA_MAX: usize = 256;
 
 #[cfg(test)]
 #[path = "writer_tests.rs"]

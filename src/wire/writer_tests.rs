@@ -128,3 +128,22 @@ fn a_rewritten_query_says_no_more_than_was_understood() {
     let length = rewrite_query(&mut bytes, START, None);
     assert_eq!((length, &bytes[6..12]), (START, &[0; 6][..]));
 }
+
+#[test]
+fn the_identifier_is_told_to_who_asks_where_there_is_room() {
+    let options = |asked: &[u8], spare: usize, identifier: &[u8]| {
+        let (mut bytes, query) = query(Some(asked));
+        let writer = Writer::new(&mut bytes, START, START + 11 + spare, query.edns.as_ref()).identify(identifier);
+        let error = Some(ExtendedError { code: 18, text: "why" });
+        let length = writer.finish(query.header, Flags::default(), 0, query.edns.as_ref().map(|edns| (edns, error)));
+        bytes[START + 11..length].to_vec()
+    };
+    let asked = [0, 3, 0, 0];
+    assert_eq!(options(&asked, 100, b"n1"), b"\0\x03\0\x02n1\0\x0f\0\x05\0\x12why");
+    assert_eq!(options(&asked, 14, b"n1"), b"\0\x03\0\x02n1\0\x0f\0\x02\0\x12");
+    assert_eq!(options(&asked, 11, b"n1"), b"\0\x0f\0\x05\0\x12why");
+    assert_eq!(options(&[], 100, b"n1"), b"\0\x0f\0\x05\0\x12why");
+    assert_eq!(options(&asked, 100, b""), b"\0\x0f\0\x05\0\x12why");
+    let long = options(&[&asked, SUBNET].concat(), 400, &[b'x'; 300]);
+    assert_eq!(long.len(), SUBNET.len() + 4 + IDENTIFIER_MAX_BYTES + 9);
+}

@@ -4,8 +4,8 @@
 //! sorted within a section's RRset. The first line of an answer is the RCODE and the flags; extended errors follow.
 //! Every answer is also held against the reference answerer.
 //!
-//! `ask NAME TYPE [CH] [+tcp] [+noedns] [+bufsize=N] [+dnssec] [+rec] [+cd] [+subnet[=0]] [+count] [from=ADDRESS]`;
-//! without `from` the client is 192.0.2.250, which may not recurse. `+count` prints how many records there are
+//! `ask NAME TYPE [CH] [+tcp] [+noedns] [+bufsize=N] [+dnssec] [+rec] [+cd] [+subnet[=0]] [+nsid] [+count]
+//! [from=ADDRESS]`; without `from` the client is 192.0.2.250, which may not recurse. `+count` prints how many records there are
 //! instead of the records, where a sample is answered.
 
 use std::{
@@ -148,10 +148,11 @@ fn query(words: &Words) -> Result<Vec<u8>, String> {
         } else {
             &[]
         };
+        let options = [subnet, if has("+nsid") { &[0, 3, 0, 0] } else { &[] }].concat();
         bytes.extend([0, 0, 41]);
         bytes.extend(size.to_be_bytes());
-        bytes.extend([0, 0, if has("+dnssec") { 0x80 } else { 0 }, 0, 0, subnet.len() as u8]);
-        bytes.extend_from_slice(subnet);
+        bytes.extend([0, 0, if has("+dnssec") { 0x80 } else { 0 }, 0, 0, options.len() as u8]);
+        bytes.extend(options);
     }
     Ok(bytes)
 }
@@ -192,6 +193,7 @@ fn print_response(bytes: &[u8], count: bool, output: &mut String) {
                     let text = String::from_utf8_lossy(&contents[2..]).into_owned();
                     writeln!(output, "EDE {} {text}", u16::from_be_bytes([contents[0], contents[1]])).unwrap();
                 }
+                3 => writeln!(output, "NSID {}", String::from_utf8_lossy(contents)).unwrap(),
                 8 => writeln!(output, "SUBNET {}/{}/{}", contents[1], contents[2], contents[3]).unwrap(),
                 _ => writeln!(output, "OPTION {code}").unwrap(),
             }

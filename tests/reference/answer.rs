@@ -11,8 +11,8 @@ use super::{
     },
     facts::client_network,
     gate::{
-        CLIENT_SUBNET, FORMERR, Gate, NOERROR, NOTAUTH, NOTIFY, NOTIMP, NXDOMAIN, Query, REFUSED, SERVFAIL, UPDATE,
-        gate,
+        CLIENT_SUBNET, FORMERR, Gate, NOERROR, NOTAUTH, NOTIFY, NOTIMP, NSID, NXDOMAIN, Query, REFUSED, SERVFAIL,
+        UPDATE, gate,
     },
     tree::{Forest, Tree},
     world::{Asker, World},
@@ -188,6 +188,7 @@ fn finish(asker: &Asker, query: &Query, outcome: Outcome) -> Expected {
                 echoed[3] = 0;
                 echoed
             }),
+            asks_identifier: opt.options.iter().any(|(code, _)| *code == NSID),
             errors: draft.errors,
         }),
     };

@@ -359,7 +359,9 @@ fn check_opt_contents(rule: &Response, wanted: &OptContents, opt: &ParsedOpt, si
         (Some(subnet), [actual]) => hold!(*actual == subnet, "client subnet {actual:?}, not {subnet:?}"),
         _ => return Err(format!("client subnet: {subnets:?}, not {:?}", wanted.client_subnet)),
     }
-    hold!(opt.options.iter().all(|(code, _)| [8, 15].contains(code) || (*code == 11 && rule.tcp)), "unknown option");
+    let known =
+        |code: u16| [8, 15].contains(&code) || (code == 11 && rule.tcp) || (code == 3 && wanted.asks_identifier);
+    hold!(opt.options.iter().all(|(code, _)| known(*code)), "unknown option");
     let errors: Vec<_> = opt.options.iter().filter(|(code, _)| *code == 15).map(|(_, bytes)| bytes).collect();
     for bytes in &errors {
         hold!(bytes.len() >= 2 && bytes.len() <= 82, "an extended error of {} bytes", bytes.len());

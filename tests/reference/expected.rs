@@ -197,6 +197,8 @@ pub struct OptContents {
     pub dnssec_ok: bool,
     /// The client subnet option as it must come back; an error response may leave it out.
     pub client_subnet: Option<Vec<u8>>,
+    /// Whether the server's identifier may come along.
+    pub asks_identifier: bool,
     /// Extended errors.
     pub errors: Vec<ErrorRule>,
 }

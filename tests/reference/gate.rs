@@ -68,6 +68,8 @@ pub const BADVERS: u16 = 16;
 
 /// The option of a client's subnet.
 pub const CLIENT_SUBNET: u16 = 8;
+/// Option code of the server's identifier.
+pub const NSID: u16 = 3;
 /// The option of cookies.
 pub const COOKIE: u16 = 10;
 /// Standard query.
