@@ -1,25 +1,16 @@
 //! A and AAAA of services.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use super::{
     names::{Both, Chosen, Denier},
     order::CHOSEN_MAX,
     respond::{Place, Response},
-    services::with_length,
     srv::Members,
 };
 use crate::{
-    publish::snapshot::{
-        Addressed, DefaultRule, Found, GroupKind, Instance, Member, Owner, Reach, Selection, ServiceAnswers, Set,
-        eligible, has_tag,
-    },
-    wire::{
-        code::rtype,
-        name::{LABEL_MAX_BYTES, Name},
-        query::Question,
-        writer::Section,
-    },
+    publish::snapshot::{Addressed, DefaultRule, Member, Owner, Reach, ServiceAnswers, Set, eligible},
+    wire::{code::rtype, name::Name, writer::Section},
 };
 
 impl<'a> Response<'a> {
@@ -65,40 +56,10 @@ impl<'a> Response<'a> {
 
     /// The instances that have a tag and a named port at once.
     pub fn with_both(&mut self, place: Place<'_>, chosen: Chosen<'a>, both: Both) {
-        match self.members_with_both(place.question, chosen, both) {
+        match self.reading.members_with_both(place.question, chosen, both) {
             members if members.is_empty() => self.nobody(place, chosen),
             members => self.listed(place, (chosen.service, false), members, chosen.denier),
         }
-    }
-
-    /// Those of them that are answered.
-    pub fn members_with_both(&self, question: &Question, chosen: Chosen<'a>, both: Both) -> Vec<&'a Member> {
-        let mut buffer = [0; LABEL_MAX_BYTES + 1];
-        let tag = match both.underscored {
-            true => with_length(&question.label(both.tag.0)[1..], &mut buffer),
-            false => question.labels(both.tag.0, both.tag.1),
-        };
-        let port = question.labels(both.port, both.port + 1);
-        let members = self.selections(chosen.service, Some(port)).find_map(|selection| {
-            let sets = [&selection.ported, &selection.rest().portless].into_iter();
-            let members = sets.flat_map(|set| set.table.iter());
-            let members: Vec<&Member> = members.filter(|member| has_tag(&member.instance, tag)).collect();
-            (!members.is_empty()).then_some(members)
-        });
-        members.unwrap_or_default()
-    }
-
-    /// What a client chooses from: the eligible members, with the named port if one is asked for, and then everyone, if
-    /// that is wanted where nobody is eligible.
-    fn selections(&self, service: &'a ServiceAnswers, port: Option<&[u8]>) -> impl Iterator<Item = &'a Selection> {
-        let seed = self.asked.snapshot.names.seed();
-        let views = service.views(self.reading.network);
-        let views = std::iter::once(&views.eligible).chain(views.everyone.as_deref());
-        views.filter_map(move |view| match port.map(|port| view.group(seed, GroupKind::Port, port)) {
-            None => Some(&view.all),
-            Some(Found::Members(selection)) => Some(selection),
-            Some(Found::Below | Found::Nothing) => None,
-        })
     }
 
     /// The instances with one service ID, one a node.
@@ -111,33 +72,12 @@ impl<'a> Response<'a> {
         if place.question.rtype == rtype::TXT {
             return self.texts_of_id(place, service, place.question.labels(label, label + 1), denier);
         }
-        let members = self.members_of_id(place.question, (service, label, port));
+        let members = self.reading.members_of_id(place.question, (service, label, port));
         if members.is_empty() {
             let selection = &service.views(self.reading.network).eligible.all;
             return self.nobody(place, Chosen { service, selection, both: None, denier });
         }
         self.listed(place, (service, true), members, denier);
-    }
-
-    /// Those of them that are answered.
-    pub fn members_of_id(
-        &self,
-        question: &Question,
-        (service, label, port): (&'a ServiceAnswers, usize, Option<usize>),
-    ) -> Vec<&'a Member> {
-        let seed = self.asked.snapshot.names.seed();
-        let id = question.labels(label, label + 1);
-        let members = self.selections(service, port.map(|at| question.labels(at, at + 1))).find_map(|selection| {
-            let sets = [&selection.ported, &selection.rest().portless];
-            let member = |instance: &Arc<Instance>| {
-                let hash = seed.hash(&(&instance.node, &instance.id));
-                let same = |other: &Member| other.instance.id == instance.id && other.instance.node == instance.node;
-                sets.into_iter().find_map(|set| set.table.get(hash, same))
-            };
-            let members: Vec<&Member> = service.by_id(seed, id).filter_map(member).collect();
-            (!members.is_empty()).then_some(members)
-        });
-        members.unwrap_or_default()
     }
 
     /// Some few members, found one by one.

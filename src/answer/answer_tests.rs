@@ -4,14 +4,18 @@ use super::*;
 use crate::{
     catalog::{
         change::Change,
+        names::{PortName, Tag},
         node::{Address, Node},
-        service::{Instance, IpNetwork},
+        service::{Instance, IpNetwork, Port},
         state::State,
         table::Seed,
         testing::{instance, register, registration},
     },
     publish::{names::Names, plan::Plan, settings::Settings},
-    wire::code::{class, extended, option, rcode, rtype},
+    wire::{
+        code::{class, extended, option, rcode, rtype},
+        query::Question,
+    },
     zones::Zones,
 };
 
@@ -24,6 +28,10 @@ fn snapshot(instances: u32, settings: Settings) -> Snapshot {
         let web = Instance { address, ..instance("web", &format!("web-{at}")) };
         catalog.apply(register(registration(web, vec![]))).unwrap();
     }
+    of_catalog(catalog, settings)
+}
+
+fn of_catalog(catalog: State, settings: Settings) -> Snapshot {
     let zones = Zones::default();
     Snapshot {
         names: Names::build(&catalog, &settings),
@@ -254,4 +262,38 @@ fn a_sample_of_a_large_service_has_nothing_twice() {
         seen.extend(sample.into_iter().map(<[u8]>::to_vec));
     }
     assert!(seen.len() > 2_000, "samples are fresh: {}", seen.len());
+}
+
+#[test]
+fn what_a_name_stands_for_is_explained_as_it_is_answered() {
+    let mut catalog = State::new(Seed(1), 1);
+    catalog.apply(Change::RegisterNode(Node::example("n1"))).unwrap();
+    let http = || Port { name: Some(PortName::new("http").unwrap()), number: 80, default: false };
+    let blue = || std::sync::Arc::from([Tag::new("blue").unwrap()]);
+    let instances = [
+        Instance { ports: [http()].into(), tags: blue(), ..instance("web", "both") },
+        Instance { ports: [http()].into(), ..instance("web", "port") },
+        Instance { tags: blue(), ..instance("web", "tag") },
+    ];
+    for web in instances {
+        catalog.apply(register(registration(web, vec![]))).unwrap();
+    }
+    let snapshot = of_catalog(catalog, Settings::example());
+    let explained = |name: &str| {
+        let question = Question::of(&Name::parse(name).unwrap(), rtype::A, class::IN);
+        let explained = explain::explain(&snapshot, &question);
+        let instances = snapshot.catalog.services().flat_map(|service| service.instances());
+        let mut ids: Vec<String> = instances
+            .filter(|entry| explained.is_answered(&entry.instance))
+            .map(|entry| entry.instance.id.as_str().to_owned())
+            .collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(explained("web.service.example."), ["both", "port", "tag"]);
+    assert_eq!(explained("blue.web.service.example."), ["both", "tag"]);
+    assert_eq!(explained("blue.web.service.http.port.example."), ["both"]);
+    assert_eq!(explained("_web._blue.service.http.port.example."), ["both"]);
+    assert_eq!(explained("tag._id.web.service.example."), ["tag"]);
+    assert!(explained("tag._id.web.service.http.port.example.").is_empty());
 }

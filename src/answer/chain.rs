@@ -149,12 +149,12 @@ impl<'a> Response<'a> {
             Meaning::Service(chosen) => match chosen.both {
                 None => self.step_service(place, chosen.selection, end),
                 Some(both) => {
-                    let members = self.members_with_both(&question, chosen, both);
+                    let members = self.reading.members_with_both(&question, chosen, both);
                     self.step_listed(place, (&members, &chosen.service.rule), end)
                 }
             },
             Meaning::Id { service, label, port, .. } => {
-                let members = self.members_of_id(&question, (service, label, port));
+                let members = self.reading.members_of_id(&question, (service, label, port));
                 self.step_listed(place, (&members, &service.rule), end)
             }
             Meaning::Node(node, _) => self.step_node(place, node, end),

@@ -33,21 +33,18 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question) -> Explained<'s>
     let (service, members) = match meaning {
         Meaning::Service(chosen) => {
             let sets = [&chosen.selection.ported, &chosen.selection.rest().portless];
-            let members = sets.into_iter().flat_map(|set| set.table.iter());
-            (Some(&chosen.service.name), members.map(|member| place(&member.instance)).collect())
+            let members = match chosen.both {
+                None => sets.into_iter().flat_map(|set| set.table.iter()).collect(),
+                Some(both) => reading.members_with_both(question, chosen, both),
+            };
+            (Some(&chosen.service.name), members)
         }
-        Meaning::Id { service, label, .. } => {
-            let seed = snapshot.names.seed();
-            let all = &service.views(None).eligible.all;
-            let label = question.labels(label, label + 1);
-            let wanted: HashSet<_> = service.by_id(seed, label).map(|instance| place(instance)).collect();
-            let sets = [&all.ported, &all.rest().portless];
-            let members = sets.into_iter().flat_map(|set| set.table.iter());
-            let members = members.map(|member: &Member| place(&member.instance));
-            (Some(&service.name), members.filter(|place| wanted.contains(place)).collect())
+        Meaning::Id { service, label, port, .. } => {
+            (Some(&service.name), reading.members_of_id(question, (service, label, port)))
         }
-        _ => (None, HashSet::new()),
+        _ => (None, Vec::new()),
     };
+    let members = members.into_iter().map(|member: &'s Member| place(&member.instance)).collect();
     Explained { service, form: form(&meaning), members }
 }
 

@@ -20,6 +20,7 @@ mod addresses;
 mod chain;
 pub mod explain;
 mod location;
+mod members;
 mod names;
 mod negative;
 mod order;

@@ -5,8 +5,8 @@
 //! Every answer is also held against the reference answerer.
 //!
 //! `ask NAME TYPE [CH] [+tcp] [+noedns] [+bufsize=N] [+dnssec] [+rec] [+cd] [+subnet[=0]] [+nsid] [+count]
-//! [from=ADDRESS]`; without `from` the client is 192.0.2.250, which may not recurse. `+count` prints how many records there are
-//! instead of the records, where a sample is answered.
+//! [from=ADDRESS]`; without `from` the client is 192.0.2.250, which may not recurse. `+count` prints how many records
+//! there are instead of the records, where a sample is answered.
 
 use std::{
     fmt::Write as _,
