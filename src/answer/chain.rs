@@ -40,7 +40,9 @@ impl<'a> Response<'a> {
         let question = Question::of(target, place.question.rtype, class::IN);
         let meaning = self.reading.meaning(&question);
         match meaning {
-            Meaning::Outside | Meaning::NotOurs => self.outside_target(target, place.question.rtype),
+            Meaning::Outside => self.outside_target(target, place.question.rtype),
+            // The chain is answered as far as it is known.
+            Meaning::NotOurs => {}
             Meaning::Unknown(Denier::Domain { number, .. }) if self.falls_through(number) => {
                 self.outside_target(target, place.question.rtype);
             }
@@ -51,7 +53,7 @@ impl<'a> Response<'a> {
     /// An alias that leads to a name of others.
     fn outside_target(&mut self, target: &Name, rtype: u16) {
         let wanted = self.may_recurse && self.asked.query.header.recursion_desired;
-        if !wanted || !self.asked.snapshot.settings.forwarding {
+        if !wanted {
             return;
         }
         let Some(external) = self.found(target) else {

@@ -127,6 +127,7 @@ impl<'s> Reading<'s> {
                 }
             }
             Some((_, Origin::Forward)) => return self.outside(),
+            Some((_, Origin::Refused)) => return Meaning::NotOurs,
             None => return self.elsewhere(question),
         };
         match meaning {

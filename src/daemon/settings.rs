@@ -34,6 +34,7 @@ pub fn answering(config: &Config, search: &[Name], advertise: &[IpAddr]) -> Sett
         forward_bare: config.forward_bare,
         forwarding: config.forward != Forward::Off,
         forward_zones: forward_zones(config, search),
+        refused_zones: refused_zones(config),
         fallthrough: config.fallthrough.clone(),
         allow_query: config.allow_query.clone(),
         allow_recursion: recursion(&config.allow_recursion, &own_addresses(config, advertise)),
@@ -146,6 +147,14 @@ fn forward_zones(config: &Config, search: &[Name]) -> Vec<Name> {
     suffixes.sort();
     suffixes.dedup();
     suffixes
+}
+
+/// Suffixes of rules whose names nobody is asked about, and that are not ours either.
+fn refused_zones(config: &Config) -> Vec<Name> {
+    let domains = std::iter::once(&config.domain).chain(&config.alt_domains);
+    let is_ours = |name: &Name| domains.clone().any(|domain| name.is_at_or_below(domain));
+    let off = config.forward_zones.iter().filter(|zone| zone.upstreams == ZoneUpstreams::Off);
+    off.map(|zone| zone.suffix.clone()).filter(|name| !is_ours(name)).collect()
 }
 
 /// Whether a search suffix is one of those that we tell people to set: `service.D` and the like.

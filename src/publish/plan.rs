@@ -52,6 +52,8 @@ pub enum Origin {
     Zone(Arc<Zone>),
     /// To an upstream.
     Forward,
+    /// Nowhere: its names are refused.
+    Refused,
 }
 
 impl Plan {
@@ -75,6 +77,9 @@ impl Plan {
         };
         for name in &settings.forward_zones {
             plan.lead(name, Origin::Forward);
+        }
+        for name in &settings.refused_zones {
+            plan.lead(name, Origin::Refused);
         }
         for zone in zones.iter() {
             plan.lead(zone.origin(), Origin::Zone(Arc::clone(zone)));

@@ -46,6 +46,8 @@ pub struct Settings {
     pub forwarding: bool,
     /// Suffixes that forward rules name, and names that are forwarded though they would be ours.
     pub forward_zones: Vec<Name>,
+    /// Suffixes outside of our domains whose names are refused.
+    pub refused_zones: Vec<Name>,
     /// Domains of ours whose unknown names are asked elsewhere.
     pub fallthrough: Vec<(Name, SocketAddr)>,
     /// Who may ask.
@@ -79,6 +81,7 @@ impl Settings {
             forward_bare: false,
             forwarding: false,
             forward_zones: Vec::new(),
+            refused_zones: Vec::new(),
             fallthrough: Vec::new(),
             allow_query: vec![network(v4, 0), network(v6, 0)],
             allow_recursion: vec![network(Ipv4Addr::LOCALHOST.into(), 8), network(Ipv6Addr::LOCALHOST.into(), 128)],

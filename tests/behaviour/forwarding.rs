@@ -124,6 +124,17 @@ async fn without_forwarding_names_of_others_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_asked_about_names_of_a_rule_that_says_off() {
+    let upstream = Upstream::start().await;
+    let off = "[forward_zone.\"example\"]\nupstreams = \"off\"";
+    let Running { server, at } = start(&format!("forward = [\"{}\"]\n{off}", upstream.at)).await;
+    let answered = at.ask("host.example.", RecordType::A).await;
+    assert_eq!((answered.rcode, answered.extended.unwrap().0), (ResponseCode::Refused, 20));
+    assert_eq!(upstream.asked("host.example."), 0);
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_static_cname_is_followed_to_a_name_of_others() {
     let upstream = Upstream::start().await;
     let zones = tempfile::tempdir().unwrap();

@@ -257,6 +257,7 @@ fn set_all(settings: &mut Settings, words: &Words) -> Result<(), String> {
             "near" => settings.near = yes,
             "forwarding" => settings.forwarding = yes,
             "forward_zone" => settings.forward_zones.push(read_name(value)?),
+            "refused_zone" => settings.refused_zones.push(read_name(value)?),
             "fallthrough" => settings.fallthrough.push((read_name(value)?, SocketAddr::from(([192, 0, 2, 53], 8600)))),
             "allow_query" => settings.allow_query = vec![IpNetwork::parse(value).ok_or("not a network")?],
             "udp_payload_max" => {

@@ -234,12 +234,17 @@ impl<'a> Asking<'a> {
     pub fn zone_of(&self, name: &Name) -> Zone<'a> {
         let tree = self.forest.trees.iter().filter(|tree| name.is_at_or_below(&tree.origin));
         let tree = tree.max_by_key(|tree| tree.origin.label_count());
-        let rules = self.world.settings.forward_zones.iter().filter(|zone| name.is_at_or_below(zone));
-        let rule = rules.map(Name::label_count).max();
-        match tree {
-            Some(tree) if rule.is_none_or(|labels| labels <= tree.origin.label_count()) => Zone::Tree(tree),
-            _ if rule.is_some() => Zone::Forwarded,
-            _ => Zone::None,
+        let settings = &self.world.settings;
+        let longest =
+            |zones: &[Name]| zones.iter().filter(|zone| name.is_at_or_below(zone)).map(Name::label_count).max();
+        let rules =
+            [(longest(&settings.forward_zones), Zone::Forwarded), (longest(&settings.refused_zones), Zone::Refused)];
+        let rule = rules.into_iter().max_by_key(|(labels, _)| *labels).filter(|(labels, _)| labels.is_some());
+        match (tree, rule) {
+            (Some(tree), Some((labels, _))) if labels <= Some(tree.origin.label_count()) => Zone::Tree(tree),
+            (Some(tree), None) => Zone::Tree(tree),
+            (_, Some((_, rule))) => rule,
+            (None, None) => Zone::None,
         }
     }
 
@@ -328,6 +333,8 @@ pub enum Zone<'a> {
     Tree(&'a Tree),
     /// A forward rule.
     Forwarded,
+    /// A rule that asks nobody.
+    Refused,
     /// No zone's.
     None,
 }

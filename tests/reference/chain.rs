@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use nameplate::wire::name::Name;
 
 use super::{
-    answer::{Asking, Draft, Outcome, SOA, Zone, lower, optional, ours},
-    expected::{Additional, Authority, Member, Members, Record, RrsetRule},
+    answer::{Asking, Draft, Outcome, SOA, Zone, lower, optional, ours, refusal},
+    expected::{Additional, Authority, ErrorRule, Member, Members, Record, RrsetRule},
     facts::octets,
     gate::{NOERROR, REFUSED},
     tree::{Found, KINDS, Meaning, Tree, key},
@@ -45,6 +45,10 @@ impl<'a> Asking<'a> {
         match self.zone_of(name) {
             Zone::Tree(tree) => self.in_tree(tree, name, qtype, step),
             Zone::Forwarded => self.foreign(),
+            Zone::Refused => {
+                let errors = vec![ErrorRule { codes: vec![20], required: true, text: None }];
+                Outcome::Ours(refusal(REFUSED, errors, "refused"))
+            }
             Zone::None => self.outside(name, qtype, step),
         }
     }

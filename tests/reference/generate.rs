@@ -99,6 +99,7 @@ fn settings(rng: &mut Rng) -> Settings {
         forward_bare: rng.one_in(5),
         forwarding,
         forward_zones,
+        refused_zones: Vec::new(),
         fallthrough,
         allow_query: vec![network("0.0.0.0/0"), network("::/1")],
         allow_recursion: vec![network("127.0.0.0/8"), network("10.0.0.0/8"), network("172.16.0.0/12"), network("::1")],
