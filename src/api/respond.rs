@@ -82,7 +82,7 @@ impl From<SubmitError> for ApiError {
             }
             // Our own node is always registered, so this is not the client's doing.
             SubmitError::Refused(ChangeError::UnknownNode(_)) => ApiError::Failed(problem),
-            SubmitError::Refused(_) => ApiError::BadRequest(problem),
+            SubmitError::Refused(_) | SubmitError::Failed(_) => ApiError::BadRequest(problem),
             SubmitError::Busy | SubmitError::Closed => ApiError::Busy(problem),
             SubmitError::Broken => ApiError::Failed(problem),
             SubmitError::Journal(failure) => ApiError::Failed(format!("{problem}: {failure}")),

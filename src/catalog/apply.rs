@@ -87,8 +87,16 @@ impl Presence {
 pub struct TouchedNode {
     /// Before; none if it is new.
     pub before: Option<Arc<NodeEntry>>,
-    /// After.
-    pub after: Arc<NodeEntry>,
+    /// After; none if it is gone.
+    pub after: Option<Arc<NodeEntry>>,
+}
+
+impl TouchedNode {
+    /// Its name.
+    pub fn name(&self) -> &NodeName {
+        let entry = self.after.as_ref().or(self.before.as_ref()).expect("a touched node was or is there");
+        &entry.node.name
+    }
 }
 
 impl State {
@@ -134,6 +142,7 @@ impl Apply<'_> {
                 self.register_node(node);
                 Ok(())
             }
+            Change::DeregisterNode { name, origin } => self.deregister_node(&name, origin),
             Change::Register(registration) => self.register(*registration),
             Change::Deregister { key, origin } => self.deregister(&key, origin),
             Change::RegisterCheck(check) => self.register_check(*check),
@@ -142,26 +151,6 @@ impl Apply<'_> {
             Change::InstanceMaintenance { key, reason } => self.instance_maintenance(&key, reason),
             Change::ReplaceOrigin { node, origin, registrations } => self.replace_origin(&node, origin, registrations),
         }
-    }
-
-    fn register_node(&mut self, node: Node) {
-        let before = self.state.node(&node.name).cloned();
-        if before.as_ref().is_some_and(|entry| *entry.node == node) {
-            return;
-        }
-        let node = Arc::new(node);
-        let after = match &before {
-            Some(entry) => NodeEntry { node: Arc::clone(&node), modify_index: self.index, ..NodeEntry::clone(entry) },
-            None => NodeEntry {
-                node: Arc::clone(&node),
-                checks: Arc::from([]),
-                create_index: self.index,
-                modify_index: self.index,
-                instances: Table::default(),
-                check_places: Table::default(),
-            },
-        };
-        self.put_node(before, after);
     }
 
     /// Puts a node in of which more than the list of its instances changed, and touches all its instances.
@@ -183,7 +172,7 @@ impl Apply<'_> {
                 self.bump_service(&entry.instance);
             }
         }
-        self.effects.nodes.push(TouchedNode { before, after });
+        self.effects.nodes.push(TouchedNode { before, after: Some(after) });
     }
 
     fn register(&mut self, mut registration: Registration) -> Result<(), ChangeError> {
@@ -465,6 +454,12 @@ impl Apply<'_> {
     pub(super) fn set_node(&mut self, entry: Arc<NodeEntry>) {
         let name = entry.node.name.clone();
         self.state.nodes.set(self.state.seed.hash(&name), entry, |old| old.node.name == name);
+    }
+
+    pub(super) fn remove_node(&mut self, name: &NodeName) {
+        self.state.nodes.remove(self.state.seed.hash(name), |old| old.node.name == *name);
+        self.state.indexes.nodes = self.index;
+        self.bumped = true;
     }
 
     pub(super) fn node(&self, name: &NodeName) -> Result<Arc<NodeEntry>, ChangeError> {

@@ -62,6 +62,13 @@ pub struct Registration {
 pub enum Change {
     /// Creates a node or replaces what is known of it; its instances and checks stay.
     RegisterNode(Node),
+    /// Takes a node away with its instances and checks, all of which must be this origin's.
+    DeregisterNode {
+        /// Which node.
+        name: NodeName,
+        /// Who asks.
+        origin: Origin,
+    },
     /// Registers an instance, or replaces the registration of the same key and origin.
     Register(Box<Registration>),
     /// Takes this origin's registration of an instance away.

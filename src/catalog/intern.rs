@@ -53,6 +53,7 @@ impl Interner {
                 registrations.iter_mut().for_each(|registration| self.registration(registration));
             }
             Change::RegisterNode(_)
+            | Change::DeregisterNode { .. }
             | Change::Deregister { .. }
             | Change::DeregisterCheck { .. }
             | Change::InstanceMaintenance { .. } => {}

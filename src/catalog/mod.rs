@@ -9,6 +9,7 @@
 
 pub mod apply;
 mod apply_checks;
+mod apply_nodes;
 pub mod change;
 pub mod check;
 pub mod definition;
@@ -24,6 +25,7 @@ pub mod restore;
 pub mod service;
 pub mod state;
 pub mod table;
+pub mod transaction;
 
 #[cfg(test)]
 pub(crate) mod model;

@@ -52,6 +52,7 @@ impl Model {
                 self.nodes.insert(node.name.clone(), node);
                 Ok(())
             }
+            Change::DeregisterNode { name, origin } => self.deregister_node(&name, origin),
             Change::Register(registration) => self.register(*registration),
             Change::Deregister { key, origin } => self.deregister(&key, origin),
             Change::RegisterCheck(check) => self.register_check(*check),
@@ -73,6 +74,22 @@ impl Model {
             Change::InstanceMaintenance { key, reason } => self.maintenance(&key, reason),
             Change::ReplaceOrigin { node, origin, registrations } => self.replace_origin(&node, origin, registrations),
         }
+    }
+
+    fn deregister_node(&mut self, name: &NodeName, origin: Origin) -> Result<(), ChangeError> {
+        if !self.nodes.contains_key(name) {
+            return Err(ChangeError::UnknownNode(name.clone()));
+        }
+        let here = self.instances.values().filter(|one| one.instance.node == *name);
+        let of_instances = here.flat_map(|one| one.aside.keys().copied().chain([one.instance.origin]));
+        let of_checks = self.checks.values().filter(|check| check.node == *name).map(|check| check.origin);
+        if let Some(owner) = of_instances.chain(of_checks).find(|owner| *owner != origin) {
+            return Err(owned(owner));
+        }
+        self.nodes.remove(name);
+        self.instances.retain(|key, _| key.node != *name);
+        self.checks.retain(|key, _| key.node != *name);
+        Ok(())
     }
 
     fn of_instance(&self, key: &InstanceKey) -> impl Iterator<Item = &Check> {

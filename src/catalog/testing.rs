@@ -77,6 +77,7 @@ pub(crate) fn set_status(node: &str, id: &str, status: CheckStatus, output: &str
 pub(crate) fn any_change() -> impl Strategy<Value = Change> {
     prop_oneof![
         2 => any_node().prop_map(Change::RegisterNode),
+        1 => (any_node_name(), any_origin()).prop_map(|(name, origin)| Change::DeregisterNode { name, origin }),
         12 => any_registration().prop_map(register),
         3 => (any_key(), any_origin()).prop_map(|(key, origin)| Change::Deregister { key, origin }),
         2 => any_check().prop_map(|check| Change::RegisterCheck(Box::new(check))),

@@ -17,6 +17,7 @@ use crate::{
     catalog::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
+        transaction::{Found, Operation, OperationError},
     },
     publish::{journal::JournalFailure, settings::Settings},
     zones::Zones,
@@ -34,6 +35,8 @@ pub struct Feed {
 pub struct Receipt {
     /// Index of the snapshot in which it is visible.
     pub index: u64,
+    /// What the operations of a transaction read and set.
+    pub found: Vec<Found>,
 }
 
 /// Why a submission did not take effect, or may not last.
@@ -42,6 +45,9 @@ pub enum SubmitError {
     /// The catalog refused it; nothing was applied.
     #[error(transparent)]
     Refused(#[from] ChangeError),
+    /// Operations of a transaction failed; nothing was applied.
+    #[error("{} operations of the transaction failed", .0.len())]
+    Failed(Vec<OperationError>),
     /// The queue was full for 5 s; nothing was applied.
     #[error("too many changes are waiting; try again")]
     Busy,
@@ -80,6 +86,11 @@ impl Feed {
     /// Applies the changes as one: all or none. Returns when they are published and durable.
     pub async fn submit(&self, changes: Vec<Change>) -> Result<Receipt, SubmitError> {
         self.send(Work::Changes(changes)).await
+    }
+
+    /// Applies the operations as one: all or none. Returns when they are published and durable.
+    pub async fn transact(&self, operations: Vec<Operation>) -> Result<Receipt, SubmitError> {
+        self.send(Work::Transaction(operations)).await
     }
 
     /// Hands in the newest result of a check. Never waits; an older result of the same check that is still
@@ -159,6 +170,7 @@ pub(super) type Published = (Receipt, Option<oneshot::Receiver<Result<(), Journa
 /// What is to be done.
 pub(super) enum Work {
     Changes(Vec<Change>),
+    Transaction(Vec<Operation>),
     /// Look at the waiting check results.
     Results,
     Settings(Box<Settings>),

@@ -11,7 +11,7 @@ use crate::{
         names::ServiceName,
         node::Node,
         service::IpNetwork,
-        state::State,
+        state::{NodeEntry, State},
         table::{Seed, Table},
     },
     publish::{
@@ -103,7 +103,7 @@ impl Names {
     pub fn build(catalog: &State, settings: &Settings) -> Names {
         let mut names = Names { seed: Some(catalog.seed()), ..Names::default() };
         let mut effects = Effects::default();
-        effects.nodes.extend(catalog.nodes().map(|entry| TouchedNode { before: None, after: Arc::clone(entry) }));
+        effects.nodes.extend(catalog.nodes().map(|entry| TouchedNode { before: None, after: Some(Arc::clone(entry)) }));
         names.follow(&effects, settings);
         for entry in catalog.services().flat_map(|service| service.instances()) {
             let Some(node) = catalog.node(&entry.instance.node) else { continue };
@@ -117,9 +117,10 @@ impl Names {
     pub fn follow(&mut self, effects: &Effects, settings: &Settings) -> bool {
         let seed = self.seed();
         for touched in &effects.nodes {
-            let before = touched.before.as_ref().map(|entry| &*entry.node);
-            self.nodes.change(seed, before, &touched.after.node, settings.default_rule.ttl_secs);
-            self.reverse.change_node(seed, before, &touched.after.node);
+            let node = |entry: &'_ Option<Arc<NodeEntry>>| entry.as_ref().map(|entry| Arc::clone(&entry.node));
+            let (before, after) = (node(&touched.before), node(&touched.after));
+            self.nodes.change(seed, before.as_deref(), after.as_deref(), settings.default_rule.ttl_secs);
+            self.reverse.change_node(seed, before.as_deref(), after.as_deref());
         }
         let mut seen = !effects.nodes.is_empty();
         for touched in effects.instances.iter().filter(|touched| is_seen(touched)) {

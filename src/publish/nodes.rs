@@ -81,20 +81,22 @@ impl Nodes {
     }
 
     /// Follows a node.
-    pub fn change(&mut self, seed: Seed, before: Option<&Node>, after: &Node, ttl: u32) {
-        let key = dotted_key(after.name.as_str());
+    pub fn change(&mut self, seed: Seed, before: Option<&Node>, after: Option<&Node>, ttl: u32) {
+        let Some(name) = after.or(before).map(|node| &node.name) else { return };
+        let key = dotted_key(name.as_str());
         let mut entry = self.entry_or_new(seed, &key);
-        entry.nodes.retain(|node| node.name != after.name);
-        entry.nodes.push(Arc::new(answers(&key, after, ttl)));
+        entry.nodes.retain(|node| node.name != *name);
+        entry.nodes.extend(after.map(|after| Arc::new(answers(&key, after, ttl))));
         entry.nodes.sort_by(|left, right| left.name.cmp(&right.name));
         self.put(seed, entry);
-        if before.is_none() {
-            let ancestors: Vec<Key> = key.ancestors().map(Key::from_wire).collect();
-            for ancestor in ancestors {
-                let mut entry = self.entry_or_new(seed, &ancestor);
-                entry.below += 1;
-                self.put(seed, entry);
-            }
+        if before.is_some() == after.is_some() {
+            return;
+        }
+        let ancestors: Vec<Key> = key.ancestors().map(Key::from_wire).collect();
+        for ancestor in ancestors {
+            let mut entry = self.entry_or_new(seed, &ancestor);
+            entry.below = if after.is_some() { entry.below + 1 } else { entry.below - 1 };
+            self.put(seed, entry);
         }
     }
 
@@ -109,7 +111,12 @@ impl Nodes {
 
     fn put(&mut self, seed: Seed, entry: Entry) {
         let key = entry.key.clone();
-        self.table.set(seed.hash(key.as_wire()), Arc::new(entry), |old| old.key == key);
+        let hash = seed.hash(key.as_wire());
+        if entry.nodes.is_empty() && entry.below == 0 {
+            self.table.remove(hash, |old| old.key == key);
+        } else {
+            self.table.set(hash, Arc::new(entry), |old| old.key == key);
+        }
     }
 }
 

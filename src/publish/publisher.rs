@@ -20,6 +20,7 @@ use crate::{
         names::{NodeName, ServiceName},
         service::InstanceKey,
         state::State,
+        transaction::{Found, Operation, OperationError, Transacted},
     },
     observe::metrics::{Metrics, SourceState},
     publish::{
@@ -105,7 +106,7 @@ struct Batch {
 /// A submission that took effect.
 struct Done {
     to: oneshot::Sender<Result<feed::Published, SubmitError>>,
-    index: u64,
+    receipt: Receipt,
     accepted: Instant,
     /// Whether its sender waits until it is durable.
     durable: bool,
@@ -213,12 +214,20 @@ impl Writer {
     fn take(&mut self, submission: Submission, batch: &mut Batch) {
         let Submission { work, accepted, done } = submission;
         let mut durable = false;
+        let mut found = Vec::new();
         match work {
             Work::Results => return,
             Work::Changes(changes) => match self.changes(changes, batch) {
                 Ok(waits) => durable = waits,
                 Err(error) => {
                     let _ = done.send(Err(error.into()));
+                    return;
+                }
+            },
+            Work::Transaction(operations) => match self.transact(operations, batch) {
+                Ok(all) => (durable, found) = all,
+                Err(errors) => {
+                    let _ = done.send(Err(SubmitError::Failed(errors)));
                     return;
                 }
             },
@@ -243,7 +252,8 @@ impl Writer {
             }
         }
         batch.urgent |= durable;
-        batch.done.push(Done { to: done, index: self.next.catalog.index(), accepted, durable });
+        let receipt = Receipt { index: self.next.catalog.index(), found };
+        batch.done.push(Done { to: done, receipt, accepted, durable });
     }
 
     fn plan(&mut self) {
@@ -278,6 +288,23 @@ impl Writer {
         Ok(durable)
     }
 
+    /// Applies all operations, or none. Says whether the sender waits until they are durable, and what they found.
+    fn transact(
+        &mut self,
+        mut operations: Vec<Operation>,
+        batch: &mut Batch,
+    ) -> Result<(bool, Vec<Found>), Vec<OperationError>> {
+        for change in operations.iter_mut().flat_map(|operation| operation.action.changes_mut()) {
+            self.interner.change(change);
+        }
+        let Transacted { effects, found } = self.next.catalog.transact(operations)?;
+        for effects in &effects {
+            self.follow(effects, batch);
+        }
+        // What changes nothing is durable only if what came before it is, which may be of this very batch.
+        Ok((batch.changed || self.journal.status().waiting > 0, found))
+    }
+
     /// Lets what follows from the catalog follow.
     fn follow(&mut self, effects: &Effects, batch: &mut Batch) {
         if effects.is_empty() {
@@ -304,7 +331,7 @@ impl Writer {
                 touched.instances.insert(presence.entry.instance.key());
             }
         }
-        touched.nodes.extend(effects.nodes.iter().map(|node| node.after.node.name.clone()));
+        touched.nodes.extend(effects.nodes.iter().map(|node| node.name().clone()));
         touched.statuses.extend(effects.statuses.iter().cloned());
         touched.checks |= !effects.checks.is_empty() || !effects.statuses.is_empty();
         touched.definitions.extend(effects.checks.iter().cloned());
@@ -334,7 +361,7 @@ impl Writer {
             });
             self.metrics.publish_lag_seconds.observe(done.accepted.elapsed().as_secs_f64());
             // Who no longer waits needs no answer.
-            let _ = done.to.send(Ok((Receipt { index: done.index }, durable)));
+            let _ = done.to.send(Ok((done.receipt, durable)));
         }
         if batch.changed || !acknowledge.is_empty() {
             let writes = self.writes(&batch.touched);
@@ -355,13 +382,16 @@ impl Writer {
     fn writes(&self, touched: &Touched) -> Vec<Write> {
         let catalog = &self.next.catalog;
         let mut writes = Vec::new();
-        for entry in touched.nodes.iter().filter_map(|name| catalog.node(name)) {
-            writes.push(Write::Node(StoredNode {
-                node: Arc::clone(&entry.node),
-                checks: Arc::clone(&entry.checks),
-                create_index: entry.create_index,
-                modify_index: entry.modify_index,
-            }));
+        for name in &touched.nodes {
+            writes.push(match catalog.node(name) {
+                Some(entry) => Write::Node(StoredNode {
+                    node: Arc::clone(&entry.node),
+                    checks: Arc::clone(&entry.checks),
+                    create_index: entry.create_index,
+                    modify_index: entry.modify_index,
+                }),
+                None => Write::ForgetNode(name.clone()),
+            });
         }
         for key in &touched.instances {
             match catalog.instance(key) {
@@ -417,7 +447,9 @@ impl Writer {
 fn is_operators(change: &Change) -> bool {
     match change {
         Change::Register(registration) => registration.instance.origin == Origin::Api,
-        Change::Deregister { origin, .. } | Change::DeregisterCheck { origin, .. } => *origin == Origin::Api,
+        Change::Deregister { origin, .. }
+        | Change::DeregisterCheck { origin, .. }
+        | Change::DeregisterNode { origin, .. } => *origin == Origin::Api,
         Change::RegisterCheck(check) => check.origin == Origin::Api,
         Change::RegisterNode(_) | Change::InstanceMaintenance { .. } => true,
         Change::SetStatus { .. } | Change::ReplaceOrigin { .. } => false,

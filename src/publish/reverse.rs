@@ -104,12 +104,12 @@ impl Reverse {
     }
 
     /// Follows a node.
-    pub fn change_node(&mut self, seed: Seed, before: Option<&Node>, after: &Node) {
-        for address in before.into_iter().flat_map(|node| addresses(&eligible::node_reach(node))) {
-            self.edit(seed, address, |many| many.nodes.count(&after.name, false));
-        }
-        for address in addresses(&eligible::node_reach(after)) {
-            self.edit(seed, address, |many| many.nodes.count(&after.name, true));
+    pub fn change_node(&mut self, seed: Seed, before: Option<&Node>, after: Option<&Node>) {
+        for (node, here) in [(before, false), (after, true)] {
+            let Some(node) = node else { continue };
+            for address in addresses(&eligible::node_reach(node)) {
+                self.edit(seed, address, |many| many.nodes.count(&node.name, here));
+            }
         }
     }
 

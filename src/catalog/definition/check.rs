@@ -87,12 +87,28 @@ fn finish(
     })
 }
 
-fn status(fields: &Fields<'_>) -> Result<Option<CheckStatus>, DefinitionError> {
+pub(super) fn status(fields: &Fields<'_>) -> Result<Option<CheckStatus>, DefinitionError> {
     let Some(text) = fields.text("Status")? else { return Ok(None) };
     match CheckStatus::parse(text) {
         Some(status) => Ok(Some(status)),
         None => Err(expected(fields, "Status", "\"passing\", \"warning\" or \"critical\"")),
     }
+}
+
+/// Reads the `Definition` of a check in a transaction: where its probes go, and how. Without HTTP, TCP and TTL the status
+/// is set from outside.
+pub(super) fn read_definition(
+    object: &Field<'_>,
+    notices: &mut Vec<String>,
+) -> Result<(Text, CheckDefinition), DefinitionError> {
+    let fields = Fields::read(object, FIELDS)?;
+    let probed = NOT_OFFERED.iter().chain(&["HTTP", "TCP"]).any(|name| fields.filled(name).is_some());
+    if probed || fields.duration("TTL")?.is_some() {
+        return definition(&fields, notices);
+    }
+    let after = deregister_after(&fields, notices)?;
+    let unprobed = CheckDefinition::unprobed(CheckKind::External);
+    Ok(("".into(), CheckDefinition { deregister_critical_service_after: after, ..unprobed }))
 }
 
 /// Where the probes go (empty where nothing is probed), and how.
@@ -109,7 +125,6 @@ fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<(Text, C
         let rule = format!("must not be above FailuresBeforeCritical, which is {failures_before_critical}");
         return Err(fields.wrong("FailuresBeforeWarning", Problem::Rule(rule)));
     }
-    let after = "DeregisterCriticalServiceAfter";
     let timeout = fields.duration("Timeout")?;
     let definition = CheckDefinition {
         interval: interval(fields, &kind, notices)?,
@@ -121,11 +136,14 @@ fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<(Text, C
         success_before_passing,
         failures_before_warning,
         failures_before_critical,
-        deregister_critical_service_after: fields
-            .duration(after)?
-            .map(|span| raised(fields, (after, span, DEREGISTER_AFTER_MIN), notices)),
+        deregister_critical_service_after: deregister_after(fields, notices)?,
     };
     Ok((target, definition))
+}
+
+fn deregister_after(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<Option<Duration>, DefinitionError> {
+    let name = "DeregisterCriticalServiceAfter";
+    Ok(fields.duration(name)?.map(|span| raised(fields, (name, span, DEREGISTER_AFTER_MIN), notices)))
 }
 
 fn kind(fields: &Fields<'_>) -> Result<(Text, CheckKind), DefinitionError> {

@@ -126,6 +126,15 @@ impl<'t> Field<'t> {
             .ok_or_else(|| self.expected(format!("a number from {} to {}", range.start(), range.end())))
     }
 
+    /// An index of the catalog.
+    pub(super) fn index(&self) -> Result<u64, DefinitionError> {
+        let number = match self.tree.value {
+            TreeValue::Integer(number) => u64::try_from(number).ok(),
+            _ => None,
+        };
+        number.ok_or_else(|| self.expected("an index"))
+    }
+
     /// A Go duration, or a number of nanoseconds.
     pub(super) fn duration(&self) -> Result<Duration, DefinitionError> {
         let span = match &self.tree.value {

@@ -21,12 +21,22 @@ pub struct JsonError {
 /// Reads one JSON value; nothing may follow it.
 pub fn parse(bytes: &[u8]) -> Result<Tree, JsonError> {
     let line = Cell::new(1);
-    let mut deserializer = serde_json::Deserializer::from_reader(LineReader { bytes, line: &line });
+    if !bytes.contains(&b'\n') {
+        // One line, as programs write it, need not be read byte by byte.
+        return read(&mut serde_json::Deserializer::from_slice(bytes), &line);
+    }
+    read(&mut serde_json::Deserializer::from_reader(LineReader { bytes, line: &line }), &line)
+}
+
+fn read<'de, R: serde_json::de::Read<'de>>(
+    deserializer: &mut serde_json::Deserializer<R>,
+    line: &Cell<u32>,
+) -> Result<Tree, JsonError> {
     let refused = |error: serde_json::Error| JsonError {
         line: u32::try_from(error.line()).unwrap_or(u32::MAX).max(1),
         problem: error.to_string(),
     };
-    let tree = TreeSeed { line: &line }.deserialize(&mut deserializer).map_err(refused)?;
+    let tree = TreeSeed { line }.deserialize(&mut *deserializer).map_err(refused)?;
     deserializer.end().map_err(refused)?;
     Ok(tree)
 }

@@ -24,6 +24,7 @@ use super::{
     check::{Check, CheckResult},
     names::{IdentifierError, NodeName},
     node::AddressError,
+    transaction::Operation,
 };
 
 pub mod json;
@@ -32,6 +33,7 @@ pub mod tree;
 mod check;
 mod fields;
 mod file;
+mod operation;
 mod service;
 
 pub use file::{FileDefinitions, Placed, file};
@@ -121,6 +123,22 @@ pub fn check(tree: &Tree, path: &str, owner: &Owner) -> Result<Decoded<Check>, D
     let value = check::read_alone(&root(tree, path), owner, &mut notices)?;
     Ok(Decoded { value, notices })
 }
+
+/// Reads the operations of a transaction, a list. A node whose UUID is not given has an empty one; a service or check
+/// without a node is on the owner's.
+pub fn operations(tree: &Tree, owner: &Owner) -> Result<Decoded<Vec<Operation>>, DefinitionError> {
+    let mut notices = Vec::new();
+    let value = root(tree, "")
+        .items()?
+        .iter()
+        .map(|item| operation::read(item, owner, &mut notices))
+        .collect::<Result<_, _>>()?;
+    Ok(Decoded { value, notices })
+}
+
+#[cfg(test)]
+#[path = "operation_tests.rs"]
+mod operation_tests;
 
 #[cfg(test)]
 #[path = "definition_tests.rs"]

@@ -29,24 +29,35 @@ pub(super) fn read(
     let service = name.identifier(ServiceName::new)?;
     let id = fields.filled("ID").unwrap_or(name).identifier(ServiceId::new)?;
     let checks = checks(&fields, (&service, &id), owner, notices)?;
-    let instance = Instance {
+    let weights = weights(fields.field("Weights"))?;
+    let instance = instance(&fields, (service, id, weights), owner, notices)?;
+    Ok(Registration { instance, checks, replace_existing_checks: false })
+}
+
+/// The instance of (service, ID, weights), with what else the fields say.
+pub(super) fn instance(
+    fields: &Fields<'_>,
+    (service, id, weights): (ServiceName, ServiceId, Weights),
+    owner: &Owner,
+    notices: &mut Vec<String>,
+) -> Result<Instance, DefinitionError> {
+    Ok(Instance {
         node: owner.node.clone(),
         id,
         service,
         address: fields.filled("Address").map(address).transpose()?,
-        ports: ports(&fields)?,
-        tags: tags(&fields)?,
-        meta: meta(&fields, notices)?,
-        weights: weights(&fields)?,
-        tagged_addresses: tagged_addresses(&fields)?,
+        ports: ports(fields)?,
+        tags: tags(fields)?,
+        meta: meta(fields, notices)?,
+        weights,
+        tagged_addresses: tagged_addresses(fields)?,
         network_addresses: Default::default(),
         enable_tag_override: fields.flag("EnableTagOverride")?,
         origin: owner.origin,
-    };
-    Ok(Registration { instance, checks, replace_existing_checks: false })
+    })
 }
 
-fn address(field: &Field<'_>) -> Result<Address, DefinitionError> {
+pub(super) fn address(field: &Field<'_>) -> Result<Address, DefinitionError> {
     Address::parse(field.text()?).map_err(|error| field.wrong(error.into()))
 }
 
@@ -110,13 +121,12 @@ fn tags(fields: &Fields<'_>) -> Result<Arc<[Tag]>, DefinitionError> {
 
 fn meta(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<Meta, DefinitionError> {
     let Some(field) = fields.field("Meta") else { return Ok(Meta::default()) };
-    let members = field.members()?;
-    if members.len() > META_PAIRS_MAX {
-        let rule = format!("must have at most {META_PAIRS_MAX} pairs, not {}", members.len());
-        return Err(field.wrong(Problem::Rule(rule)));
-    }
-    for (key, value) in members {
-        meta_pair(key, &value)?;
+    let pairs = pairs(field)?;
+    for (key, value) in field.members()? {
+        if key.starts_with(META_PREFIX_RESERVED) {
+            let rule = format!("keys that begin with {META_PREFIX_RESERVED} are reserved");
+            return Err(value.wrong(Problem::Rule(rule)));
+        }
         let bounds = match key {
             "dns-ttl" => 0..=86_400_u32,
             "dns-priority" => 0..=65_535,
@@ -127,7 +137,18 @@ fn meta(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<Meta, Definiti
             notices.push(format!("{}: ignored, because it is not a number from {least} to {most}", value.path));
         }
     }
-    Ok(Arc::new(field.texts()?))
+    Ok(Arc::new(pairs))
+}
+
+/// The pairs of meta, within Consul's limits.
+pub(super) fn pairs(field: &Field<'_>) -> Result<BTreeMap<Arc<str>, Arc<str>>, DefinitionError> {
+    let members = field.members()?;
+    if members.len() > META_PAIRS_MAX {
+        let rule = format!("must have at most {META_PAIRS_MAX} pairs, not {}", members.len());
+        return Err(field.wrong(Problem::Rule(rule)));
+    }
+    members.iter().try_for_each(|(key, value)| meta_pair(key, value))?;
+    field.texts()
 }
 
 /// Consul's limits of one pair.
@@ -135,8 +156,6 @@ fn meta_pair(key: &str, value: &Field<'_>) -> Result<(), DefinitionError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let rule = if key.is_empty() || key.len() > META_KEY_MAX_BYTES || !key.bytes().all(legal) {
         format!("a key must be 1 to {META_KEY_MAX_BYTES} of the characters A-Z a-z 0-9 - _")
-    } else if key.starts_with(META_PREFIX_RESERVED) {
-        format!("keys that begin with {META_PREFIX_RESERVED} are reserved")
     } else if value.text()?.len() > META_VALUE_MAX_BYTES {
         format!("must be at most {META_VALUE_MAX_BYTES} bytes, not {}", value.text()?.len())
     } else {
@@ -145,8 +164,8 @@ fn meta_pair(key: &str, value: &Field<'_>) -> Result<(), DefinitionError> {
     Err(value.wrong(Problem::Rule(rule)))
 }
 
-fn weights(fields: &Fields<'_>) -> Result<Weights, DefinitionError> {
-    let Some(field) = fields.field("Weights") else { return Ok(Weights::default()) };
+pub(super) fn weights(field: Option<&Field<'_>>) -> Result<Weights, DefinitionError> {
+    let Some(field) = field else { return Ok(Weights::default()) };
     let given = Fields::read(field, &["Passing", "Warning"])?;
     let weight = |name: &str, least: u16, default: u16| {
         given.field(name).map_or(Ok(default), |field| field.number(least..=u16::MAX))
@@ -165,17 +184,22 @@ fn tagged_addresses(fields: &Fields<'_>) -> Result<ThinVec<TaggedAddress>, Defin
         let given = Fields::read(&object, &["Address", "Port"])?;
         let text = given.filled("Address").ok_or_else(|| given.wrong("Address", Problem::Missing))?;
         let address = address(text)?;
-        match (role.rsplit('_').next(), address.ip()) {
-            (Some("ipv4"), Some(IpAddr::V4(_))) | (Some("ipv6"), Some(IpAddr::V6(_))) => {}
-            (Some("ipv4"), _) => return Err(text.expected("an IPv4 address")),
-            (Some("ipv6"), _) => return Err(text.expected("an IPv6 address")),
-            _ => {}
-        }
+        of_family(role, &address, text)?;
         let port = given.field("Port").map_or(Ok(0), |port| port.number(0..=u16::MAX))?;
         let role: Arc<str> = Arc::from(role);
         by_role.insert(Arc::clone(&role), TaggedAddress { role, address, port });
     }
     Ok(by_role.into_values().collect())
+}
+
+/// Refuses an address that is not of the family that its role names.
+pub(super) fn of_family(role: &str, address: &Address, field: &Field<'_>) -> Result<(), DefinitionError> {
+    match (role.rsplit('_').next(), address.ip()) {
+        (Some("ipv4"), Some(IpAddr::V4(_))) | (Some("ipv6"), Some(IpAddr::V6(_))) => Ok(()),
+        (Some("ipv4"), _) => Err(field.expected("an IPv4 address")),
+        (Some("ipv6"), _) => Err(field.expected("an IPv6 address")),
+        _ => Ok(()),
+    }
 }
 
 /// The checks of `Check` and `Checks`. IDs not given are `service:<ID>`, or `service:<ID>:<n>` from 1 if there are several.

@@ -14,7 +14,7 @@
 //! | bound | value |
 //! |---|---|
 //! | writes waiting | the newest of each key, so at most the catalog and what was just forgotten |
-//! | forgotten instances, and results, kept while the disk fails | 2,000,000 each |
+//! | forgotten nodes, forgotten instances, and results, kept while the disk fails | 2,000,000 each |
 //! | acknowledgements waiting | those whose receiver still waits |
 //! | page cache | 32 MiB |
 //! | durability of what nobody waits for | 1 s, then the time of a commit |

@@ -98,17 +98,11 @@ impl Pending {
         self.nodes.len() + self.instances.len() + self.results.len()
     }
 
-    /// Drops what a failing disk could let pile up beyond `max` of a kind: forgotten instances, and results. The
+    /// Drops what a failing disk could let pile up beyond `max` of a kind: what was forgotten, and results. The
     /// registrations themselves are never dropped.
     pub(super) fn bound(&mut self, max: usize) {
-        let mut excess = self.instances.values().filter(|entry| entry.is_none()).count().saturating_sub(max);
-        if excess > 0 {
-            self.instances.retain(|_, entry| {
-                let drop = entry.is_none() && excess > 0;
-                excess -= usize::from(drop);
-                !drop
-            });
-        }
+        bound_forgotten(&mut self.nodes, max);
+        bound_forgotten(&mut self.instances, max);
         let mut excess = self.results.len().saturating_sub(max);
         if excess > 0 {
             self.results.retain(|_, _| {
@@ -160,7 +154,29 @@ impl Pending {
     }
 }
 
-/// Most forgotten instances, and most results, that are kept while the disk fails. Beyond it some of what was
+/// The forgotten keys for which this holds: that they are not on disk.
+pub(super) fn absent<K: Clone, V>(
+    writes: &HashMap<K, Option<V>>,
+    is_absent: impl Fn(&K) -> Result<bool, redb::Error>,
+) -> Result<Vec<K>, redb::Error> {
+    let forgotten = writes.iter().filter(|(_, write)| write.is_none());
+    let absent = forgotten.map(|(key, _)| Ok(is_absent(key)?.then(|| key.clone())));
+    absent.filter_map(Result::transpose).collect()
+}
+
+/// Drops keys that are forgotten, beyond so many.
+fn bound_forgotten<K, V>(writes: &mut HashMap<K, Option<V>>, max: usize) {
+    let mut excess = writes.values().filter(|write| write.is_none()).count().saturating_sub(max);
+    if excess > 0 {
+        writes.retain(|_, write| {
+            let drop = write.is_none() && excess > 0;
+            excess -= usize::from(drop);
+            !drop
+        });
+    }
+}
+
+/// Most forgotten nodes, most forgotten instances, and most results, that are kept while the disk fails. Beyond it some of what was
 /// deregistered meanwhile may come back with the next start, and some checks begin with an older status.
 ///
 /// Source: none, chosen: twice the largest catalog that is planned for.

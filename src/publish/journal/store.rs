@@ -13,11 +13,14 @@ use redb::{
     Builder, Database, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition, WriteTransaction,
 };
 
-use crate::publish::journal::{
-    FILE_NAME, JournalError, JournalFailure, Place, Restored, Tuning, decode, encode, load,
-    pending::Pending,
-    problem::{Problem, refusal},
-    record::CountersRecord,
+use crate::{
+    catalog::service::InstanceKey,
+    publish::journal::{
+        FILE_NAME, JournalError, JournalFailure, Place, Restored, Tuning, decode, encode, load,
+        pending::{Pending, absent},
+        problem::{Problem, refusal},
+        record::CountersRecord,
+    },
 };
 
 /// The journal's file, open or waiting to be opened again.
@@ -200,18 +203,15 @@ impl Store {
             return Err(Problem::Foreign(format!("it has become one of format {found}")));
         }
         let transaction = database.begin_read()?;
-        let instances = transaction.open_table(INSTANCES)?;
-        let forgotten: Vec<_> = pending.instances.iter().filter(|(_, entry)| entry.is_none()).collect();
-        let mut absent = Vec::new();
-        for (key, _) in forgotten {
-            if instances.get(encode::instance_key(key).as_slice())?.is_none() {
-                absent.push(key.clone());
-            }
+        let (nodes, instances) = (transaction.open_table(NODES)?, transaction.open_table(INSTANCES)?);
+        for name in absent(&pending.nodes, |name| Ok(nodes.get(name.as_str())?.is_none()))? {
+            pending.nodes.remove(&name);
         }
-        for key in &absent {
-            pending.instances.remove(key);
+        let is_absent = |key: &InstanceKey| Ok(instances.get(encode::instance_key(key).as_slice())?.is_none());
+        for key in absent(&pending.instances, is_absent)? {
+            pending.instances.remove(&key);
         }
-        drop((instances, transaction));
+        drop((nodes, instances, transaction));
         Ok(database)
     }
 }
