@@ -93,6 +93,8 @@ const VERBS: &[&str] = &[
     "services",
     "instances",
     "query",
+    "export",
+    "import",
     "cache flush",
     "zone check",
     "config",

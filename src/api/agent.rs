@@ -20,7 +20,7 @@ use crate::{
         definition,
         names::ServiceId,
         service::InstanceKey,
-        state::State,
+        state::{InstanceEntry, State},
     },
     publish::{label, watch::WatchKey},
 };
@@ -34,7 +34,7 @@ pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiE
     let key = registration.instance.key();
     warnings.extend(label::warning(&registration.instance.service, key.id.as_str()));
     api.submit(vec![Change::Register(Box::new(registration))]).await?;
-    warnings.extend(shadow_warning(&api.parts.published.load().catalog, &key));
+    warnings.extend(api.parts.published.load().catalog.instance(&key).and_then(|entry| shadow_warning(entry)));
     Ok(done(&warnings))
 }
 
@@ -128,10 +128,9 @@ fn content_hash(api: &Api, catalog: &State, key: &InstanceKey) -> Option<String>
 }
 
 /// What is said of a registration that is kept aside, because another source's beats it.
-fn shadow_warning(catalog: &State, key: &InstanceKey) -> Option<String> {
-    let owner = catalog.instance(key)?.instance.origin;
-    (owner != Origin::Api)
-        .then(|| format!("service ID {} is registered by the {owner} source too, which goes first", key.id))
+pub(super) fn shadow_warning(entry: &InstanceEntry) -> Option<String> {
+    let (owner, id) = (entry.instance.origin, &entry.instance.id);
+    (owner != Origin::Api).then(|| format!("service ID {id} is registered by the {owner} source too, which goes first"))
 }
 
 /// The text's beginning, of at most so many bytes.

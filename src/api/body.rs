@@ -9,10 +9,11 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use serde::{Serialize, Serializer};
 
+use super::export_body::DefinitionBody;
 use crate::catalog::{
     change::Origin,
     names::{PortName, Tag},
-    node::Address,
+    node::{Address, Node},
     service::{Instance, Meta, Port, Weights},
     state::{CheckEntry, InstanceEntry, NodeEntry},
 };
@@ -43,7 +44,11 @@ pub struct NodeBody<'a> {
 impl<'a> NodeBody<'a> {
     /// The body of a node.
     pub fn new(entry: &'a NodeEntry, datacenter: &'a str) -> NodeBody<'a> {
-        let node = &entry.node;
+        NodeBody::of(&entry.node, (entry.create_index, entry.modify_index), datacenter)
+    }
+
+    /// The body of a node with these indexes.
+    pub fn of(node: &'a Node, (create_index, modify_index): (u64, u64), datacenter: &'a str) -> NodeBody<'a> {
         NodeBody {
             id: &node.uuid,
             node: node.name.as_str(),
@@ -51,8 +56,8 @@ impl<'a> NodeBody<'a> {
             datacenter,
             tagged_addresses: node.tagged_addresses.iter().map(|(role, at)| (&**role, Shown(Some(at)))).collect(),
             meta: &node.meta,
-            create_index: entry.create_index,
-            modify_index: entry.modify_index,
+            create_index,
+            modify_index,
         }
     }
 }
@@ -255,8 +260,8 @@ pub struct CheckBody<'a> {
     pub timeout: String,
     /// Always 0.
     pub exposed_port: u16,
-    /// Empty, as for the checks of Consul's agents.
-    pub definition: Nothing,
+    /// Empty, as for the checks of Consul's agents; only transactions show it.
+    pub definition: DefinitionBody<'a>,
     /// Index of its registration.
     pub create_index: u64,
     /// Index of its last change.
@@ -281,7 +286,7 @@ impl<'a> CheckBody<'a> {
             interval: go_duration(check.definition.interval),
             timeout: go_duration(check.definition.timeout),
             exposed_port: 0,
-            definition: Nothing {},
+            definition: DefinitionBody::default(),
             create_index: entry.create_index,
             modify_index: entry.modify_index,
         }
@@ -392,7 +397,7 @@ pub struct Nothing {}
 /// Go's own text of a span, which keeps the smaller units: `1h0m0s`, `1.5s`, `250ms`, `0s`.
 ///
 /// Source: `time.Duration.String` of Go, which Consul's answers carry.
-fn go_duration(span: Duration) -> String {
+pub(super) fn go_duration(span: Duration) -> String {
     let fraction = |whole: u64, rest: u32, digits: usize, unit: &str| {
         let rest = format!("{rest:0digits$}");
         match rest.trim_end_matches('0') {

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Api, filter::Filter, respond::ApiError, routes::Route};
 use crate::catalog::{
@@ -23,21 +24,30 @@ pub struct Call {
     query: Vec<(String, String)>,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// Held while a large body is in memory.
+    _large: Option<OwnedSemaphorePermit>,
 }
 
 impl Call {
     /// Reads a request, its body included if the route takes one.
-    pub(super) async fn receive(route: &Route, last: Option<String>, request: Request) -> Result<Call, ApiError> {
+    pub(super) async fn receive(
+        api: &Api,
+        route: &Route,
+        last: Option<String>,
+        request: Request,
+    ) -> Result<Call, ApiError> {
         let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
             .map_err(|error| ApiError::BadRequest(format!("the query is malformed: {error}")))?;
         let (head, body) = request.into_parts();
         let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = if route.takes_body {
-            tokio::time::timeout(BODY_WAIT_MAX, read_body(body, declared)).await.map_err(|_| ApiError::TooSlow)??
-        } else {
-            Vec::new()
+        let (body, large) = match route.body_max_bytes {
+            Some(most) => {
+                let read = read_body(body, declared, most, &api.large_bodies);
+                tokio::time::timeout(BODY_WAIT_MAX, read).await.map_err(|_| ApiError::TooSlow)??
+            }
+            None => (Vec::new(), None),
         };
-        let call = Call { last, query, headers: head.headers, body };
+        let call = Call { last, query, headers: head.headers, body, _large: large };
         call.only_default_namespace()?;
         Ok(call)
     }
@@ -70,6 +80,11 @@ impl Call {
             Some(value) => parse_bool(value)
                 .ok_or_else(|| ApiError::BadRequest(format!("{name}: expected true or false, not {value:?}"))),
         }
+    }
+
+    /// How long the body is.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body.len()
     }
 
     /// The body as JSON.
@@ -206,13 +221,20 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads a body of at most [`BODY_MAX_BYTES`]. Of a longer one the rest is read and thrown away, because a client that
-/// is still sending when the connection closes sees a reset and not the 413.
-async fn read_body(mut body: Body, declared: Option<u64>) -> Result<Vec<u8>, ApiError> {
+/// Reads a body of at most so many bytes. Of a longer one the rest is read and thrown away, because a client that is
+/// still sending when the connection closes sees a reset and not the 413. A large one waits for its permit.
+async fn read_body(
+    mut body: Body,
+    declared: Option<u64>,
+    most: u64,
+    large_bodies: &Arc<Semaphore>,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), ApiError> {
+    let too_large = || ApiError::TooLarge(format!("the body must be at most {} MiB", most / (1024 * 1024)));
     if declared.is_some_and(|bytes| bytes > BODY_DRAIN_MAX_BYTES) {
-        return Err(ApiError::TooLarge);
+        return Err(too_large());
     }
-    let mut kept = Vec::with_capacity(declared.map_or(0, |bytes| bytes.min(BODY_MAX_BYTES)) as usize);
+    let mut large = None;
+    let mut kept = Vec::with_capacity(declared.map_or(0, |bytes| bytes.min(LARGE_BODY_BYTES)) as usize);
     let mut received: u64 = 0;
     while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|_| ApiError::BadRequest("the body broke off".to_owned()))?;
@@ -221,17 +243,23 @@ async fn read_body(mut body: Body, declared: Option<u64>) -> Result<Vec<u8>, Api
         if received > BODY_DRAIN_MAX_BYTES {
             break;
         }
-        if received <= BODY_MAX_BYTES {
+        if received <= most {
+            if received > LARGE_BODY_BYTES && large.is_none() {
+                large = Arc::clone(large_bodies).acquire_owned().await.ok();
+            }
             kept.extend_from_slice(data);
         } else {
-            kept = Vec::new();
+            (kept, large) = (Vec::new(), None);
         }
     }
-    if received > BODY_MAX_BYTES { Err(ApiError::TooLarge) } else { Ok(kept) }
+    if received > most { Err(too_large()) } else { Ok((kept, large)) }
 }
 
-/// Largest body. Source: DESIGN, rule 6: registrations 1 MiB.
-const BODY_MAX_BYTES: u64 = 1024 * 1024;
+/// A longer body is large. Source: none, chosen: only transactions may be.
+const LARGE_BODY_BYTES: u64 = 1024 * 1024;
+
+/// Most large bodies in memory at a time. Source: none, chosen: 64 MiB of them.
+pub(super) const LARGE_BODIES_MAX: usize = 16;
 
 /// Most bytes of a longer body that are read and thrown away. Source: none, chosen.
 const BODY_DRAIN_MAX_BYTES: u64 = 128 * 1024 * 1024;

@@ -96,6 +96,12 @@ impl Client {
         serde_json::from_str(&text).map_err(|problem| self.not_understood(&problem))
     }
 
+    /// `GET` of a body of any length, piece by piece.
+    pub async fn download(&self, path: &[&str]) -> Result<Download<'_>, ClientError> {
+        let request = self.request(Method::GET, path, &[])?.timeout(DOWNLOAD_TIMEOUT);
+        Ok(Download { client: self, response: self.send(request).await? })
+    }
+
     /// Reads JSON of the server as what it should be.
     pub fn understand<T: DeserializeOwned>(&self, value: serde_json::Value) -> Result<T, ClientError> {
         serde_json::from_value(value).map_err(|problem| self.not_understood(&problem))
@@ -116,6 +122,13 @@ impl Client {
         let response = self.send(request).await?;
         let warnings = warnings(response.headers());
         Ok(Written { warnings, body: self.text(response).await? })
+    }
+
+    /// `PUT` of JSON that is text already; returns the response's body.
+    pub async fn put_text(&self, path: &[&str], json: String) -> Result<String, ClientError> {
+        let request = self.request(Method::PUT, path, &[])?.body(json);
+        let response = self.send(request).await?;
+        self.text(response).await
     }
 
     fn request(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> Result<RequestBuilder, ClientError> {
@@ -188,6 +201,32 @@ fn is_page(headers: &HeaderMap) -> bool {
     kind.starts_with("text/html")
 }
 
+/// A body that is being read.
+#[derive(Debug)]
+pub struct Download<'a> {
+    client: &'a Client,
+    response: Response,
+}
+
+impl Download<'_> {
+    /// A header that counts something.
+    pub fn count(&self, name: &str) -> Option<u64> {
+        self.response.headers().get(name)?.to_str().ok()?.parse().ok()
+    }
+
+    /// The next piece; none at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        match tokio::time::timeout(CALL_TIMEOUT, self.response.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk.map(|bytes| bytes.to_vec())),
+            Ok(Err(error)) => Err(self.client.unreached(&error)),
+            Err(_) => {
+                let problem = "it stopped sending".to_owned();
+                Err(ClientError::Unreached { server: self.client.name(), problem })
+            }
+        }
+    }
+}
+
 fn warnings(headers: &HeaderMap) -> Vec<String> {
     let texts = headers.get_all(WARNING_HEADER).iter().filter_map(|value| value.to_str().ok());
     texts.map(str::to_owned).collect()
@@ -223,6 +262,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Source: none, chosen: above the 5 s after which a busy server answers 503.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest download; that it goes on is looked at besides. Source: none, chosen.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Certificate bundles of Debian, Fedora, Alpine and openSUSE.
 const BUNDLES: [&str; 4] = [

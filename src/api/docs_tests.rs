@@ -50,6 +50,8 @@ fn the_bodies_of_the_examples_are_accepted() {
             definition::service(&tree, "", &owner()).map(|_| ())
         } else if example.contains("check/register") {
             definition::check(&tree, "", &owner()).map(|_| ())
+        } else if example.contains("/v1/txn") {
+            definition::operations(&tree, &owner()).map(|_| ())
         } else {
             definition::status_update(&tree).map(|_| ())
         };

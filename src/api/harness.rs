@@ -36,6 +36,8 @@ pub(super) struct Harness {
     pub(super) heartbeat: Arc<Mutex<HeartbeatOutcome>>,
     /// What heartbeats said last.
     pub(super) newest_output: Arc<Mutex<Option<Text>>>,
+    /// How many heartbeats there were.
+    pub(super) renewed: Arc<AtomicU32>,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -83,13 +85,18 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
     let outcome = Arc::clone(&heartbeat);
     let newest_output = Arc::new(Mutex::new(None));
     let newest = Arc::clone(&newest_output);
+    let renewed = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&renewed);
     let flushed = AtomicU32::new(0);
     let parts = ApiParts {
         feed: feed.clone(),
         published: Arc::clone(&published),
         local: local(),
-        heartbeat: Arc::new(move |_, _, _| outcome.lock().unwrap().clone()),
         newest_output: Arc::new(move |_, _| newest.lock().unwrap().clone()),
+        heartbeat: Arc::new(move |_, _, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            outcome.lock().unwrap().clone()
+        }),
         flush: Arc::new(move |name| match name {
             Some("bad..name") => Err("name: two dots".to_owned()),
             _ => Ok(u64::from(flushed.fetch_add(1, Ordering::Relaxed))),
@@ -102,10 +109,11 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
                 Box::pin(async move { Ok(explained) })
             }
         }),
+        txn_max_ops: 64,
         stopping,
     };
     let router = Api::new(parts, waiting).router();
-    Harness { feed, published, router, heartbeat, newest_output, stop }
+    Harness { feed, published, router, heartbeat, newest_output, renewed, stop }
 }
 
 impl Harness {

@@ -5,7 +5,10 @@
 //!
 //! | bound | value |
 //! |---|---|
-//! | body of a request | 1 MiB, else 413; it must have come within 30 s, else 408 |
+//! | body of a request | 1 MiB, of a transaction 4 MiB, else 413; it must have come within 30 s, else 408 |
+//! | bodies over 1 MiB in memory | 16; others wait |
+//! | operations of a transaction | `txn_max_ops`, else 413 |
+//! | exports | one at a time, else 503; each is cut off when nobody reads it for 30 s |
 //! | of a longer body, read and thrown away so that the client sees the 413 | 128 MiB |
 //! | a change waiting for its place in the feed | 5 s, then 503 |
 //! | responses of 1,000 elements and more that are made at a time | 4; others wait |
@@ -61,9 +64,12 @@ mod agent;
 mod catalog;
 mod checks;
 mod dns;
+mod export;
+mod export_body;
 mod filter;
 mod health;
 mod status;
+mod txn;
 
 #[cfg(test)]
 mod harness;
@@ -90,6 +96,8 @@ pub struct ApiParts {
     pub metrics: Arc<Metrics>,
     /// What DNS answers to a name and a type, and why, as JSON; or what is wrong with the question.
     pub explain: Explain,
+    /// Most operations of a transaction.
+    pub txn_max_ops: usize,
     /// True as soon as the server stops: reads that wait are answered at once.
     pub stopping: watch::Receiver<bool>,
 }
@@ -174,11 +182,21 @@ pub struct Api {
     waiting: Semaphore,
     /// One permit for each large response that may be made at a time.
     making: Semaphore,
+    /// One permit for each large body that may be in memory.
+    large_bodies: Arc<Semaphore>,
+    /// One permit for each export that may run.
+    exporting: Arc<Semaphore>,
 }
 
 impl Api {
     fn new(parts: ApiParts, waiting: usize) -> Api {
-        Api { parts, waiting: Semaphore::new(waiting), making: Semaphore::new(respond::MAKING_MAX) }
+        Api {
+            parts,
+            waiting: Semaphore::new(waiting),
+            making: Semaphore::new(respond::MAKING_MAX),
+            large_bodies: Arc::new(Semaphore::new(call::LARGE_BODIES_MAX)),
+            exporting: Arc::new(Semaphore::new(1)),
+        }
     }
 
     fn router(self) -> Router {
@@ -243,7 +261,7 @@ async fn handle(
     last: Option<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let call = Call::receive(route, last, request).await?;
+    let call = Call::receive(&api, route, last, request).await?;
     (route.handler)(api, call).await
 }
 

@@ -24,8 +24,8 @@ pub enum ApiError {
     #[error("{0}")]
     NotFound(String),
     /// The body is too long.
-    #[error("the body must be at most 1 MiB")]
-    TooLarge,
+    #[error("{0}")]
+    TooLarge(String),
     /// The body did not come in time.
     #[error("the body did not arrive within 30 s")]
     TooSlow,
@@ -45,7 +45,7 @@ impl ApiError {
         match self {
             ApiError::BadRequest(_) => StatusCode::BAD_REQUEST,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
-            ApiError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             ApiError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             ApiError::NoPath(_) | ApiError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -59,7 +59,7 @@ impl IntoResponse for ApiError {
         if matches!(self, ApiError::Busy(_)) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        if matches!(self, ApiError::TooLarge | ApiError::TooSlow) {
+        if matches!(self, ApiError::TooLarge(_) | ApiError::TooSlow) {
             // What is left of the body is not read, so the connection cannot be used again.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -98,13 +98,20 @@ pub(super) fn text(status: StatusCode, body: String) -> Response {
 /// 200 with an empty body, as Consul answers writes, and a header for each thing that the client should know.
 pub(super) fn done(warnings: &[String]) -> Response {
     let mut response = StatusCode::OK.into_response();
-    for warning in warnings {
+    warn(&mut response, warnings);
+    response
+}
+
+/// Adds a header for each thing that the client should know; of many the first ones, and how many more there are.
+pub(super) fn warn(response: &mut Response, warnings: &[String]) {
+    let more = warnings.len().saturating_sub(WARNINGS_MAX);
+    let more = (more > 0).then(|| format!("and {more} more warnings"));
+    for warning in warnings.iter().take(WARNINGS_MAX).chain(&more) {
         let ascii: String = warning.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
         if let Ok(value) = HeaderValue::from_str(&ascii) {
             response.headers_mut().append(WARNING_HEADER, value);
         }
     }
-    response
 }
 
 /// JSON, indented by four blanks if asked for.
@@ -162,6 +169,9 @@ const LARGE_ELEMENTS: usize = 1000;
 
 /// Most large responses that are made at a time. Source: none, chosen: what they hold in memory meanwhile.
 pub(super) const MAKING_MAX: usize = 4;
+
+/// Most warnings that are written out. Source: none, chosen: a third of the headers that HTTP libraries take.
+const WARNINGS_MAX: usize = 32;
 
 /// What the client should know though all went well; one header for each.
 const WARNING_HEADER: HeaderName = HeaderName::from_static("x-nameplate-warning");

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::{http::Method, response::Response};
 
-use super::{Api, agent, call::Call, catalog, checks, dns, health, respond::ApiError, status};
+use super::{Api, agent, call::Call, catalog, checks, dns, export, health, respond::ApiError, status, txn};
 
 /// One path with one method.
 pub struct Route {
@@ -14,7 +14,8 @@ pub struct Route {
     pub path: &'static str,
     /// What it does, in one line.
     pub doc: &'static str,
-    pub(super) takes_body: bool,
+    /// Most bytes of its body; none: it takes none.
+    pub(super) body_max_bytes: Option<u64>,
     pub(super) handler: Handler,
 }
 
@@ -63,6 +64,16 @@ pub static ROUTES: &[Route] = &[
     get("/v1/health/service/{*name}", "Lists the instances of a service with their checks.", |api, call| {
         Box::pin(health::service(api, call))
     }),
+    Route {
+        method: Method::PUT,
+        path: "/v1/txn",
+        doc: "Applies operations on nodes, services and checks, all or none.",
+        body_max_bytes: Some(TXN_MAX_BYTES),
+        handler: |api, call| Box::pin(txn::txn(api, call)),
+    },
+    get("/v1/export", "Writes all that was registered by HTTP, as operations of transactions.", |api, call| {
+        Box::pin(export::export(api, call))
+    }),
     get("/v1/status/leader", "Names this server, in the place of a leader.", |api, call| {
         Box::pin(status::leader(api, call))
     }),
@@ -75,12 +86,18 @@ pub static ROUTES: &[Route] = &[
 ];
 
 const fn get(path: &'static str, doc: &'static str, handler: Handler) -> Route {
-    Route { method: Method::GET, path, doc, takes_body: false, handler }
+    Route { method: Method::GET, path, doc, body_max_bytes: None, handler }
 }
 
 const fn put(path: &'static str, doc: &'static str, handler: Handler) -> Route {
-    Route { method: Method::PUT, path, doc, takes_body: true, handler }
+    Route { method: Method::PUT, path, doc, body_max_bytes: Some(BODY_MAX_BYTES), handler }
 }
+
+/// Largest body. Source: DESIGN, rule 6: registrations 1 MiB.
+const BODY_MAX_BYTES: u64 = 1024 * 1024;
+
+/// Largest body of a transaction. Source: DESIGN, rule 6.
+const TXN_MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

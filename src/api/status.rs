@@ -69,7 +69,7 @@ pub(super) async fn agent_self(api: Arc<Api>, call: Call) -> Result<Response, Ap
                 "nodes": catalog.node_count().to_string(),
                 "services": catalog.service_count().to_string(),
             },
-            "nameplate": { "version": NAMEPLATE_VERSION },
+            "nameplate": { "version": NAMEPLATE_VERSION, "txn_max_ops": api.parts.txn_max_ops.to_string() },
         },
         "Meta": meta,
     });

@@ -36,6 +36,10 @@ pub enum Verb {
     Instances(InstancesArgs),
     /// Tells what DNS answers to a name, and why
     Query(QueryArgs),
+    /// Writes all that was registered by HTTP as JSON lines
+    Export(ExportArgs),
+    /// Registers what `export` wrote
+    Import(ImportArgs),
     /// Flushes the cache of forwarded answers
     Cache {
         /// What to do with it.
@@ -205,6 +209,34 @@ pub struct QueryArgs {
     /// Type: A, AAAA, SRV, ...
     #[arg(value_name = "TYPE", default_value = "A")]
     pub kind: String,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Where to write registrations.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Each line is an operation of PUT /v1/txn. What files and other sources register is not written: they register it \
+                  themselves."
+)]
+pub struct ExportArgs {
+    /// File to write, put in place when it is complete [default: standard output]
+    pub file: Option<PathBuf>,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Where to read registrations.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Lines are registered in transactions of as many as the server takes (its txn_max_ops), each in force as a whole or not \
+                  at all. What is registered already is not changed by importing it again."
+)]
+pub struct ImportArgs {
+    /// File to read [default: standard input]
+    pub file: Option<PathBuf>,
     /// The server.
     #[command(flatten)]
     pub server: ServerArgs,

@@ -19,6 +19,8 @@ use std::{
 use clap::CommandFactory;
 
 pub mod args;
+mod export;
+mod import;
 mod read;
 mod settings;
 mod shapes;
@@ -94,6 +96,8 @@ async fn ask(verb: Verb) -> anyhow::Result<Verdict> {
         Verb::Services(services) => read::services(&client(&services.server)?, &services).await,
         Verb::Instances(instances) => read::instances(&client(&instances.server)?, &instances).await,
         Verb::Query(query) => read::query(&client(&query.server)?, &query).await,
+        Verb::Export(args) => export::export(&client(&args.server)?, &args).await,
+        Verb::Import(args) => import::import(&client(&args.server)?, &args).await,
         Verb::Cache { action: CacheAction::Flush { name, server } } => {
             write::flush(&client(&server)?, name.as_deref(), &server).await
         }

@@ -114,8 +114,8 @@ fn explanation_text(explanation: &Explanation) -> String {
         text.push_str(&extended_error_line(error));
     }
     if let Some(service) = &explanation.service {
-        let by = if explanation.form.as_deref() == Some("id") { "service ID" } else { "name" };
-        text.push_str(&format!("\nservice {}, asked by {by}\n", shown(service)));
+        let form = explanation.form.as_deref().unwrap_or("service");
+        text.push_str(&format!("\nservice {}, asked by {}\n", shown(service), shown(form)));
     }
     if !explanation.instances.is_empty() {
         text.push_str(&instances_explained(explanation));

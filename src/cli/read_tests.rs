@@ -53,7 +53,7 @@ ANSWER
 web.service.internal. 5 IN A 192.0.2.1
 EXTENDED ERROR 3 (Stale Answer): docker is away
 
-service web, asked by name
+service web, asked by service
 ID     NODE  ADDRESS    PORT  STATUS    ANSWERED  ORIGIN              WHY
 web-1  n1    192.0.2.1  80    passing   yes       api (shadows file)  passing; answered as 192.0.2.1:80
 web-2  n1    192.0.2.2  80    critical  no        docker              critical

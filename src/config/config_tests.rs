@@ -469,7 +469,7 @@ fn what_needs_a_restart_stays_as_it_was_at_the_start_and_is_named_until_then() {
     let path = directory.path().join("nameplate.toml");
     std::fs::write(&path, "ttl = 1\n").unwrap();
     let config = Config::load(&Inputs { file: Some(ConfigFile::read(&path).unwrap()), ..inputs() }).unwrap();
-    let changed = "ttl = 2\ndns = \"127.0.0.1:5353\"\nhttp = \"127.0.0.1:81\"\nworkers = 3\nadvertise = \"192.0.2.9\"\n\
+    let changed = "ttl = 2\ndns = \"127.0.0.1:5353\"\nhttp = \"127.0.0.1:81\"\ntxn_max_ops = 9\nworkers = 3\nadvertise = \"192.0.2.9\"\n\
                    datacenter = \"dc2\"\nnode = \"n2\"\ndata_dir = \"/d\"\nzones = \"z\"\nservices = \"s\"\nlog_format = \"json\"";
     std::fs::write(&path, changed).unwrap();
     // `docker` has one value only, and `ephemeral` another data directory.

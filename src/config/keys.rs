@@ -38,9 +38,10 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 37] = [
+pub(super) const KEYS: [Key; 38] = [
     at_start("dns", Shape::List),
     at_start("http", Shape::One),
+    at_start("txn_max_ops", Shape::One),
     at_start("workers", Shape::One),
     at_start("advertise", Shape::List),
     live("domain", Shape::One),

@@ -52,6 +52,8 @@ pub struct Config {
     pub dns_is_default: bool,
     /// Address of the HTTP API.
     pub http: SocketAddr,
+    /// Most operations of a transaction.
+    pub txn_max_ops: usize,
     /// Threads that answer DNS; none means one a core.
     pub workers: Option<usize>,
     /// Addresses answered at `ns.D`; empty means the host's own.
@@ -274,6 +276,7 @@ impl Config {
             dns: running.dns,
             dns_is_default: running.dns_is_default,
             http: running.http,
+            txn_max_ops: running.txn_max_ops,
             workers: running.workers,
             advertise: running.advertise,
             datacenter: running.datacenter,

@@ -61,6 +61,7 @@ impl Config {
         vec![
             ("dns", dns),
             ("http", Some(quoted(self.http))),
+            ("txn_max_ops", Some(self.txn_max_ops.to_string())),
             ("workers", self.workers.map(|workers| workers.to_string())),
             ("advertise", Some(list(&self.advertise))),
             ("domain", Some(quoted(&self.domain))),

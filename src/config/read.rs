@@ -132,6 +132,7 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         dns: reader.list("dns", values::listen_address),
         dns_is_default: reader.place("dns").is_default(),
         http: reader.set("http", values::listen_address),
+        txn_max_ops: reader.set("txn_max_ops", number(1, TXN_OPS_MOST)),
         workers: reader.one("workers", number(1, WORKERS_MAX)),
         advertise: reader.list("advertise", values::reachable_address),
         forward_zones: forward_zones(reader, &domain, &alt_domains),
@@ -380,6 +381,9 @@ fn entry_domain(reader: &mut Reader, given: &Given) -> Option<Name> {
 
 /// Variables that the default of `data_dir` is made of.
 const STATE_VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
+
+/// Highest `txn_max_ops`. Source: none, chosen: so many operations hold up others for some ten milliseconds.
+const TXN_OPS_MOST: i64 = 4096;
 
 /// Most workers. Source: none, chosen: more than the cores of any machine that answers DNS.
 const WORKERS_MAX: i64 = 1024;

@@ -69,7 +69,7 @@ impl Banner<'_> {
             writeln!(f, "To ask it from this machine, in /etc/resolv.conf:")?;
             writeln!(f, "  nameserver {address}")?;
             writeln!(f, "  search service.{domain}")?;
-            match on_53().find(|address| !address.is_loopback() && !is_link_local(address)) {
+            match on_53().find(|address| !address.is_loopback()) {
                 Some(address) => {
                     writeln!(f, "To ask it from containers, in /etc/docker/daemon.json (then restart Docker):")?;
                     writeln!(f, "  {{ \"dns\": [\"{address}\"], \"dns-search\": [\"service.{domain}\"] }}")?;
@@ -101,14 +101,6 @@ impl Banner<'_> {
             writeln!(f, "  server: do-not-query-localhost: no")?;
         }
         writeln!(f, "  stub-zone: name: \"{domain}\" stub-addr: {}@{}", address.ip(), address.port())
-    }
-}
-
-/// Whether the address means something on one link only, so that no file can name it alone.
-fn is_link_local(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

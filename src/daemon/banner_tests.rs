@@ -80,7 +80,7 @@ fn who_listens_on_port_53_is_told_the_lines_of_resolv_conf_and_docker() {
     let resolver =
         "To ask it from this machine, in /etc/resolv.conf:\n  nameserver 127.0.0.1\n  search service.internal\n";
     check_advice(
-        &["127.0.0.1:53", "[fe80::1]:53"],
+        &["127.0.0.1:8600", "127.0.0.1:53"],
         Some("192.0.2.10"),
         &format!(
             "{resolver}To ask it from containers, listen where they reach it too:\n  \

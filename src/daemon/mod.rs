@@ -145,7 +145,7 @@ impl Server {
             local,
             (&feed, &published),
             (&forwarder, &engine, &health),
-            (Arc::clone(&metrics), stopped.clone()),
+            (Arc::clone(&metrics), stopped.clone(), config.txn_max_ops),
         );
         let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
         let reloader = Reloader::new(reload, log, query_log, (metrics, included));
@@ -356,7 +356,7 @@ fn api_parts(
     local: LocalNode,
     (feed, published): (&Feed, &Arc<Published>),
     (forwarder, engine, health): (&Arc<Forwarder>, &Arc<DnsEngine>, &Health),
-    (metrics, stopping): (Arc<Metrics>, watch::Receiver<bool>),
+    (metrics, stopping, txn_max_ops): (Arc<Metrics>, watch::Receiver<bool>, usize),
 ) -> ApiParts {
     let deadlines = health.deadlines();
     let (of_checks, of_answers) = (Arc::clone(&deadlines), Arc::clone(&deadlines));
@@ -382,6 +382,7 @@ fn api_parts(
             let (name, kind) = (name.to_owned(), kind.to_owned());
             Box::pin(async move { explain::explain(&engine, parts, &name, &kind).await })
         }),
+        txn_max_ops,
         stopping,
     }
 }
@@ -389,9 +390,8 @@ fn api_parts(
 fn taken(error: std::io::Error, address: SocketAddr) -> anyhow::Error {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => {
-            let holder = holder(Protocol::Tcp, address);
-            let holder = holder.map_or("another process".to_owned(), |holder| holder.to_string());
-            anyhow::anyhow!("http: {address} is taken by {holder}; stop that, or choose another address with --http")
+            let holder = holder(Protocol::Tcp, address).map(|holder| format!(" by {holder}")).unwrap_or_default();
+            anyhow::anyhow!("http: {address} is taken{holder}; stop that, or choose another address with --http")
         }
         _ => anyhow::anyhow!("http: cannot listen on {address}: {error}; choose another address with --http"),
     }

@@ -19,6 +19,7 @@ mod transcripts;
 mod harness;
 
 mod blocking;
+mod bulk;
 mod cli;
 mod forwarding;
 mod health;
@@ -27,4 +28,5 @@ mod hostile_http;
 mod registration;
 mod reload;
 mod shutdown;
+mod transactions;
 mod transports;

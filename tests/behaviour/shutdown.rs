@@ -280,17 +280,6 @@ fn a_file_or_folder_that_cannot_be_read_is_named_with_its_setting_and_cause() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_of_services_that_is_missing_is_told_with_what_that_means() {
-    let home = tempdir().unwrap();
-    let mut served = serve(&home, &["--ephemeral", "--services", "missing"]).await;
-    until("it is told", async || served.complaints().contains("missing: the directory of services cannot be read"))
-        .await;
-    let told = served.complaints();
-    assert!(told.contains("No such file") && told.contains("SERVFAIL") && told.contains("--services"), "{told}");
-    assert_eq!(served.stop().await.code(), Some(0));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_query_log_lies_in_a_data_directory_that_is_made_at_the_first_start() {
     let home = tempdir().unwrap();
     let mut command = program(home.path());

@@ -244,12 +244,7 @@ impl FileSource {
         let path = self.settings.directory.display();
         let problem = format!("{path}: the directory of services cannot be read: {error}");
         if self.away.as_ref().is_none_or(|away| away.problem != problem) {
-            let holds = match self.status.synced {
-                true => "what its files brought stays in force",
-                // They may be known to the files.
-                false => "make it, or leave out --services; until then unknown names are answered with SERVFAIL",
-            };
-            tracing::error!("{problem}; {holds}");
+            tracing::error!("{problem}; what its files brought stays in force");
         }
         let since = self.away.as_ref().map_or(now, |away| away.since);
         self.away = Some(Away { since, problem });
@@ -287,7 +282,7 @@ impl FileSource {
             Ok(_) => {
                 self.pending = false;
                 let directory = self.settings.directory.display();
-                tracing::info!(services = count, "{directory}: services that its files register: {count}");
+                tracing::info!(services = count, "{directory}: {count} services of files are registered");
             }
             Err(SubmitError::Closed) => return Server::Stopping,
             Err(SubmitError::Journal(failure)) => {
