@@ -122,9 +122,7 @@ impl Run<'_> {
                 if late > 0 {
                     self.send((self.tally.sent / BATCH as u64) as usize % SOCKETS, late.min(BATCH))?;
                 }
-                if late < 2 * BATCH || self.tally.sent % (8 * BATCH as u64) < BATCH as u64 {
-                    self.receive_all()?;
-                }
+                self.receive_all()?;
             }
         }
         Ok(())

@@ -46,6 +46,7 @@ pub fn pin(core: usize) -> Result<()> {
 pub struct Process {
     child: Child,
     name: String,
+    core: usize,
     pub started: Instant,
 }
 
@@ -62,11 +63,24 @@ impl Process {
             scope.spawn(starter).join().unwrap_or_else(|_| bail!("the thread that starts {name} panicked"))
         })?;
         lock(&PROCESSES).push(child.id());
-        Ok(Process { child, name: name.to_owned(), started })
+        Ok(Process { child, name: name.to_owned(), core, started })
     }
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Puts all its threads back on its core: Knot gives its own to cores as it likes.
+    pub fn pin(&self) -> Result<()> {
+        let mut set = CpuSet::new();
+        set.set(self.core);
+        for id in family(self.id()) {
+            for entry in fs::read_dir(format!("/proc/{id}/task"))? {
+                let thread = entry?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+                sched_setaffinity(thread, &set).with_context(|| format!("pinning {}", self.name))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether it ended by itself.

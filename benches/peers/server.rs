@@ -113,6 +113,7 @@ impl Server {
             }
             Ok(ask(self.port, &name, Kind::A).ok().filter(|response| response.is_positive()))
         })?;
+        self.process.pin()?;
         Ok(self)
     }
 

@@ -44,7 +44,7 @@ const fn group(prefix: &'static str, instances_each: u32, first_address: u32) ->
 
 const BIG: Group = group("big", 100_000, 0);
 /// All of its instances may be in an answer; they don't fit.
-const HUGE: Group = group("huge", 100_000, 200_000);
+pub const HUGE: Group = group("huge", 100_000, 200_000);
 const SMALL: Group = group("small", 3, 400_000);
 const TEN: Group = group("ten", 10, 400_100);
 /// As many A records as fit, but for a few.

@@ -1,30 +1,36 @@
-//! Three times as many queries as the server can take.
+//! Three times as many queries as the server can take: such as fill their answers from a service of 100,000 instances,
+//! because of smaller ones the load could not send enough.
 
 use anyhow::{Context, Result};
 
-use super::{Bench, mix::GROUP, register};
+use super::{Bench, large::HUGE, register};
 use crate::{
-    catalog::{Edns, Queries},
+    catalog::{Edns, Kind, Queries},
     http::get,
     load::Pace,
     numbers::median,
     rounds::{Entrant, Over, Plan, alternate},
     server::Server,
+    tally::Checking,
 };
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let server = Server::nameplate(bench.cores, "")?;
-    register(&server, GROUP, GROUP.places())?;
-    let queries = Queries::mix(&GROUP, Edns::Without);
+    register(&server, HUGE, HUGE.places())?;
+    let queries = Queries::only(&HUGE, Kind::A, Edns::With);
     let once = Plan { rounds: 1, ..bench.plan };
     let mut found: [Vec<f64>; 6] = Default::default();
     for _ in 0..bench.plan.rounds {
-        let full = Entrant::new("overload full".to_owned(), &server, &queries);
+        let entrant = |key: &str, over: Over| Entrant {
+            over,
+            checking: Checking::Cut,
+            ..Entrant::new(key.to_owned(), &server, &queries)
+        };
+        let full = entrant("overload full", Over::FULL);
         let full = alternate(&[full], once, &mut bench.results)?.remove(0);
         let rate = full.per_second * TIMES;
         let (memory, dropped) = (server.process.resident_bytes() as f64, dropped(&server)?);
-        let over = Over::Udp(Pace::Rate(rate));
-        let load = Entrant { over, ..Entrant::new("overload".to_owned(), &server, &queries) };
+        let load = entrant("overload", Over::Udp(Pace::Rate(rate)));
         let load = alternate(&[load], once, &mut bench.results)?.remove(0);
         let sent = load.tally.sent as f64 / load.tally.seconds;
         let round = [
