@@ -26,6 +26,7 @@ pub struct StoredNode {
 impl State {
     /// The catalog that was stored, at `index`, which must not be below any index in it.
     ///
+    /// The checks of each node and instance must be sorted by ID, as they were in the catalog that was stored.
     /// Instances of nodes that are not stored are left out. Costs O(n log n).
     pub fn restore(seed: Seed, index: u64, nodes: Vec<StoredNode>, instances: Vec<Arc<InstanceEntry>>) -> State {
         let mut state = State::new(seed, index);
@@ -41,6 +42,7 @@ impl State {
     }
 
     fn restore_node(&mut self, stored: StoredNode) {
+        debug_assert!(are_sorted(&stored.checks), "the checks of {:?} are out of order", stored.node.name);
         let mut places = Table::default();
         for entry in stored.checks.iter() {
             self.place_check(&mut places, &entry.check);
@@ -60,6 +62,7 @@ impl State {
 
     fn restore_instance(&mut self, entry: Arc<InstanceEntry>) {
         let instance = &entry.instance;
+        debug_assert!(are_sorted(&entry.checks), "the checks of {:?} are out of order", instance.key());
         let hash = self.seed.hash(&instance.node);
         let Some(mut node) = self.nodes.remove(hash, |old| old.node.name == instance.node) else { return };
         // Taken out of the table, the node has one owner, and is changed in place.
@@ -89,4 +92,9 @@ impl State {
         let place = CheckPlace { id: check.id.clone(), service_id: check.service_id.clone() };
         places.set(self.seed.hash(&check.id), place, |old| old.id == check.id);
     }
+}
+
+/// Whether each check has a higher ID than the one before it, which is what they are searched by.
+fn are_sorted(checks: &[CheckEntry]) -> bool {
+    checks.is_sorted_by(|left, right| left.check.id < right.check.id)
 }

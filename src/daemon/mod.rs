@@ -35,7 +35,7 @@ pub use self::reload::Why;
 use self::{banner::Banner, engine::DnsEngine, reload::Reloader};
 use crate::{
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
-    catalog::{state::State, table::Seed},
+    catalog::{names::NodeName, state::State, table::Seed},
     config::{Config, LogFormat},
     forward::Forwarder,
     health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, TargetResolver, deadlines::Heartbeat},
@@ -99,10 +99,9 @@ impl Server {
         let (zones, included) = load_zones(&config)?;
         let listener = http::listen(config.http).await.map_err(|error| taken(error, config.http))?;
         let http_address = listener.local_addr().context("http: the address cannot be told")?;
-        let (journal, mut restored) = open_journal(&config)?;
+        let (journal, restored, uuid) = open_journal(&config)?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;
-        let uuid = restored.node_uuid.take().unwrap_or_else(|| new_node_uuid(&journal, &restored));
         let restored_index = if restored.fresh { 0 } else { restored.index };
 
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
@@ -269,12 +268,16 @@ fn load_zones(config: &Config) -> anyhow::Result<(Zones, Vec<PathBuf>)> {
     Ok((loaded.zones, loaded.included))
 }
 
-fn open_journal(config: &Config) -> anyhow::Result<(Journal, Restored)> {
+/// The journal, what was in it, and the UUID of our node, which keeps what it has under whatever name.
+fn open_journal(config: &Config) -> anyhow::Result<(Journal, Restored, Arc<str>)> {
     let place = match settings::data_directory(config) {
         Some(directory) => Place::Directory(directory),
         None => Place::Ephemeral { unix_micros: unix_micros() },
     };
-    Ok(Journal::open(place)?)
+    let (journal, mut restored) = Journal::open(place)?;
+    let uuid = restored.node_uuid.take().unwrap_or_else(|| new_node_uuid(&journal, &restored));
+    follow_name(&config.node, &uuid, &journal, &mut restored);
+    Ok((journal, restored, uuid))
 }
 
 fn catalog(restored: Restored) -> State {
@@ -419,6 +422,27 @@ fn new_node_uuid(journal: &Journal, restored: &Restored) -> Arc<str> {
         urgent: true,
     });
     uuid
+}
+
+/// Moves what was registered on this node under an earlier name to its present one.
+fn follow_name(node: &NodeName, uuid: &str, journal: &Journal, restored: &mut Restored) {
+    let writes = restored.rename_node(uuid, node);
+    if writes.is_empty() {
+        return;
+    }
+    for write in &writes {
+        if let Write::ForgetNode(former) = write {
+            tracing::info!(%node, %former, "this node was {former} before; what was registered on it is on {node} now");
+        }
+    }
+    journal.write(Batch {
+        index: restored.index,
+        serial: restored.serial,
+        extinction_index: restored.extinction_index,
+        writes,
+        acknowledge: Vec::new(),
+        urgent: true,
+    });
 }
 
 /// A random UUID (RFC 9562 section 5.4).

@@ -251,3 +251,30 @@ async fn who_may_ask_does_not_concern_our_own_probes() {
     .await;
     server.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_are_probed_on_under_another_node_name() {
+    let data = tempfile::tempdir().unwrap();
+    let named = |node: &str| format!("data_dir = {:?}\nnode = {node:?}", data.path());
+    let web = Checked::start(200).await;
+    let Running { server, at } = start(&named("n1")).await;
+    let check = json!({ "HTTP": format!("http://{}/", web.at), "Interval": "1s" });
+    at.register(json!({ "Name": "web", "Address": "192.0.2.9", "Port": 80, "Check": check })).await;
+    until("it is in", async || is_answered(at, "web").await).await;
+    server.shutdown().await;
+
+    let Running { server, at } = start(&named("n2")).await;
+    assert!(is_answered(at, "web").await, "it keeps its status");
+    let nodes = at.json("/v1/catalog/nodes").await;
+    assert_eq!(nodes.as_array().unwrap().iter().map(|one| &one["Node"]).collect::<Vec<_>>(), ["n2"]);
+    let before = web.set(500);
+    web.asked_after(before).await;
+    until("it is out", async || !is_answered(at, "web").await).await;
+    web.set(200);
+    until("it is in again", async || is_answered(at, "web").await).await;
+    assert!(at.json("/v1/agent/services").await["web"].is_object());
+    assert_eq!(at.put("/v1/agent/service/deregister/web", "").await.status, 200);
+    let answered = at.ask("web.service.internal.", RecordType::A).await;
+    assert_eq!(answered.rcode, ResponseCode::NXDomain);
+    server.shutdown().await;
+}

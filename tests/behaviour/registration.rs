@@ -186,3 +186,39 @@ async fn what_files_had_registered_goes_when_there_is_no_directory_any_more() {
         server.shutdown().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_another_name_keeps_what_is_registered_on_it() {
+    let data = tempfile::tempdir().unwrap();
+    let named = |node: &str| format!("data_dir = {:?}\nnode = {node:?}", data.path());
+    let Running { server, at } = start(&named("n1")).await;
+    let check = json!({ "TTL": "1m", "Status": "passing" });
+    at.register(json!({ "Name": "web", "Address": "192.0.2.9", "Port": 80, "Check": check })).await;
+    at.register(json!({ "Name": "homeless", "Port": 80 })).await;
+    server.shutdown().await;
+
+    for (node, before) in [("n2", "n1"), ("n1", "n2")] {
+        let Running { server, at } = start(&named(node)).await;
+        let nodes = at.json("/v1/catalog/nodes").await;
+        assert_eq!((nodes.as_array().unwrap().len(), &nodes[0]["Node"]), (1, &json!(node)));
+        assert_eq!(at.addresses("web.service.internal.").await, ["192.0.2.9"]);
+        assert_eq!(at.addresses("homeless.service.internal.").await, ["192.0.2.1"]);
+        let gone = at.ask(&format!("{before}.node.internal."), RecordType::A).await;
+        assert_eq!(gone.rcode, ResponseCode::NXDomain);
+        assert_eq!(at.put("/v1/agent/check/fail/service:web", "").await.status, 200);
+        assert!(at.addresses("web.service.internal.").await.is_empty());
+        assert_eq!(at.put("/v1/agent/check/pass/service:web", "").await.status, 200);
+        server.shutdown().await;
+    }
+    let Running { server, at } = start(&named("n3")).await;
+    let services = at.json("/v1/agent/services").await;
+    assert_eq!(services.as_object().unwrap().keys().collect::<Vec<_>>(), ["homeless", "nameplate", "web"]);
+    assert_eq!(at.json("/v1/agent/checks").await["service:web"]["Node"], "n3");
+    assert_eq!(at.put("/v1/agent/service/deregister/web", "").await.status, 200, "it is this node's");
+    assert_eq!(at.ask("web.service.internal.", RecordType::A).await.rcode, ResponseCode::NXDomain);
+    server.shutdown().await;
+
+    let Running { server, at } = start(&named("n1")).await;
+    assert_eq!(at.json("/v1/catalog/service/web").await, json!([]), "nor does it come back");
+    server.shutdown().await;
+}

@@ -68,7 +68,9 @@ async fn what_an_operator_adds_to_the_servers_own_service_is_kept() {
     let Running { server, at } = start(&format!("{settings}node = \"n2\"\n")).await;
     let nodes = at.json("/v1/catalog/service/nameplate").await;
     assert_eq!(nodes.as_array().unwrap().iter().map(|one| &one["Node"]).collect::<Vec<_>>(), ["n2"]);
-    assert_eq!(at.json("/v1/catalog/service/web").await[0]["Node"], "n1", "what lay aside steps in");
+    let own = at.json("/v1/agent/services").await["nameplate"].clone();
+    assert_eq!(own["Shadowed"], json!(["api"]), "what lies aside goes with it to the new name");
+    assert_eq!(at.json("/v1/agent/checks").await["extra"]["Status"], "passing");
     server.shutdown().await;
 }
 

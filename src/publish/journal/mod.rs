@@ -32,6 +32,7 @@ mod load;
 mod pending;
 mod problem;
 mod record;
+mod rename;
 mod store;
 mod writer;
 

@@ -146,7 +146,10 @@ pub(super) fn instance_entry(dice: &mut Dice, key: &InstanceKey, index: u64) -> 
     ids.sort_unstable();
     ids.dedup();
     let checks = ids.iter().map(|id| entry(check(dice, &key.node, Some(&key.id), &format!("check-{id}")), index));
-    let checks = checks.collect();
+    let mut checks: Vec<_> = checks.collect();
+    // As in any catalog: by ID, not by the number that it was made of.
+    checks.sort_by(|left, right| left.check.id.cmp(&right.check.id));
+    let checks = checks.into();
     let shadowed = (0..dice.roll(3) / 2).map(|_| {
         let checks = vec![check(dice, &key.node, Some(&key.id), "shadowed")];
         let replace_existing_checks = dice.roll(2) == 0;
