@@ -195,8 +195,9 @@ const QUERIES: u32 = 500;
 
 /// How far a count may be from what is kept, by the same compiler and by another.
 ///
-/// Source: none, chosen: counts of one build differ by less than 0.5 % from run to run, because hashes are seeded anew.
-const TOLERANCE_PERCENT: u64 = 3;
+/// Source: none, chosen: counts of one build differ by less than 0.5 % from run to run, because hashes are seeded anew, and
+/// a change elsewhere, which moves what the compiler inlines, was seen to make 2 %.
+const TOLERANCE_PERCENT: u64 = 5;
 const OTHER_TOLERANCE_PERCENT: u64 = 20;
 
 /// Set for the program that valgrind runs.
