@@ -30,6 +30,7 @@ mod server;
 mod services;
 mod srv;
 mod statics;
+mod warm;
 
 use std::net::IpAddr;
 
@@ -44,6 +45,7 @@ use crate::{
 };
 
 pub use order::Scratch;
+pub use warm::warm;
 
 /// Who asks, and all that an answer depends on beyond the query and the snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -69,36 +71,61 @@ pub enum Transport {
     Tcp,
 }
 
-/// A message and what is needed to answer it; one for each thread that answers.
+/// A message, or one message of a batch at a time, and what is needed to answer it; one for each thread that answers.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Box<[u8]>,
+    /// Where the message that is being answered begins, and how many bytes it may have.
+    start: usize,
+    length: usize,
     scratch: Scratch,
 }
 
 impl Buffer {
     /// For datagrams: the largest that is ever sent, to clients on loopback.
     pub fn udp() -> Buffer {
-        Buffer::of(UDP_BYTES)
+        Buffer::of(UDP_BYTES, 1)
+    }
+
+    /// For so many datagrams, which are answered one after the other.
+    pub fn batch(messages: usize) -> Buffer {
+        Buffer::of(UDP_BYTES, messages)
     }
 
     /// For connections: the largest message there is.
     pub fn tcp() -> Buffer {
-        Buffer::of(TCP_BYTES)
+        Buffer::of(TCP_BYTES, 1)
     }
 
-    fn of(bytes: usize) -> Buffer {
-        Buffer { bytes: vec![0; bytes].into(), scratch: Scratch::default() }
+    fn of(length: usize, messages: usize) -> Buffer {
+        let bytes = vec![0; (length + STAGGER_BYTES) * messages].into();
+        Buffer { bytes, start: 0, length, scratch: Scratch::default() }
+    }
+
+    /// Makes this message of a batch the one that is answered. Panics if the batch has not so many.
+    pub fn select(&mut self, message: usize) -> &mut Buffer {
+        self.start = (self.length + STAGGER_BYTES) * message;
+        self
     }
 
     /// The message.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.start..self.start + self.length]
+    }
+
+    /// A message of a batch, whichever is selected.
+    pub fn message(&self, message: usize) -> &[u8] {
+        let start = (self.length + STAGGER_BYTES) * message;
+        &self.bytes[start..start + self.length]
     }
 
     /// Where a query is put.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.parts().0
+    }
+
+    fn parts(&mut self) -> (&mut [u8], &mut Scratch) {
+        (&mut self.bytes[self.start..self.start + self.length], &mut self.scratch)
     }
 }
 
@@ -182,13 +209,13 @@ pub fn respond_with(
 
 /// Answers that the server is too busy for the query: SERVFAIL with extended error 23.
 pub fn busy(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
-    let Some(query) = Query::read(&buffer.bytes[..query_len]) else { return Verdict::Drop };
+    let Some(query) = Query::read(&buffer.bytes()[..query_len]) else { return Verdict::Drop };
     let error = ExtendedError { code: extended::NETWORK_ERROR, text: "too many questions in flight" };
     refuse(snapshot, buffer, &query, client, (rcode::SERVFAIL, Some(error)))
 }
 
 fn answer(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &Client, found: &[External]) -> Verdict {
-    let Some(query) = Query::read(&buffer.bytes[..query_len]) else { return Verdict::Drop };
+    let Some(query) = Query::read(&buffer.bytes()[..query_len]) else { return Verdict::Drop };
     match accept::accept(snapshot, &query, client) {
         accept::Gate::Drop => return Verdict::Drop,
         accept::Gate::Refuse { rcode, extended } => {
@@ -200,10 +227,11 @@ fn answer(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &C
     let Some(question) = &query.question else { return Verdict::Drop };
     let limit = response_limit(snapshot, &query, client);
     let asked = respond::Asked { snapshot, query: &query, question, client, found, limit };
-    match respond::respond(asked, &mut buffer.bytes, &mut buffer.scratch) {
+    let (message, scratch) = buffer.parts();
+    match respond::respond(asked, message, scratch) {
         respond::Outcome::Response(length) => Verdict::Response(length),
         respond::Outcome::Need(need) => {
-            let query_len = rewrite_query(&mut buffer.bytes, question.end(), query.edns.as_ref());
+            let query_len = rewrite_query(buffer.bytes_mut(), question.end(), query.edns.as_ref());
             Verdict::Slow(Slow { query_len, need, limit })
         }
     }
@@ -218,7 +246,7 @@ fn refuse(
     (rcode, error): (u16, Option<ExtendedError<'_>>),
 ) -> Verdict {
     let limit = response_limit(snapshot, query, client);
-    Verdict::Response(respond::refuse(snapshot, &mut buffer.bytes, query, client, (rcode, error, limit)))
+    Verdict::Response(respond::refuse(snapshot, buffer.bytes_mut(), query, client, (rcode, error, limit)))
 }
 
 /// Largest response in bytes: over UDP what the client takes, cut to what networks carry whole.
@@ -237,6 +265,10 @@ const TCP_BYTES: usize = 65_535;
 
 /// Largest datagram, sent only where nothing fragments. Source: none, chosen: the loopback interface carries 65,536.
 const UDP_BYTES: usize = 16_384;
+
+/// Bytes between the messages of a batch. Source: none, chosen: messages that begin at multiples of 16 KiB would all
+/// want the same few lines of a cache.
+const STAGGER_BYTES: usize = 5 * 64;
 
 /// Largest datagram to other clients. Source: DNS flag day 2020.
 const NETWORK_BYTES: usize = 1232;

@@ -28,7 +28,7 @@ use super::limits::{BATCH_MAX, SEND_WAIT_MAX};
 /// Buffers and addresses of up to 64 messages that are received, answered in place, and sent together. It belongs to
 /// one thread.
 pub struct Batch {
-    buffers: Vec<Buffer>,
+    buffer: Buffer,
     peers: Box<[libc::sockaddr_storage]>,
     controls: Box<[Control]>,
     incoming: Vectors,
@@ -54,7 +54,7 @@ impl Batch {
         // SAFETY: sockaddr_storage is plain data for which all zeros are a value (family AF_UNSPEC).
         let peer: libc::sockaddr_storage = unsafe { mem::zeroed() };
         Batch {
-            buffers: (0..BATCH_MAX).map(|_| Buffer::udp()).collect(),
+            buffer: Buffer::batch(BATCH_MAX),
             peers: vec![peer; BATCH_MAX].into(),
             controls: vec![Control::EMPTY; BATCH_MAX].into(),
             incoming: Vectors::new(),
@@ -72,7 +72,7 @@ impl Batch {
         // write 64 headers for each.
         let stale = if self.told == told { self.stale } else { BATCH_MAX };
         for index in 0..stale {
-            let room = self.buffers[index].bytes_mut();
+            let room = self.buffer.select(index).bytes_mut();
             let vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
             self.incoming.set(index, &mut self.peers[index], PEER_BYTES, vector);
             if index < told {
@@ -81,8 +81,8 @@ impl Batch {
         }
         (self.stale, self.told) = (0, told);
         self.queued = 0;
-        // SAFETY: the first BATCH_MAX headers point to that many valid peers and I/O vectors, and these to the buffers
-        // with their lengths, `told` of them also to as many controls, all owned by self and borrowed by nobody else
+        // SAFETY: the first BATCH_MAX headers point to that many valid peers and I/O vectors, and these to the messages
+        // of the buffer with their lengths, `told` of them also to as many controls, all owned by self and borrowed by nobody else
         // during the call. No timeout is passed.
         let received = unsafe {
             libc::recvmmsg(
@@ -102,7 +102,13 @@ impl Batch {
     pub fn message(&mut self, index: usize) -> (&mut Buffer, usize, Option<SocketAddr>) {
         let length = self.incoming.headers[index].msg_len as usize;
         let peer = socket_address(&self.peers[index]);
-        (&mut self.buffers[index], length, peer)
+        (self.buffer.select(index), length, peer)
+    }
+
+    /// The first `count` messages that were received.
+    pub fn messages(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+        let lengths = self.incoming.headers[..count].iter().map(|header| header.msg_len as usize);
+        lengths.enumerate().map(|(index, length)| self.bytes(index, length))
     }
 
     /// How long the first message of the batch, its oldest, has waited in the socket; zero if that can't be known.
@@ -153,14 +159,14 @@ impl Batch {
 
     /// The first bytes of a message's buffer.
     pub fn bytes(&self, index: usize, length: usize) -> &[u8] {
-        &self.buffers[index].bytes()[..length]
+        &self.buffer.message(index)[..length]
     }
 
     /// Queues the first `length` bytes of a message's buffer for its sender, from the address that it came to. Each
     /// message at most once.
     pub fn queue(&mut self, index: usize, length: usize) {
         let source = self.destination(index);
-        let room = self.buffers[index].bytes_mut();
+        let room = self.buffer.select(index).bytes_mut();
         let vector = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: length.min(room.len()) };
         let peer_bytes = self.incoming.headers[index].msg_hdr.msg_namelen;
         self.outgoing.set(self.queued, &mut self.peers[index], peer_bytes, vector);
