@@ -168,7 +168,7 @@ impl<'a> Response<'a> {
         let found: Vec<(&Member, [u8; N])> =
             members.iter().filter_map(|member| Some((*member, address(member)?))).collect();
         let Some(best) = found.iter().map(|(member, _)| member.priority).min() else { return };
-        self.scratch.begin_gathering();
+        self.scratch.begin_gathering(found.len());
         for (member, address) in found.iter().filter(|(member, _)| member.priority == best) {
             let mut bytes = [0; 16];
             bytes[..N].copy_from_slice(address);

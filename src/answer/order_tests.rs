@@ -41,6 +41,22 @@ fn the_first_is_chosen_by_weight() {
 }
 
 #[test]
+fn of_many_with_the_same_weight_each_comes_as_often_as_any_other_at_each_place() {
+    let table = table(&[7; 200]);
+    let mut scratch = Scratch::default();
+    let mut counts = [[0_u32; 200]; 3];
+    for round in 0..100_000_u64 {
+        scratch.begin(round.wrapping_mul(0xd134_2543_de82_ef95));
+        scratch.choose(&table, 3);
+        for (pick, counts) in scratch.picks.iter().zip(&mut counts) {
+            counts[number(pick) as usize] += 1;
+        }
+    }
+    // 500 each; five standard deviations are 112.
+    assert!(counts.iter().flatten().all(|count| (388..612).contains(count)), "{counts:?}");
+}
+
+#[test]
 fn drawing_few_of_many_follows_the_weights_too() {
     let weights: Vec<u64> = (0..1_000).map(|at| if at < 500 { 1 } else { 3 }).collect();
     let heavy: u64 = first(&weights, 2, 20_000).iter().filter(|(at, _)| **at >= 500).map(|(_, count)| count).sum();
@@ -123,7 +139,7 @@ fn a_gathered_address_counts_with_the_sum_of_its_weights() {
     let mut counts = [0; 3];
     for random in 0..20_000_u64 {
         scratch.begin(random.wrapping_mul(0xd134_2543_de82_ef95));
-        scratch.begin_gathering();
+        scratch.begin_gathering(3);
         for (low, weight) in [(0, 1), (1, 2), (1, 1)] {
             scratch.gather(address(low), weight, 0);
         }
@@ -132,7 +148,7 @@ fn a_gathered_address_counts_with_the_sum_of_its_weights() {
         counts[usize::from(scratch.picks[0].address[0])] += 1;
     }
     assert!((14_700..15_300).contains(&counts[1]), "{counts:?}");
-    scratch.begin_gathering();
+    scratch.begin_gathering(512);
     (0..=255).chain(0..=255).for_each(|low| scratch.gather(address(low), 1, low));
     scratch.order_picks(256);
     assert!(scratch.picks.len() == 256 && scratch.picks.is_sorted_by_key(|pick| pick.address), "the nearest first");

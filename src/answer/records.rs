@@ -123,7 +123,7 @@ impl<'a> Response<'a> {
             Owner::Node(node) => {
                 let key = crate::publish::snapshot::dotted_key(node.as_str());
                 let ttl = snapshot.settings.default_rule.ttl_secs;
-                (join(&mut target, &[key.as_wire(), domain.node_suffix(), domain.wire()]), ttl)
+                (join(&mut target, &[key.as_wire(), domain.of_node()]), ttl)
             }
             Owner::Service(service) => {
                 let Some(key) = snapshot.names.labels_of(service) else {

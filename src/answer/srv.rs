@@ -6,10 +6,10 @@ use super::{
     respond::{Place, Response},
 };
 use crate::{
-    publish::snapshot::{DefaultRule, Member, Set, Table, Target, Walk, eligible},
+    publish::snapshot::{DefaultRule, Member, Seed, Set, Table, Target, Walk, eligible},
     wire::{
         code::rtype,
-        name::NAME_MAX_BYTES,
+        name::{LABEL_MAX_BYTES, NAME_MAX_BYTES},
         writer::{Fixed, Full, POINTER_MAX, Section},
     },
 };
@@ -84,10 +84,7 @@ impl Response<'_> {
             return;
         }
         self.rank_places(members);
-        let order = |left: &MemberPlace, right: &MemberPlace| {
-            (left.priority, left.rank).cmp(&(right.priority, right.rank)).then(left.key.total_cmp(&right.key))
-        };
-        self.scratch.places.sort_unstable_by(order);
+        self.scratch.places.sort_unstable_by_key(MemberPlace::order);
         let ttl = members.ttl();
         for at in 0..self.scratch.places.len() {
             let Some(member) = members.nth(self.scratch.places[at].at as usize) else { continue };
@@ -115,8 +112,12 @@ impl Response<'_> {
     /// there are. Members whose records are equal have one (RFC 2181 section 5).
     fn choose_members(&mut self, members: Members<'_>, domain: &Domain, (start, mut room): (usize, usize)) -> usize {
         self.scratch.places.clear();
-        self.scratch.forget();
         let all = members.len();
+        // Of a table, no more than fit are looked at, and one.
+        self.scratch.forget(match members {
+            Members::Table(_) => all.min(room / SRV_RECORD_BYTES + 1),
+            Members::List(..) => all,
+        });
         let mut at = start;
         let mut left_out = 0;
         let mut full = false;
@@ -126,7 +127,7 @@ impl Response<'_> {
             let here = at;
             at = if at + 1 == all { 0 } else { at + 1 };
             let target = seed.hash(&member.target);
-            let record = seed.hash(&(target, member.port, member.weight, member.priority)).max(1);
+            let record = record_hash(seed, target, member);
             if member.port == 0 || (!scratch.is_new(record) && is_listed(scratch, members, member)) {
                 left_out += 1;
                 return Walk::Continue(());
@@ -150,20 +151,16 @@ impl Response<'_> {
     fn srv_record(&mut self, place: Place<'_>, member: &Member, domain: &Domain, ttl: u32) -> Result<usize, Full> {
         let scale = u32::from(self.asked.snapshot.settings.srv_weight_scale);
         let weight = (u32::from(member.weight) * scale).min(u32::from(u16::MAX)) as u16;
-        let mut head = [0; 6];
-        head[..2].copy_from_slice(&member.priority.to_be_bytes());
-        head[2..4].copy_from_slice(&weight.to_be_bytes());
-        head[4..].copy_from_slice(&member.port.to_be_bytes());
         let start = self.writer.position();
         let mut hex = [0; HEX_MAX];
-        let (label, rest) = domain.target(&member.target, &mut hex);
-        self.writer.record(place.owner, Fixed::new(rtype::SRV, ttl), &[&head, label, rest[0], rest[1]])?;
+        let target = domain.target(&member.target, &mut hex);
+        self.writer.srv(place.owner, ttl, [member.priority, weight, member.port], target)?;
         Ok(start + SRV_RECORD_BYTES)
     }
 
     /// The addresses of targets, each RRset once; the first that does not fit ends it.
     fn target_addresses(&mut self, members: Members<'_>, domain: &Domain, ttl: u32) -> Result<(), Full> {
-        self.scratch.forget();
+        self.scratch.forget(self.scratch.places.len());
         for at in 0..self.scratch.places.len() {
             let chosen = self.scratch.places[at];
             if !self.scratch.is_new(chosen.target.max(1)) {
@@ -176,15 +173,14 @@ impl Response<'_> {
                 Target::Node(node) => (node.v4, node.v6),
                 Target::Host(_) => continue,
             };
-            let mut hex = [0; HEX_MAX];
-            let (label, rest) = domain.target(&member.target, &mut hex);
-            let mut owner = [0; NAME_MAX_BYTES];
-            let owner = if usize::from(chosen.offset) < POINTER_MAX {
-                owner[..2].copy_from_slice(&(0xc000 | chosen.offset).to_be_bytes());
-                &owner[..2]
-            } else {
-                join(&mut owner, &[label, rest[0], rest[1]])
-            };
+            let offset = usize::from(chosen.offset);
+            if offset < POINTER_MAX {
+                v4.map_or(Ok(()), |v4| self.writer.address(offset, ttl, &v4))?;
+                v6.map_or(Ok(()), |v6| self.writer.address(offset, ttl, &v6))?;
+                continue;
+            }
+            let (mut hex, mut owner) = ([0; HEX_MAX], [0; NAME_MAX_BYTES]);
+            let owner = join(&mut owner, &domain.target(&member.target, &mut hex));
             if let Some(v4) = v4 {
                 self.writer.record_with_owner(owner, Fixed::new(rtype::A, ttl), &[&v4])?;
             }
@@ -203,70 +199,97 @@ fn is_listed(scratch: &Scratch, members: Members<'_>, member: &Member) -> bool {
     chosen.into_iter().any(|other| facts(other) == facts(member) && other.target == member.target)
 }
 
+/// A hash of all that a member's record says but its TTL, from that of its target; never 0. Multiplied by what nobody
+/// who registers can know, because that costs less than a hash and is as hard to aim at.
+fn record_hash(seed: Seed, target: u32, member: &Member) -> u32 {
+    let numbers = u64::from(member.port) | u64::from(member.weight) << 16 | u64::from(member.priority) << 32;
+    let mixed = (u64::from(target) << 32 ^ numbers).wrapping_mul(seed.0 | 1);
+    ((mixed >> 32) as u32 ^ target).max(1)
+}
+
 /// What targets end in: the domain that was asked, spelled as it was asked.
 pub struct Domain {
-    wire: [u8; NAME_MAX_BYTES],
-    length: usize,
-    node_suffix: [u8; 80],
-    node_suffix_length: usize,
+    /// `addr` and the domain.
+    addr: [u8; ADDR.len() + NAME_MAX_BYTES],
+    addr_length: usize,
+    /// `node`, the datacenter and the domain.
+    node: [u8; NODE_MAX_BYTES + NAME_MAX_BYTES],
+    node_length: usize,
 }
 
 impl Domain {
     /// The domain of a place, or D where the name is not under one.
     pub fn of(response: &Response<'_>, place: Place<'_>, denier: Denier) -> Domain {
         let plan = &response.asked.snapshot.plan;
-        let mut domain = Domain { wire: [0; NAME_MAX_BYTES], length: 0, node_suffix: [0; 80], node_suffix_length: 0 };
-        match denier {
+        let wire = match denier {
             Denier::Domain { first, .. } => {
                 let start = place.offset(first);
-                let length = place.question.suffix(first).len();
-                let spelled = &response.writer.written()[start..start + length];
-                domain.length = join(&mut domain.wire, &[spelled]).len();
+                &response.writer.written()[start..start + place.question.suffix(first).len()]
             }
-            _ => domain.length = join(&mut domain.wire, &[plan.domain(0).name.as_wire()]).len(),
-        }
-        domain.node_suffix_length = join(&mut domain.node_suffix, &[b"\x04node", &plan.datacenter]).len();
-        domain
+            _ => plan.domain(0).name.as_wire(),
+        };
+        let (mut addr, mut node) = ([0; ADDR.len() + NAME_MAX_BYTES], [0; NODE_MAX_BYTES + NAME_MAX_BYTES]);
+        let addr_length = join(&mut addr, &[ADDR, wire]).len();
+        let node_length = join(&mut node, &[b"\x04node", &plan.datacenter, wire]).len();
+        Domain { addr, addr_length, node, node_length }
     }
 
     /// The domain in wire form.
     pub fn wire(&self) -> &[u8] {
-        &self.wire[..self.length]
+        &self.addr[ADDR.len()..self.addr_length]
     }
 
-    /// What comes after the label of a node.
-    pub fn node_suffix(&self) -> &[u8] {
-        &self.node_suffix[..self.node_suffix_length]
+    /// What comes after the labels of a node, the domain included.
+    pub fn of_node(&self) -> &[u8] {
+        &self.node[..self.node_length]
     }
 
-    /// A target in pieces: its own labels, and what they end in.
-    fn target<'t>(&'t self, target: &'t Target, hex: &'t mut [u8; HEX_MAX]) -> (&'t [u8], [&'t [u8]; 2]) {
+    /// A target in two pieces: its own labels, and what they end in.
+    fn target<'t>(&'t self, target: &'t Target, hex: &'t mut [u8; HEX_MAX]) -> [&'t [u8]; 2] {
+        let addr = &self.addr[..self.addr_length];
         match target {
-            Target::V4(address) => (spell(address, hex), [ADDR, self.wire()]),
-            Target::V6(address) => (spell(address, hex), [ADDR, self.wire()]),
-            Target::Node(node) => (&node.labels, [self.node_suffix(), self.wire()]),
-            Target::Host(host) => (host.as_wire(), [&[], &[]]),
+            Target::V4(address) => {
+                hex[..HEX_V4].copy_from_slice(&spell_v4(*address));
+                [&hex[..HEX_V4], addr]
+            }
+            Target::V6(address) => [spell_v6(address, hex), addr],
+            Target::Node(node) => [&node.labels, self.of_node()],
+            Target::Host(host) => [host.as_wire(), &[]],
         }
     }
 
     fn target_length(&self, target: &Target) -> usize {
         match target {
-            Target::V4(_) => 9 + ADDR.len() + self.length,
-            Target::V6(_) => 33 + ADDR.len() + self.length,
-            Target::Node(node) => node.labels.len() + self.node_suffix_length + self.length,
+            Target::V4(_) => HEX_V4 + self.addr_length,
+            Target::V6(_) => HEX_MAX + self.addr_length,
+            Target::Node(node) => node.labels.len() + self.node_length,
             Target::Host(host) => host.as_wire().len(),
         }
     }
 }
 
-/// The label that spells an address in hex, with its length byte.
-fn spell<'h>(address: &[u8], hex: &'h mut [u8; HEX_MAX]) -> &'h [u8] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    hex[0] = 2 * address.len() as u8;
-    for (byte, pair) in address.iter().zip(hex[1..].chunks_exact_mut(2)) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0x0f)]]);
+/// The label that spells an IPv4 address in hex, with its length byte; all digits at once, because most answers with
+/// SRV records spell several.
+fn spell_v4(address: [u8; 4]) -> [u8; HEX_V4] {
+    let packed = u64::from(u32::from_be_bytes(address));
+    let halves = (packed << 16 | packed) & 0x0000_ffff_0000_ffff;
+    let bytes = (halves << 8 | halves) & 0x00ff_00ff_00ff_00ff;
+    let digits = (bytes << 4 | bytes) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 1 in each byte that is a letter: what is above 9 carries into the next half when 6 are added.
+    let letters = (digits + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    let text = digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10);
+    let mut label = [8; HEX_V4];
+    label[1..].copy_from_slice(&text.to_be_bytes());
+    label
+}
+
+/// The label that spells an IPv6 address in hex, with its length byte.
+fn spell_v6<'h>(address: &[u8; 16], hex: &'h mut [u8; HEX_MAX]) -> &'h [u8] {
+    hex[0] = 32;
+    for (part, out) in address.chunks_exact(4).zip(hex[1..].chunks_exact_mut(8)) {
+        out.copy_from_slice(&spell_v4([part[0], part[1], part[2], part[3]])[1..]);
     }
-    &hex[..1 + 2 * address.len()]
+    hex
 }
 
 /// Puts pieces one after the other; what does not fit is left out, and nothing made of valid names is that long.
@@ -282,8 +305,18 @@ pub fn join<'b>(buffer: &'b mut [u8], pieces: &[&[u8]]) -> &'b [u8] {
 
 const ADDR: &[u8] = b"\x04addr";
 
+/// Label, with its length byte, that spells an IPv4 address.
+const HEX_V4: usize = 9;
+
 /// Longest label that spells an address, with its length byte.
 const HEX_MAX: usize = 33;
 
+/// `node` and the label of a datacenter, with their length bytes.
+const NODE_MAX_BYTES: usize = 5 + 1 + LABEL_MAX_BYTES;
+
 /// Pointer, type, class, TTL, length, priority, weight and port.
 const SRV_RECORD_BYTES: usize = 18;
+
+#[cfg(test)]
+#[path = "srv_tests.rs"]
+mod tests;

@@ -17,6 +17,10 @@ use std::{
 
 use foldhash::fast::FixedState;
 
+mod together;
+
+pub use together::{CHOSEN_TOGETHER_MAX, FOUND_TOGETHER_MAX};
+
 /// What a table adds up over its values, for choosing among them.
 pub trait Measured: Clone {
     /// The sum of any number of values.
@@ -171,41 +175,6 @@ impl<V: Measured> Table<V> {
     /// The sum over all values.
     pub fn measure(&self) -> V::Measure {
         self.root.measure()
-    }
-
-    /// The value in which the running sum of `part` passes `target`, which must be below the whole sum of `part`; and
-    /// that sum of all values before it.
-    pub fn choose(&self, target: u64, part: impl Fn(V::Measure) -> u64) -> Option<(&V, u64)> {
-        let whole = target;
-        let mut target = target;
-        let mut child = &self.root;
-        loop {
-            match child {
-                Child::Empty => return None,
-                Child::Leaf(items) => {
-                    for item in items.iter() {
-                        let weight = part(item.value.measure());
-                        if target < weight {
-                            return Some((&item.value, whole - target));
-                        }
-                        target -= weight;
-                    }
-                    return None;
-                }
-                Child::Inner(inner) => {
-                    let mut found = None;
-                    for (measure, below) in inner.measures.iter().zip(&inner.children) {
-                        let weight = part(*measure);
-                        if target < weight {
-                            found = Some(below);
-                            break;
-                        }
-                        target -= weight;
-                    }
-                    child = found?;
-                }
-            }
-        }
     }
 }
 

@@ -76,6 +76,20 @@ fn check(table: &Table<Weighted>, model: &BTreeMap<u32, u32>) {
         }
     }
     assert_eq!(table.choose(target, |sum| sum.weight), None);
+    check_together(table, model, target);
+}
+
+/// Many look-ups at once find what each finds by itself.
+#[track_caller]
+fn check_together(table: &Table<Weighted>, model: &BTreeMap<u32, u32>, whole: u64) {
+    let weight = |sum: Sum| sum.weight;
+    let targets: Vec<u64> = (0..CHOSEN_TOGETHER_MAX as u64).map(|at| at * whole / 13).collect();
+    let (mut chosen, mut found) = (Vec::new(), Vec::new());
+    table.choose_all(&targets, weight, |one| chosen.push(one));
+    assert_eq!(chosen, targets.iter().map(|target| table.choose(*target, weight)).collect::<Vec<_>>());
+    let hashes: Vec<u32> = model.keys().copied().chain(1000..).map(hash).take(FOUND_TOGETHER_MAX).collect();
+    table.find_all(&hashes, |one| found.push(one));
+    assert_eq!(found, hashes.iter().map(|hash| table.get(*hash, |_| true)).collect::<Vec<_>>());
 }
 
 proptest! {

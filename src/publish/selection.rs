@@ -23,6 +23,8 @@ pub struct Sum {
     pub weightless: u32,
     /// The sum of weights.
     pub weight: u64,
+    /// The largest weight.
+    pub heaviest: u64,
 }
 
 impl Counted for Sum {
@@ -33,7 +35,7 @@ impl Counted for Sum {
 
 impl Sum {
     fn of(weight: u64) -> Sum {
-        Sum { count: 1, weightless: u32::from(weight == 0), weight }
+        Sum { count: 1, weightless: u32::from(weight == 0), weight, heaviest: weight }
     }
 
     fn plus(self, other: Sum) -> Sum {
@@ -41,7 +43,13 @@ impl Sum {
             count: self.count + other.count,
             weightless: self.weightless + other.weightless,
             weight: self.weight.saturating_add(other.weight),
+            heaviest: self.heaviest.max(other.heaviest),
         }
+    }
+
+    /// Whether all have the same weight.
+    pub fn is_even(&self) -> bool {
+        u64::from(self.count).checked_mul(self.heaviest) == Some(self.weight)
     }
 }
 

@@ -13,7 +13,7 @@ pub use crate::{
         change::Origin as Registrant,
         names::ServiceName,
         service::{Instance, IpNetwork, Meta},
-        table::{Measured, Seed, Table, Walk},
+        table::{CHOSEN_TOGETHER_MAX, FOUND_TOGETHER_MAX, Measured, Seed, Table, Walk},
     },
     publish::{
         eligible::{self, Reach, Via},

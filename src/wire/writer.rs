@@ -154,6 +154,34 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Writes an SRV record (RFC 2782), whose owner is a pointer to `owner`, of priority, weight and port, and with a
+    /// target in two pieces.
+    #[inline]
+    pub fn srv(&mut self, owner: usize, ttl: u32, numbers: [u16; 3], target: [&[u8]; 2]) -> Result<(), Full> {
+        let [label, rest] = target;
+        let head = 2 + FIXED_BYTES + SRV_NUMBERS_BYTES;
+        let total = head + label.len() + rest.len();
+        if total > self.room() {
+            return Err(Full);
+        }
+        let fixed = Fixed { kind: rtype::SRV, class: class::IN, ttl };
+        let out = &mut self.message[self.at..self.at + total];
+        out[..2].copy_from_slice(&(0xc000 | owner as u16).to_be_bytes());
+        out[2..2 + FIXED_BYTES].copy_from_slice(&fixed.bytes((total - 2 - FIXED_BYTES) as u16));
+        for (number, at) in numbers.into_iter().zip([12, 14, 16]) {
+            out[at..at + 2].copy_from_slice(&number.to_be_bytes());
+        }
+        // Most targets begin with an IPv4 address in hex: nine bytes, which need no call to be copied.
+        match <&[u8; 9]>::try_from(label) {
+            Ok(nine) => out[head..head + 9].copy_from_slice(nine),
+            Err(_) => out[head..head + label.len()].copy_from_slice(label),
+        }
+        out[head + label.len()..].copy_from_slice(rest);
+        self.at += total;
+        self.counts[self.section as usize] += 1;
+        Ok(())
+    }
+
     /// Writes OPT and header, and returns the length of the response. `rcode` has up to 12 bits.
     pub fn finish(
         mut self,
@@ -303,6 +331,9 @@ pub const TEXT_MAX_BYTES: usize = 80;
 
 /// Type, class, TTL and length. Source: RFC 1035 section 4.1.3.
 const FIXED_BYTES: usize = 10;
+
+/// Priority, weight and port. Source: RFC 2782.
+const SRV_NUMBERS_BYTES: usize = 6;
 
 /// An OPT record without options. Source: RFC 6891 section 6.1.2.
 const OPT_BYTES: usize = 11;
