@@ -140,6 +140,10 @@ impl Engine for DnsEngine {
         reader.current();
     }
 
+    fn warm<'m>(&self, reader: &mut Reader, messages: impl Iterator<Item = &'m [u8]>) {
+        answer::warm(reader.current(), messages);
+    }
+
     fn respond(&self, reader: &mut Reader, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
         answer::respond(reader.current(), buffer, query_len, client)
     }

@@ -3,7 +3,7 @@
 //! Names under the domain are parsed, not stored: labels give one key. A service is found by up to three keys
 //! (`label`), a node by one. Everything follows the catalog change by change, in O(what changed).
 
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 
 use crate::{
     catalog::{
@@ -12,7 +12,7 @@ use crate::{
         node::Node,
         service::IpNetwork,
         state::{NodeEntry, State},
-        table::{Seed, Table},
+        table::{FOUND_TOGETHER_MAX, Seed, Table},
     },
     publish::{
         eligible,
@@ -98,6 +98,14 @@ struct Word {
     services: u32,
 }
 
+impl NameEntry {
+    /// Reads what every answer reads.
+    fn touch(&self) -> u32 {
+        let key = u32::from(self.key.as_wire().first().copied().unwrap_or(0));
+        key.wrapping_add(self.answers.as_ref().map_or(0, ServiceAnswers::touch_self))
+    }
+}
+
 impl Names {
     /// Builds all names from nothing.
     pub fn build(catalog: &State, settings: &Settings) -> Names {
@@ -137,6 +145,21 @@ impl Names {
             Some(entry) => FoundService::Below { short: entry.below_short > 0 },
             None => FoundService::Nothing,
         }
+    }
+
+    /// Has what is answered about at most 64 names with these hashes brought into the cache: addresses, or members for SRV.
+    pub fn touch(&self, hashes: &[u32], asks_srv: &[bool]) {
+        let mut found: [Option<&NameEntry>; FOUND_TOGETHER_MAX] = [None; FOUND_TOGETHER_MAX];
+        let mut slots = found.iter_mut();
+        self.services.find_all(hashes, |entry| {
+            if let Some(slot) = slots.next() {
+                *slot = entry.map(|entry| &**entry);
+            }
+        });
+        let entries = || found.iter().zip(asks_srv).filter_map(|(entry, srv)| Some(((*entry)?, *srv)));
+        black_box(entries().map(|(entry, _)| entry.touch()).fold(0, u32::wrapping_add));
+        let answers = entries().filter_map(|(entry, srv)| Some((entry.answers.as_ref()?, srv)));
+        black_box(answers.map(|(answers, srv)| answers.touch(srv)).fold(0, u32::wrapping_add));
     }
 
     /// Whether any service has a name of one label, as RFC 2782 forms need.

@@ -83,6 +83,19 @@ impl ServiceAnswers {
         }
     }
 
+    /// Reads what every answer about the service reads of it.
+    pub fn touch_self(&self) -> u32 {
+        let all = &self.ordinary.eligible.all;
+        let sizes = all.v4.best().table.len() + all.ported.table.len();
+        self.rule.ttl_secs.wrapping_add(self.registered).wrapping_add(sizes as u32)
+    }
+
+    /// Reads what an answer with addresses, or one with SRV, reads of a small service's members.
+    pub fn touch(&self, srv: bool) -> u32 {
+        let all = &self.ordinary.eligible.all;
+        if srv { all.ported.table.touch() } else { all.v4.best().table.touch() }
+    }
+
     /// What a client sees whose address lies in this client network.
     pub fn views(&self, network: Option<IpNetwork>) -> &Views {
         let networks = self.networks.iter().flat_map(|networks| networks.iter());

@@ -34,6 +34,8 @@ pub struct Stub {
     /// Gives as many slow responses as it has permits.
     pub release: Semaphore,
     pub refreshes: AtomicUsize,
+    /// How many queries for `web` it was told of before they were answered.
+    pub warmed: AtomicUsize,
 }
 
 impl Engine for Stub {
@@ -43,6 +45,13 @@ impl Engine for Stub {
 
     fn refresh(&self, (): &mut ()) {
         self.refreshes.fetch_add(1, SeqCst);
+    }
+
+    fn warm<'m>(&self, (): &mut (), messages: impl Iterator<Item = &'m [u8]>) {
+        self.warmed.fetch_add(
+            messages.filter(|message| message.get(12..).is_some_and(|name| name.starts_with(b"\x03web"))).count(),
+            SeqCst,
+        );
     }
 
     fn respond(&self, (): &mut (), buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
@@ -115,7 +124,8 @@ pub fn loopback() -> TransportSettings {
 
 pub fn start(settings: TransportSettings) -> Started {
     let metrics = Arc::new(Metrics::new());
-    let stub = Arc::new(Stub { release: Semaphore::new(0), refreshes: AtomicUsize::new(0) });
+    let stub =
+        Arc::new(Stub { release: Semaphore::new(0), refreshes: AtomicUsize::new(0), warmed: AtomicUsize::new(0) });
     let observer = Observer { metrics: Arc::clone(&metrics), query_log: None };
     let transport = Transport::start(settings, Arc::clone(&stub), observer).unwrap();
     Started { transport, stub, metrics }

@@ -7,7 +7,11 @@ use super::{
 use crate::observe::metrics::Metrics;
 
 fn try_start(settings: TransportSettings) -> Result<Transport<stub::Stub>, BindError> {
-    let stub = stub::Stub { release: tokio::sync::Semaphore::new(0), refreshes: Default::default() };
+    let stub = stub::Stub {
+        release: tokio::sync::Semaphore::new(0),
+        refreshes: Default::default(),
+        warmed: Default::default(),
+    };
     Transport::start(settings, Arc::new(stub), Observer { metrics: Arc::new(Metrics::new()), query_log: None })
 }
 

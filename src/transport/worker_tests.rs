@@ -57,6 +57,18 @@ async fn each_of_many_queries_gets_its_own_response() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn queries_that_wait_together_are_looked_at_together() {
+    let started = start(loopback());
+    let socket = client("127.0.0.1:0");
+    socket.connect(started.address()).unwrap();
+    // While it works on the first ones, the others gather.
+    let names = ["work"; 20].into_iter().chain(["web"; 40]);
+    (0..).zip(names).for_each(|(id, name)| assert!(socket.send(&query(id, name)).is_ok()));
+    (0..60).for_each(|_| drop(receive(&socket)));
+    assert!(started.stub.warmed.load(SeqCst) >= 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_panic_costs_only_the_query_that_caused_it() {
     let started = start(loopback());
     let socket = client("127.0.0.1:0");
