@@ -224,10 +224,16 @@ impl Scheduler {
             let Some((slot, due)) = self.probes.pop(now) else { return };
             let Some((_, watched)) = self.checks.get_mut(slot) else { continue };
             let probe = Arc::clone(&self.shared.prober).run(watched.target.clone(), Arc::clone(&watched.definition));
-            let task = self.running.spawn(probe);
+            let (stats, metrics) = (Arc::clone(&self.shared.stats), Arc::clone(&self.settings.metrics));
+            let task = self.running.spawn(async move {
+                // Now, not when it was handed over: there may be much for this process to do before.
+                let late = Instant::now().saturating_duration_since(due);
+                stats.count_started(late);
+                metrics.check_lateness_seconds.observe(late.as_secs_f64());
+                probe.await
+            });
             self.starts.insert(task.id(), Start { slot, at: now });
             watched.running = Some(task);
-            self.shared.stats.count_started(now.saturating_duration_since(due));
         }
     }
 
@@ -269,6 +275,7 @@ impl Scheduler {
             }
             Outcome::NotMade(reason) => {
                 self.shared.stats.count_ended(kind, ProbeResult::NotMade);
+                self.settings.metrics.checks_not_made.inc();
                 tracing::debug!(check = %key.id, reason, "a probe could not be made; the status of its check stays");
             }
         }

@@ -77,6 +77,8 @@ pub struct DnsCounters {
     responses: [AtomicU64; RCODES.len() + 1],
     buckets: [AtomicU64; BUCKETS_NANOS.len() + 1],
     nanos: AtomicU64,
+    wait_buckets: [AtomicU64; WAIT_BUCKETS_NANOS.len() + 1],
+    wait_nanos: AtomicU64,
     drops: [AtomicU64; DROP_REASONS.len()],
 }
 
@@ -87,6 +89,8 @@ impl DnsCounters {
             responses: zeros(),
             buckets: zeros(),
             nanos: AtomicU64::new(0),
+            wait_buckets: zeros(),
+            wait_nanos: AtomicU64::new(0),
             drops: zeros(),
         }
     }
@@ -130,6 +134,13 @@ impl DnsRecorder {
             add(counter, 1);
         }
         add(&self.counters.nanos, nanos);
+    }
+
+    /// Counts so many queries that had waited in their socket before they were answered, `nanos` each at most.
+    pub fn record_wait(&mut self, queries: u64, nanos: u64) {
+        let bucket = WAIT_BUCKETS_NANOS.iter().position(|bound| nanos <= *bound).unwrap_or(WAIT_BUCKETS_NANOS.len());
+        add(&self.counters.wait_buckets[bucket], queries);
+        add(&self.counters.wait_nanos, queries.saturating_mul(nanos));
     }
 
     /// Counts a message that got no response.
@@ -181,7 +192,8 @@ impl Collector for DnsTables {
         self.encode_requests(&mut encoder)?;
         self.encode_responses(&mut encoder)?;
         self.encode_drops(&mut encoder)?;
-        self.encode_durations(&mut encoder)
+        self.encode_durations(&mut encoder)?;
+        self.encode_waits(&mut encoder)
     }
 }
 
@@ -224,15 +236,30 @@ impl DnsTables {
 
     fn encode_durations(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
         let help = "Time from receiving a DNS query to sending its response.";
-        let mut metric =
-            encoder.encode_descriptor("dns_request_duration_seconds", help, None, MetricType::Histogram)?;
-        let bounds = BUCKETS_NANOS.iter().map(|nanos| *nanos as f64 / 1e9).chain([f64::INFINITY]);
-        let counts = (0..=BUCKETS_NANOS.len()).map(|bucket| self.sum(|counters| &counters.buckets[bucket]));
-        let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let seconds = self.sum(|counters| &counters.nanos) as f64 / 1e9;
-        metric.encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)
+        let metric = encoder.encode_descriptor("dns_request_duration_seconds", help, None, MetricType::Histogram)?;
+        let nanos = self.sum(|counters| &counters.nanos);
+        encode_nanos(metric, &BUCKETS_NANOS, nanos, |bucket| self.sum(|counters| &counters.buckets[bucket]))
     }
+
+    fn encode_waits(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
+        let help = "Time that a UDP query waited in its socket, by the oldest of those answered together.";
+        let metric = encoder.encode_descriptor("dns_wait_seconds", help, None, MetricType::Histogram)?;
+        let nanos = self.sum(|counters| &counters.wait_nanos);
+        encode_nanos(metric, &WAIT_BUCKETS_NANOS, nanos, |bucket| self.sum(|counters| &counters.wait_buckets[bucket]))
+    }
+}
+
+/// A histogram whose bounds and sum are nanoseconds.
+fn encode_nanos(
+    mut metric: MetricEncoder,
+    bounds: &[u64],
+    nanos: u64,
+    count: impl Fn(usize) -> u64,
+) -> Result<(), fmt::Error> {
+    let bounds = bounds.iter().map(|nanos| *nanos as f64 / 1e9).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.enumerate().map(|(bucket, bound)| (bound, count(bucket))).collect();
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    metric.encode_histogram::<NoLabelSet>(nanos as f64 / 1e9, count, &buckets, None)
 }
 
 fn encode_count(encoder: MetricEncoder, count: u64) -> Result<(), fmt::Error> {
@@ -339,6 +366,23 @@ const BUCKETS_NANOS: [u64; 14] = [
     1_000_000_000,
     3_000_000_000,
     10_000_000_000,
+];
+
+/// Upper bounds of the buckets of waits, in nanoseconds. Source: none, chosen: fine around the 5 ms that a query may wait
+/// under overload; 100 ms is how long they may wait longer before it counts as one.
+const WAIT_BUCKETS_NANOS: [u64; 12] = [
+    100_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    3_000_000,
+    4_000_000,
+    5_000_000,
+    6_000_000,
+    10_000_000,
+    25_000_000,
+    100_000_000,
+    500_000_000,
 ];
 
 #[cfg(test)]

@@ -36,6 +36,21 @@ fn workers_and_tasks_are_summed() {
 }
 
 #[test]
+fn waits_are_counted_by_the_query() {
+    let tables = DnsTables::new();
+    let (mut one, mut two) = (tables.worker(), tables.worker());
+    one.record_wait(64, 4_500_000);
+    one.record_wait(2, 5_000_000);
+    two.record_wait(1, 2_000_000_000);
+    let text = encoded(tables);
+    check(&text, r#"dns_wait_seconds_bucket{le="0.004"} 0"#);
+    check(&text, r#"dns_wait_seconds_bucket{le="0.005"} 66"#);
+    check(&text, r#"dns_wait_seconds_bucket{le="0.5"} 66"#);
+    check(&text, r#"dns_wait_seconds_bucket{le="+Inf"} 67"#);
+    check(&text, "dns_wait_seconds_sum 2.298");
+}
+
+#[test]
 fn a_worker_that_ended_still_counts() {
     let tables = DnsTables::new();
     tables.worker().record(Proto::Udp, 28, 0, 1);

@@ -54,6 +54,10 @@ pub struct Metrics {
     pub journal_commit_duration_seconds: Histogram,
     /// Time of one probe, in seconds.
     pub check_duration_seconds: Histogram,
+    /// Time by which probes began after they were due, in seconds.
+    pub check_lateness_seconds: Histogram,
+    /// Probes that could not be made for want of something of ours.
+    pub checks_not_made: Counter,
     /// DNS queries waiting for the slow path.
     pub slow_waiting: Gauge,
     /// DNS connections open over TCP.
@@ -167,6 +171,8 @@ impl Metrics {
             journal_failures: Counter::default(),
             journal_commit_duration_seconds: Histogram::new(SECONDS_SHORT),
             check_duration_seconds: Histogram::new(SECONDS_LONG),
+            check_lateness_seconds: Histogram::new(SECONDS_LATE),
+            checks_not_made: Counter::default(),
             slow_waiting: Gauge::default(),
             tcp_connections: Gauge::default(),
             tcp_accepted: Counter::default(),
@@ -286,6 +292,10 @@ impl Metrics {
         registry.register("journal_commit_duration_seconds", help, self.journal_commit_duration_seconds.clone());
         registry.register("checks", "Results of checks, by kind and status", self.check_results.clone());
         registry.register("check_duration_seconds", "Time of one probe", self.check_duration_seconds.clone());
+        let help = "Time by which probes began after they were due";
+        registry.register("check_lateness_seconds", help, self.check_lateness_seconds.clone());
+        let help = "Probes that could not be made for want of open files or memory of ours";
+        registry.register("checks_not_made", help, self.checks_not_made.clone());
     }
 
     fn register_serving(&mut self) {
@@ -352,6 +362,10 @@ const SECONDS_SHORT: [f64; 12] = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2
 /// Buckets for what waits for others, in seconds. Source: none, chosen around the timeouts of probes (10 s) and
 /// upstreams (1.5 s).
 const SECONDS_LONG: [f64; 12] = [5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.25, 0.5, 1.5, 3.0, 10.0];
+
+/// Buckets for how late a probe begins, in seconds. Source: none, chosen: from the timer's own resolution to what an
+/// operator would call broken; 1 s is what the 99th percentile has to stay below.
+const SECONDS_LATE: [f64; 9] = [1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 #[cfg(test)]
 #[path = "metrics_tests.rs"]
