@@ -55,6 +55,7 @@ impl Observer {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// A duration in nanoseconds.
+pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

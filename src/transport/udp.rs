@@ -65,8 +65,9 @@ impl Batch {
         }
     }
 
-    /// Takes what the socket, bound to `local`, has: at most 64 messages, without waiting. Returns how many came.
-    pub fn receive(&mut self, socket: &UdpSocket, local: IpAddr) -> io::Result<usize> {
+    /// Takes what the socket, bound to `local`, has: at most `most` messages, and 64, without waiting. Returns how many
+    /// came.
+    pub fn receive(&mut self, socket: &UdpSocket, local: IpAddr, most: usize) -> io::Result<usize> {
         let told = if local.is_unspecified() { BATCH_MAX } else { 1 };
         // Only what the last batch touched has new pointers made: a thread that gets one query at a time should not
         // write 64 headers for each.
@@ -88,7 +89,7 @@ impl Batch {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 self.incoming.headers.as_mut_ptr(),
-                BATCH_MAX as libc::c_uint,
+                most.min(BATCH_MAX) as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
                 ptr::null_mut(),
             )

@@ -11,7 +11,7 @@ fn receive_all(batch: &mut Batch, socket: &UdpSocket, count: usize) {
     let mut poller = Poller::new([socket].into_iter());
     poller.wait(Duration::from_secs(5));
     assert!(poller.is_ready(0));
-    assert_eq!(batch.receive(socket, socket.local_addr().unwrap().ip()).unwrap(), count);
+    assert_eq!(batch.receive(socket, socket.local_addr().unwrap().ip(), BATCH_MAX).unwrap(), count);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_response_that_cannot_be_sent_costs_no_other() {
 
 #[test]
 fn an_empty_socket_says_so_at_once() {
-    let error = Batch::new().receive(&socket(), Ipv4Addr::LOCALHOST.into()).unwrap_err();
+    let error = Batch::new().receive(&socket(), Ipv4Addr::LOCALHOST.into(), BATCH_MAX).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
 }
 

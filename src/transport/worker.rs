@@ -29,7 +29,7 @@ use super::{
     limits::{BATCH_MAX, BUSY_ROUNDS_MAX, IDLE_MAX},
     message::drop_reason,
     random::Random,
-    record::Observer,
+    record::{Observer, nanos},
     slow::{SlowPath, WayBack},
     udp::{self, Batch, Poller},
 };
@@ -164,15 +164,15 @@ impl<E: Engine> Worker<E> {
     /// Answers one batch. Returns whether the socket may have more.
     fn serve_batch(&mut self, sockets: &[WorkerSocket], index: usize) -> bool {
         let WorkerSocket { local, socket, .. } = &sockets[index];
-        let count = match self.batch.receive(socket, local.ip()) {
+        let count = match self.batch.receive(socket, local.ip(), self.backlogs[index].batch_max()) {
             Ok(count) => count,
             Err(error) => {
                 self.is_in_time(index, socket, Duration::ZERO, Instant::now());
                 return after_receive_error(&error);
             }
         };
-        let received = Instant::now();
-        if !self.is_in_time(index, socket, self.batch.waited(), received) {
+        let (received, waited) = (Instant::now(), self.batch.waited());
+        if !self.is_in_time(index, socket, waited, received) {
             (0..count).for_each(|_| self.recorder.record_drop(DropReason::Late));
             return true;
         }
@@ -198,7 +198,9 @@ impl<E: Engine> Worker<E> {
                 self.panicked();
             }
         }
-        self.finish_batch(socket, count, received);
+        let took = self.finish_batch(socket, count, received);
+        self.recorder.record_wait(count as u64, nanos(waited));
+        self.backlogs[index].answered(count, took);
         // A batch that was not full may have left the socket empty, but under load it seldom has.
         true
     }
@@ -252,8 +254,8 @@ impl<E: Engine> Worker<E> {
         Outcome::Response { length, peer }
     }
 
-    /// Sends and counts the responses.
-    fn finish_batch(&mut self, socket: &UdpSocket, count: usize, received: Instant) {
+    /// Sends and counts the responses. Returns how long it took from receiving to sending.
+    fn finish_batch(&mut self, socket: &UdpSocket, count: usize, received: Instant) -> Duration {
         let lost = self.batch.send(socket);
         for _ in 0..lost {
             self.recorder.record_drop(DropReason::Send);
@@ -265,6 +267,7 @@ impl<E: Engine> Worker<E> {
                 self.parts.observer.worker_response(&mut self.recorder, peer, response, duration);
             }
         }
+        duration
     }
 
     fn panicked(&mut self) {
