@@ -33,7 +33,7 @@ use rustls_pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    probe::{Outcome, TargetResolver, addresses, deadline},
+    probe::{Outcome, TargetResolver, addresses, deadline, within},
     tls::{Protocols, Tls},
 };
 use crate::catalog::check::{CheckStatus, HttpCheck, OUTPUT_MAX_BYTES};
@@ -80,10 +80,10 @@ impl HttpProber {
     pub(super) async fn probe(&self, url: &str, check: &HttpCheck, timeout: Duration) -> Outcome {
         let deadline = deadline(timeout);
         let what = format!("HTTP {} {}", check.method, without_password(url));
-        let response = match timeout_at(deadline, self.exchange(url, check, &what)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(outcome)) => return outcome,
-            Err(_) => return Outcome::critical(format!("{what}: no response within {timeout:?}")),
+        let response = match within(deadline, self.exchange(url, check, &what)).await {
+            Some(Ok(response)) => response,
+            Some(Err(outcome)) => return outcome,
+            None => return Outcome::critical(format!("{what}: no response within {timeout:?}")),
         };
         let code = response.status();
         let body = beginning(response, deadline.min(Instant::now() + BODY_WAIT_MAX)).await;

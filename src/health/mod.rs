@@ -8,7 +8,7 @@
 //! | bound | value |
 //! |---|---|
 //! | probes in flight | the setting (4,096), or a fourth of the open files; due longest goes first |
-//! | a probe's time | its timeout, from when it starts (10 s where none is given), name resolution included |
+//! | a probe's time | its timeout, from when its connection is asked for (10 s where none is given), name resolution included; as much again as this process saw its end late |
 //! | body read | 4 KiB and 1 s beyond the head |
 //! | redirects | 10 |
 //! | results waiting for the publisher | one a check, the newest |

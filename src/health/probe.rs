@@ -9,10 +9,12 @@ use std::{
     io,
     net::IpAddr,
     path::PathBuf,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use tokio::time::timeout_at;
 
 use super::{http::HttpProber, stats::ProbeKind, tcp::TcpProber, tls::Tls};
 use crate::catalog::{
@@ -81,7 +83,8 @@ impl Prober {
         Prober { http: HttpProber::new(Arc::clone(&resolver), Arc::clone(&tls)), tcp: TcpProber::new(resolver, tls) }
     }
 
-    /// Probes a target once, within the definition's timeout, which begins now. None if it is of a kind that is not
+    /// Probes a target once, within the definition's timeout, which begins when this is first polled: in that same poll
+    /// the connection to an address is asked for. None if it is of a kind that is not
     /// probed.
     pub(super) async fn run(self: Arc<Self>, target: Text, definition: Arc<CheckDefinition>) -> Option<Outcome> {
         let timeout = if definition.timeout.is_zero() { TIMEOUT } else { definition.timeout };
@@ -127,6 +130,19 @@ pub(super) fn cut(output: &str) -> &str {
 /// When a timeout that begins now ends.
 pub(super) fn deadline(timeout: Duration) -> tokio::time::Instant {
     tokio::time::Instant::from_std(super::schedule::after(Instant::now(), timeout))
+}
+
+/// Awaits a probe until this time, or tells that it was not done by then.
+///
+/// Where this process saw the end late, for want of the processor, the probe goes on for as long again: what its target
+/// sent meanwhile has come, but was not yet looked at.
+pub(super) async fn within<T>(deadline: tokio::time::Instant, probe: impl Future<Output = T>) -> Option<T> {
+    let mut probe = pin!(probe);
+    if let Ok(done) = timeout_at(deadline, &mut probe).await {
+        return Some(done);
+    }
+    let now = tokio::time::Instant::now();
+    timeout_at(now + now.saturating_duration_since(deadline), probe).await.ok()
 }
 
 /// Whether the error says that this process or machine has run out of something.

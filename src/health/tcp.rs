@@ -7,14 +7,11 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rustls_pki_types::ServerName;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout_at},
-};
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 
 use super::{
-    probe::{Outcome, TargetResolver, addresses, deadline},
+    probe::{Outcome, TargetResolver, addresses, deadline, within},
     tls::{Protocols, Tls},
 };
 use crate::catalog::check::{CheckStatus, TcpCheck};
@@ -40,10 +37,10 @@ impl TcpProber {
     pub(super) async fn probe(&self, target: &str, check: &TcpCheck, timeout: Duration) -> Outcome {
         let deadline = deadline(timeout);
         let what = format!("TCP connect {target}");
-        match timeout_at(deadline, self.connect((target, check), &what, deadline)).await {
-            Ok(Ok(())) => Outcome::Done { status: CheckStatus::Passing, output: format!("{what}: Success") },
-            Ok(Err(outcome)) => outcome,
-            Err(_) => Outcome::critical(format!("{what}: no connection within {timeout:?}")),
+        match within(deadline, self.connect((target, check), &what, deadline)).await {
+            Some(Ok(())) => Outcome::Done { status: CheckStatus::Passing, output: format!("{what}: Success") },
+            Some(Err(outcome)) => outcome,
+            None => Outcome::critical(format!("{what}: no connection within {timeout:?}")),
         }
     }
 
@@ -75,17 +72,15 @@ async fn first_connection(targets: Vec<SocketAddr>, deadline: Instant) -> io::Re
     for (left, target) in (1..=count).rev().zip(targets) {
         let now = Instant::now();
         let share = now + deadline.saturating_duration_since(now) / left;
-        match timeout_at(share, TcpStream::connect(target)).await {
+        match within(share, TcpStream::connect(target)).await {
             // A port of this machine on which nobody listens may be given to the connection itself, which then meets
             // itself (RFC 9293 section 3.5, simultaneous open).
-            Ok(Ok(stream)) if stream.local_addr().is_ok_and(|local| local == target) => {
+            Some(Ok(stream)) if stream.local_addr().is_ok_and(|local| local == target) => {
                 last_error = io::Error::from(io::ErrorKind::ConnectionRefused);
             }
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last_error = error,
-            Err(_) => {
-                last_error = io::Error::new(io::ErrorKind::TimedOut, format!("no connection to {target} in time"))
-            }
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => last_error = error,
+            None => last_error = io::Error::new(io::ErrorKind::TimedOut, format!("no connection to {target} in time")),
         }
     }
     Err(last_error)
