@@ -185,6 +185,8 @@ fn open_all(settings: &TransportSettings, workers: usize) -> Result<(Vec<Listeni
     listen.sort_by_key(|address| !address.ip().is_unspecified());
     let must = listen.iter().map(|address| (*address, true));
     for (address, must) in must.chain(settings.listen_if_possible.iter().map(|address| (*address, false))) {
+        // An IPv6 socket takes no IPv4, also where IPv4 is written as IPv6.
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         if opened.iter().any(|one| one.covers(address)) {
             continue;
         }

@@ -72,3 +72,39 @@ async fn a_wildcard_beside_one_of_its_addresses_opens_each_once() {
     let expected = listen::expand("0.0.0.0:0".parse().unwrap()).unwrap();
     assert_eq!(transport.local_addresses().len(), expected.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ipv4_address_written_as_ipv6_is_the_ipv4_address() {
+    let transport = try_start(TransportSettings::new(vec!["[::ffff:127.0.0.1]:0".parse().unwrap()], 1)).unwrap();
+    let [address] = transport.local_addresses()[..] else { panic!("one address") };
+    assert_eq!(address.ip(), std::net::Ipv4Addr::LOCALHOST);
+    assert_eq!(ask(address), Some(response(1, "web")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_family_has_the_port_for_itself() {
+    let both = |port| vec![SocketAddr::new([0, 0, 0, 0].into(), port), SocketAddr::new([0; 16].into(), port)];
+    let transport = start_on_free_port(both);
+    let port = transport.local_addresses()[0].port();
+    for ip in ["127.0.0.1", "::1"] {
+        assert_eq!(ask(SocketAddr::new(ip.parse().unwrap(), port)), Some(response(1, "web")), "{ip}");
+    }
+    let alone = try_start(TransportSettings::new(vec!["[::]:0".parse().unwrap()], 1)).unwrap();
+    let port = alone.local_addresses()[0].port();
+    assert_eq!(ask(SocketAddr::new([0, 0, 0, 0, 0, 0, 0, 1].into(), port)), Some(response(1, "web")));
+    // Nobody: what a wildcard of IPv6 got from an IPv4 address would look like another client.
+    assert_eq!(ask(SocketAddr::new([127, 0, 0, 1].into(), port)), None);
+}
+
+/// The response to a query, if one comes or the port is refused.
+fn ask(address: SocketAddr) -> Option<Vec<u8>> {
+    let local: SocketAddr = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }.parse().unwrap();
+    let socket = UdpSocket::bind(local).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    socket.connect(address).unwrap();
+    socket.send(&query(1, "web")).unwrap();
+    let mut bytes = vec![0; 512];
+    let length = socket.recv(&mut bytes).ok()?;
+    bytes.truncate(length);
+    Some(bytes)
+}

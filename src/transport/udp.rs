@@ -65,8 +65,7 @@ impl Batch {
         }
     }
 
-    /// Takes what the socket, bound to `local`, has: at most `most` messages, and 64, without waiting. Returns how many
-    /// came.
+    /// Takes what the socket, bound to `local`, has, without waiting: at most `most` messages, and 64. Returns how many.
     pub fn receive(&mut self, socket: &UdpSocket, local: IpAddr, most: usize) -> io::Result<usize> {
         let told = if local.is_unspecified() { BATCH_MAX } else { 1 };
         // Only what the last batch touched has new pointers made: a thread that gets one query at a time should not
@@ -183,7 +182,8 @@ impl Batch {
     /// Sends what is queued. Returns how many responses the kernel did not take.
     pub fn send(&mut self, socket: &UdpSocket) -> usize {
         let queued = mem::take(&mut self.queued);
-        let (mut at, mut lost, mut tries) = (0, 0, 0);
+        // It waits in vain once: where no room came for one response, none will for those behind it.
+        let (mut at, mut lost, mut tries, mut may_wait) = (0, 0, 0, true);
         while at < queued {
             // SAFETY: headers at..queued were set by `queue` since the last `receive`, so that they point to peers, I/O
             // vectors and buffers owned by self, which nobody has borrowed mutably since. The kernel only reads them.
@@ -203,7 +203,10 @@ impl Batch {
             tries += 1;
             let again = match after_send_error(&io::Error::last_os_error()) {
                 AfterError::Again => true,
-                AfterError::WhenRoom => wait_for_room(socket),
+                AfterError::WhenRoom => {
+                    may_wait = may_wait && wait_for_room(socket);
+                    may_wait
+                }
                 AfterError::Skip => false,
             };
             if !again || tries == SEND_TRIES_MAX {

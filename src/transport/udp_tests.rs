@@ -1,3 +1,5 @@
+use std::os::{fd::OwnedFd, unix::net::UnixDatagram};
+
 use super::*;
 
 fn socket() -> UdpSocket {
@@ -8,10 +10,14 @@ fn socket() -> UdpSocket {
 
 /// Receives until `count` messages have come.
 fn receive_all(batch: &mut Batch, socket: &UdpSocket, count: usize) {
+    receive_all_of(batch, (socket, socket.local_addr().unwrap().ip()), count);
+}
+
+fn receive_all_of(batch: &mut Batch, (socket, local): (&UdpSocket, IpAddr), count: usize) {
     let mut poller = Poller::new([socket].into_iter());
     poller.wait(Duration::from_secs(5));
     assert!(poller.is_ready(0));
-    assert_eq!(batch.receive(socket, socket.local_addr().unwrap().ip(), BATCH_MAX).unwrap(), count);
+    assert_eq!(batch.receive(socket, local, BATCH_MAX).unwrap(), count);
 }
 
 #[test]
@@ -57,6 +63,64 @@ fn a_response_that_cannot_be_sent_costs_no_other() {
         client.recv(&mut bytes).unwrap();
         assert_eq!(bytes, [byte]);
     }
+}
+
+/// Two ends of a pipe for datagrams, of which one stands for a UDP socket: over loopback no send buffer is ever full.
+fn pipe() -> (UdpSocket, UnixDatagram) {
+    let (server, client) = UnixDatagram::pair().unwrap();
+    client.set_nonblocking(true).unwrap();
+    (UdpSocket::from(OwnedFd::from(server)), client)
+}
+
+/// Sends what the pipe takes, at most a batch, and has all of it queued as responses; returns how much that is.
+fn queue_all(batch: &mut Batch, (server, client): (&UdpSocket, &UnixDatagram)) -> usize {
+    let sent = (0..BATCH_MAX as u8).take_while(|byte| client.send(&[*byte]).is_ok()).count();
+    receive_all_of(batch, (server, Ipv4Addr::LOCALHOST.into()), sent);
+    (0..sent).for_each(|index| batch.queue(index, 1));
+    sent
+}
+
+/// Sends responses that nobody reads until some are lost. Returns how many were not, and how long the last batch took.
+fn fill(batch: &mut Batch, ends: (&UdpSocket, &UnixDatagram)) -> (usize, Duration) {
+    let mut held = 0;
+    for _ in 0..100 {
+        let queued = queue_all(batch, ends);
+        let begun = std::time::Instant::now();
+        let lost = batch.send(ends.0);
+        held += queued - lost;
+        if lost > 0 {
+            return (held, begun.elapsed());
+        }
+    }
+    panic!("the pipe takes more than {held}");
+}
+
+#[test]
+fn what_finds_no_room_is_lost_after_one_wait() {
+    let ((server, client), mut batch) = (pipe(), Batch::new());
+    let (held, took) = fill(&mut batch, (&server, &client));
+    assert!(held > 1 && took >= SEND_WAIT_MAX, "{held} in {took:?}");
+    let (more, took) = fill(&mut batch, (&server, &client));
+    assert_eq!(more, 0);
+    // Of a batch of many, each would have waited.
+    assert!(took < 5 * SEND_WAIT_MAX, "{took:?}");
+}
+
+#[test]
+fn a_full_send_buffer_is_waited_for() {
+    let ((server, client), mut batch) = (pipe(), Batch::new());
+    let (held, _) = fill(&mut batch, (&server, &client));
+    let more = queue_all(&mut batch, (&server, &client));
+    client.set_nonblocking(false).unwrap();
+    let reader = std::thread::spawn(move || (0..held + more).map(|_| read_one(&client)).collect::<Vec<u8>>());
+    assert_eq!(batch.send(&server), 0);
+    assert_eq!(reader.join().unwrap()[held..], (0..more as u8).collect::<Vec<u8>>());
+}
+
+fn read_one(client: &UnixDatagram) -> u8 {
+    let mut byte = [255];
+    client.recv(&mut byte).unwrap();
+    byte[0]
 }
 
 #[test]
