@@ -25,6 +25,7 @@ mod forwarding;
 mod health;
 mod hostile;
 mod hostile_http;
+mod overload;
 mod registration;
 mod reload;
 mod shutdown;
