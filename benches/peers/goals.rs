@@ -169,17 +169,36 @@ static GOALS: &[Goal] = &[
     goal("the same, 10 connections of 100", TIMES, (Some(AtLeast(1.0)), None), |results| {
         results.ratio("tcp 100 nameplate queries/s", "tcp 100 Knot queries/s")
     }),
+    goal("the same, 2,000 connections of 10", TIMES, (Some(AtLeast(1.0)), None), |results| {
+        results.ratio("tcp 2000 nameplate queries/s", "tcp 2000 Knot queries/s")
+    }),
     goal("overload: sent, against full load", TIMES, (Some(AtLeast(2.9)), None), |results| {
         results.get("overload sent x")
     }),
-    goal("overload: p99 of what is answered", MILLIS, (Some(AtMost(5.0)), None), |results| {
-        Some(results.get("overload p99 us")? / 1e3)
+    goal("overload: p99 of the wait in our queue, at most", MILLIS, (Some(AtMost(5.0)), None), |results| {
+        results.get("overload wait p99 ms")
     }),
+    goal("the same in the first 500 ms", MILLIS, (None, None), |results| results.get("overload beginning wait p99 ms")),
     goal("overload: answered/s against full load", TIMES, (Some(AtLeast(0.9)), None), |results| {
-        results.ratio("overload answered queries/s", "overload full queries/s")
+        results.get("overload answered x")
     }),
     goal("overload: memory after against before", TIMES, (Some(AtMost(1.05)), None), |results| {
         results.get("overload memory x")
+    }),
+    goal(
+        "overload while 1,000 instances are checked: checks that fail",
+        (0, ""),
+        (Some(AtMost(0.0)), None),
+        |results| results.get("checked overload failed"),
+    ),
+    goal("instances answered then, of 1,000, at least", (0, ""), (Some(AtLeast(1_000.0)), None), |results| {
+        results.get("checked overload least answered")
+    }),
+    goal("p99 of how late probes are then, at most", MILLIS, (Some(AtMost(1_000.0)), None), |results| {
+        results.get("checked overload late p99 ms")
+    }),
+    goal("answered/s then against full load with checks", TIMES, (Some(AtLeast(0.9)), None), |results| {
+        results.get("checked overload answered x")
     }),
 ];
 

@@ -15,6 +15,7 @@
 
 mod batch;
 mod catalog;
+mod checked;
 mod goals;
 mod http;
 mod install;

@@ -54,7 +54,7 @@ struct Connection<'a> {
     stream: TcpStream,
     /// By ID: what is on the way.
     slots: Vec<Option<(Instant, Kind)>>,
-    id: u16,
+    id: usize,
     on_the_way: usize,
     /// What is to be sent, from `sent` on.
     output: Vec<u8>,
@@ -73,7 +73,7 @@ impl<'a> Connection<'a> {
         Ok(Connection {
             load,
             stream,
-            slots: vec![None; 1 << 16],
+            slots: vec![None; 2 * load.pipelined],
             id: 0,
             on_the_way: 0,
             output: Vec::new(),
@@ -95,9 +95,12 @@ impl<'a> Connection<'a> {
                 self.output.extend_from_slice(&(query.len() as u16).to_be_bytes());
                 let at = self.output.len();
                 self.output.extend_from_slice(query);
-                self.output[at..at + 2].copy_from_slice(&self.id.to_be_bytes());
-                self.slots[usize::from(self.id)] = Some((now, kind));
-                self.id = self.id.wrapping_add(1);
+                while self.slots[self.id].is_some() {
+                    self.id = (self.id + 1) % self.slots.len();
+                }
+                self.output[at..at + 2].copy_from_slice(&(self.id as u16).to_be_bytes());
+                self.slots[self.id] = Some((now, kind));
+                self.id = (self.id + 1) % self.slots.len();
             }
             self.on_the_way += room;
             tally.sent += room as u64;
@@ -132,7 +135,8 @@ impl<'a> Connection<'a> {
             let Some(response) = rest.get(..length) else { break };
             ensure!(length >= 12, "a response of {length} bytes came over TCP");
             let id = usize::from(u16::from_be_bytes([response[0], response[1]]));
-            let (sent, kind) = self.slots[id].take().context("a response came over TCP that nobody asked for")?;
+            let slot = self.slots.get_mut(id).and_then(Option::take);
+            let (sent, kind) = slot.context("a response came over TCP that nobody asked for")?;
             tally.latency.count(now - sent);
             tally.response(kind, response, (self.load.queries, Checking::Strict));
             self.on_the_way -= 1;

@@ -1,67 +1,191 @@
 //! Three times as many queries as the server can take: such as fill their answers from a service of 100,000 instances,
-//! because of smaller ones the load could not send enough.
+//! because of smaller ones the load could not send enough. Then the same while it checks instances, on the same core.
+//!
+//! The wait in the server's queue is what the server says of it, which knows nothing of how late the load is; the p99
+//! of the load has both in it. The beginning, until the server has seen what comes, is told apart.
 
-use anyhow::{Context, Result};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 
 use super::{Bench, large::HUGE, register};
 use crate::{
     catalog::{Edns, Kind, Queries},
+    checked::{Checked, Watch},
     http::get,
-    load::Pace,
+    load::{Load, Pace},
     numbers::median,
+    process::pause,
     rounds::{Entrant, Over, Plan, alternate},
     server::Server,
-    tally::Checking,
+    tally::{Checking, Tally},
 };
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let server = Server::nameplate(bench.cores, "")?;
     register(&server, HUGE, HUGE.places())?;
     let queries = Queries::only(&HUGE, Kind::A, Edns::With);
+    measure(bench, "overload", (&server, &queries))?;
+    let checked = Checked::start(bench.cores)?;
+    checked.register(&server)?;
+    let before = checks(&server)?;
+    let watch = Watch::start(&server, bench.cores);
+    measure(bench, "checked overload", (&server, &queries))?;
+    let least = watch.end()?;
+    let checks = before.until(&checks(&server)?);
+    bench.results.tell("checked overload probes", checks.made, "");
+    bench.results.tell("checked overload failed", checks.failed, "");
+    bench.results.tell("checked overload late p99 ms", checks.late_p99_millis, "ms, at most");
+    bench.results.tell("checked overload least answered", least, "");
+    Ok(())
+}
+
+/// Full load, a pause, three times as much: the beginning, and what comes then.
+fn measure(bench: &mut Bench, key: &str, (server, queries): (&Server, &Queries)) -> Result<()> {
     let once = Plan { rounds: 1, ..bench.plan };
-    let mut found: [Vec<f64>; 6] = Default::default();
+    let mut found: [Vec<f64>; 11] = Default::default();
     for _ in 0..bench.plan.rounds {
-        let entrant = |key: &str, over: Over| Entrant {
-            over,
-            checking: Checking::Cut,
-            ..Entrant::new(key.to_owned(), &server, &queries)
-        };
-        let full = entrant("overload full", Over::FULL);
-        let full = alternate(&[full], once, &mut bench.results)?.remove(0);
+        let full = Entrant { checking: Checking::Cut, ..Entrant::new(format!("{key} full"), server, queries) };
+        let full = alternate(&[Entrant { over: FULL, ..full }], once, &mut bench.results)?.remove(0);
         let rate = full.per_second * TIMES;
-        let (memory, dropped) = (server.process.resident_bytes() as f64, dropped(&server)?);
-        let load = entrant("overload", Over::Udp(Pace::Rate(rate)));
-        let load = alternate(&[load], once, &mut bench.results)?.remove(0);
-        let sent = load.tally.sent as f64 / load.tally.seconds;
+        let load = |lasts| {
+            let (port, checking, pace) = (server.port, Checking::Cut, Pace::Rate(rate));
+            Load { port, queries, checking, pace, lasts }.run()
+        };
+        pause(CALM);
+        let (memory, quiet) = (server.process.resident_bytes() as f64, Said::by(server)?);
+        let beginning = load(BEGINNING)?;
+        let begun = Said::by(server)?;
+        let steady = load(once.lasts)?;
+        let ended = Said::by(server)?;
+        let per_second = |tally: &Tally| tally.received as f64 / tally.seconds;
         let round = [
             full.per_second,
-            load.per_second,
-            sent / full.per_second,
-            load.p99_micros,
+            per_second(&steady),
+            per_second(&steady) / full.per_second,
+            steady.sent as f64 / steady.seconds / full.per_second,
+            begun.waits.until(&ended.waits)?.p99_millis(),
+            steady.latency.micros(0.99) / 1e3,
             server.process.resident_bytes() as f64 / memory,
-            self::dropped(&server)? - dropped,
+            ended.dropped - begun.dropped,
+            per_second(&beginning),
+            quiet.waits.until(&begun.waits)?.p99_millis(),
+            beginning.latency.micros(0.99) / 1e3,
         ];
+        let told: Vec<String> = FIGURES.iter().zip(round).map(|(what, one)| format!("{what} {one:.2}")).collect();
+        println!("{key}: {}", told.join(", "));
         found.iter_mut().zip(round).for_each(|(all, one)| all.push(one));
     }
-    let keys = ["full queries/s", "answered queries/s", "sent x", "p99 us", "memory x", "dropped, counted by it"];
-    for (key, all) in keys.into_iter().zip(found) {
-        bench.results.tell(&format!("overload {key}"), median(all), "");
+    for (what, all) in FIGURES.into_iter().zip(found) {
+        bench.results.tell(&format!("{key} {what}"), median(all), "");
     }
     Ok(())
 }
 
-/// Queries that the server says it dropped.
-fn dropped(server: &Server) -> Result<f64> {
-    let page = get(server.http, "/metrics")?;
-    let mut sum = 0.0;
-    for line in page.lines().filter(|line| line.starts_with(DROPPED)) {
-        sum += line.rsplit_once(' ').context("a metric has a value")?.1.parse::<f64>()?;
-    }
-    Ok(sum)
+/// What is told of each round.
+const FIGURES: [&str; 11] = [
+    "full queries/s",
+    "answered queries/s",
+    "answered x",
+    "sent x",
+    "wait p99 ms",
+    "load p99 ms",
+    "memory x",
+    "dropped, counted by it",
+    "beginning answered queries/s",
+    "beginning wait p99 ms",
+    "beginning load p99 ms",
+];
+
+/// What the server says of its queries since its start.
+struct Said {
+    dropped: f64,
+    waits: Buckets,
 }
 
-/// The metric of drops, for all reasons.
-const DROPPED: &str = "nameplate_dns_drops_total";
+impl Said {
+    fn by(server: &Server) -> Result<Said> {
+        let page = get(server.http, "/metrics")?;
+        let dropped = series(&page, "nameplate_dns_drops_total")?.into_iter().map(|(_, value)| value).sum();
+        Ok(Said { dropped, waits: Buckets::of(&page, "nameplate_dns_wait_seconds")? })
+    }
+}
+
+/// What the server says of its checks since its start, or within a time.
+struct Checks {
+    made: f64,
+    failed: f64,
+    late: Buckets,
+    late_p99_millis: f64,
+}
+
+fn checks(server: &Server) -> Result<Checks> {
+    let page = get(server.http, "/metrics")?;
+    let sum = |matches: &dyn Fn(&str) -> bool| -> Result<f64> {
+        let results = series(&page, "nameplate_checks_total")?;
+        Ok(results.iter().filter(|(labels, _)| matches(labels)).map(|(_, value)| value).sum())
+    };
+    let failed = sum(&|labels| !labels.contains("\"passing\""))?;
+    let late = Buckets::of(&page, "nameplate_check_lateness_seconds")?;
+    Ok(Checks { made: sum(&|_| true)?, failed, late, late_p99_millis: 0.0 })
+}
+
+impl Checks {
+    fn until(&self, later: &Checks) -> Checks {
+        let late = self.late.until(&later.late);
+        let late_p99_millis = late.as_ref().map_or(f64::NAN, Buckets::p99_millis);
+        let late = late.unwrap_or(Buckets(Vec::new()));
+        Checks { made: later.made - self.made, failed: later.failed - self.failed, late, late_p99_millis }
+    }
+}
+
+/// A histogram: upper bounds in seconds, each with the count of what lies below.
+struct Buckets(Vec<(f64, f64)>);
+
+impl Buckets {
+    fn of(page: &str, name: &str) -> Result<Buckets> {
+        let mut buckets = Vec::new();
+        for (labels, count) in series(page, &format!("{name}_bucket"))? {
+            let bound = labels.split('"').nth(1).context("a bucket has a bound")?;
+            buckets.push((bound.parse().unwrap_or(f64::INFINITY), count));
+        }
+        Ok(Buckets(buckets))
+    }
+
+    fn until(&self, later: &Buckets) -> Result<Buckets> {
+        let between: Vec<(f64, f64)> =
+            self.0.iter().zip(&later.0).map(|((bound, before), (_, after))| (*bound, after - before)).collect();
+        ensure!(between.last().is_some_and(|(_, count)| *count > 0.0), "the server counted nothing");
+        Ok(Buckets(between))
+    }
+
+    /// The upper bound of the bucket in which the 99th percentile lies.
+    fn p99_millis(&self) -> f64 {
+        let total = self.0.last().map_or(0.0, |(_, count)| *count);
+        let bucket = self.0.iter().find(|(_, below)| *below >= total * 0.99);
+        bucket.map_or(0.0, |(bound, _)| bound * 1e3)
+    }
+}
+
+/// Labels and values of all series of a metric.
+fn series<'a>(page: &'a str, name: &str) -> Result<Vec<(&'a str, f64)>> {
+    let mut found = Vec::new();
+    for line in page.lines() {
+        let Some(rest) = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' '])) else { continue };
+        let (labels, value) = rest.rsplit_once(' ').context("a metric has a value")?;
+        found.push((labels, value.parse()?));
+    }
+    Ok(found)
+}
+
+/// All that it can take, without a queue that it would take for an overload: answers take some 25 us here.
+const FULL: Over = Over::Udp(Pace::Window(128));
 
 /// Load against what it can take.
 const TIMES: f64 = 3.0;
+
+/// The beginning of an overload.
+const BEGINNING: Duration = Duration::from_millis(500);
+
+/// Time without load, after which nothing is left of an overload before.
+const CALM: Duration = Duration::from_millis(1_500);

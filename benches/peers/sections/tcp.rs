@@ -1,4 +1,4 @@
-//! Pipelined queries over 10 TCP connections, of the same mix.
+//! Pipelined queries over 10 TCP connections, of the same mix; and over 2,000.
 
 use anyhow::Result;
 
@@ -27,6 +27,14 @@ pub fn run(bench: &mut Bench) -> Result<()> {
             .collect();
         alternate(&entrants, bench.plan, &mut bench.results)?;
     }
+    println!("{MANY} connections, {MANY_PIPELINED} queries on the way on each:");
+    let entrants: Vec<Entrant<'_>> = servers
+        .iter()
+        .filter(|server| server.name != "NSD") // which is built for few of them
+        .map(|server| (format!("tcp {MANY} {}", server.name), server))
+        .map(|(key, server)| Entrant { over: Over::Tcp(MANY, MANY_PIPELINED), ..Entrant::new(key, server, &queries) })
+        .collect();
+    alternate(&entrants, bench.plan, &mut bench.results)?;
     Ok(())
 }
 
@@ -34,3 +42,7 @@ const CONNECTIONS: usize = 10;
 
 /// Depths of the pipeline.
 const PIPELINED: [usize; 2] = [10, 100];
+
+/// Many connections, and how much is on the way on each.
+const MANY: usize = 2_000;
+const MANY_PIPELINED: usize = 10;
