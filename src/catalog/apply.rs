@@ -19,7 +19,7 @@ use super::{
     names::{NodeName, ServiceName},
     node::Node,
     service::{Instance, InstanceKey},
-    state::{CheckEntry, InstanceEntry, NodeEntry, ServiceEntry, State, find_check, is_at},
+    state::{CheckEntry, InstanceEntry, NodeEntry, ServiceEntry, State, find_check, is_at, origins},
     table::Table,
 };
 
@@ -378,16 +378,21 @@ impl Apply<'_> {
             (Some(before), Some(after)) => !Arc::ptr_eq(&before.instance, &after.instance),
             _ => true,
         };
-        if !moved && changed.definitions.is_empty() {
+        let same_origins = origins(before).eq(origins(after));
+        if !moved && changed.definitions.is_empty() && same_origins {
             return;
         }
         let mut entry = NodeEntry::clone(node);
-        if let (true, Some(id)) = (moved, before.or(after).map(|entry| &entry.instance.id)) {
+        if let Some(id) = before.or(after).map(|entry| &entry.instance.id) {
             let hash = self.state.seed.hash(id);
-            match after {
-                Some(after) => entry.instances.set(hash, Arc::clone(&after.instance), |old| old.id == *id),
-                None => entry.instances.remove(hash, |old| old.id == *id),
-            };
+            match after.filter(|_| moved) {
+                Some(after) => drop(entry.instances.set(hash, Arc::clone(&after.instance), |old| old.id == *id)),
+                None if moved => drop(entry.instances.remove(hash, |old| old.id == *id)),
+                None => {}
+            }
+            if !same_origins {
+                entry.list((hash, id), before, after);
+            }
         }
         for id in &changed.definitions {
             let home = after.filter(|after| find_check(&after.checks, id).is_some());

@@ -27,6 +27,7 @@ impl Apply<'_> {
                 create_index: self.index,
                 modify_index: self.index,
                 instances: Table::default(),
+                of_origin: Default::default(),
                 check_places: Table::default(),
             },
         };

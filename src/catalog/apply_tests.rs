@@ -325,6 +325,17 @@ fn check_state(state: &State) {
         let all: Vec<&Check> = of_instances.chain(node.checks.iter()).map(|entry| &*entry.check).collect();
         let placed = all.iter().filter(|check| !is_derived(&check.id, check.service_id.as_ref()));
         assert_eq!(node.check_places.len(), placed.count());
+        for origin in [Origin::Server, Origin::Api, Origin::File, Origin::Docker, Origin::Registry] {
+            let has = |entry: &Arc<InstanceEntry>| {
+                entry.instance.origin == origin || entry.shadowed.iter().any(|one| one.instance.origin == origin)
+            };
+            let here = node.instances().map(|one| one.key()).filter(|key| has(state.instance(key).unwrap()));
+            let mut here: Vec<InstanceKey> = here.collect();
+            let mut found = state.of_origin(&node.node.name, origin);
+            here.sort();
+            found.sort();
+            assert_eq!(found, here, "{origin} on {}", node.node.name);
+        }
         checks += all.len();
         for entry in node.checks.iter() {
             assert_eq!(entry.check.service_id, None);

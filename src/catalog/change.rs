@@ -28,6 +28,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// How many there are.
+    pub const COUNT: usize = Origin::Registry as usize + 1;
+
     /// The word shown to people.
     pub fn as_str(self) -> &'static str {
         match self {

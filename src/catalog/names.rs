@@ -121,7 +121,13 @@ impl ServiceId {
     pub fn new(text: impl AsRef<str>) -> Result<ServiceId, IdentifierError> {
         let text = text.as_ref();
         validate(text, IDENTIFIER_MAX_BYTES)?;
-        Ok(ServiceId(format!("{SERVICE_CHECK_PREFIX}{text}").into()))
+        let prefix = SERVICE_CHECK_PREFIX.as_bytes();
+        let text = Text::init_with(prefix.len() + text.len(), |bytes| {
+            let (before, after) = bytes.split_at_mut(prefix.len());
+            before.copy_from_slice(prefix);
+            after.copy_from_slice(text.as_bytes());
+        });
+        Ok(ServiceId(text.expect("two texts make one")))
     }
 
     /// The text as it was given.
@@ -179,6 +185,9 @@ fn validate(text: &str, most: usize) -> Result<(), IdentifierError> {
     }
     if text.len() > most {
         return Err(IdentifierError::TooLong { length: text.len(), most });
+    }
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(());
     }
     match text.char_indices().find(|(_, character)| character.is_control()) {
         Some((at, _)) => Err(IdentifierError::Control(at)),

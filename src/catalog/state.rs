@@ -61,6 +61,12 @@ pub struct InstanceEntry {
 }
 
 impl InstanceEntry {
+    /// The origins that have a registration of it, the winning one first.
+    pub(super) fn origins(&self) -> impl Iterator<Item = Origin> {
+        let shadowed = self.shadowed.iter().map(|registration| registration.instance.origin);
+        std::iter::once(self.instance.origin).chain(shadowed)
+    }
+
     /// The worst status of its own checks; passing without any.
     pub fn status(&self) -> CheckStatus {
         worst(&self.checks)
@@ -95,6 +101,9 @@ pub struct NodeEntry {
     /// Index of its last change.
     pub modify_index: u64,
     pub(super) instances: Table<Arc<Instance>>,
+    /// Those of them that each origin has a registration of, be it a shadowed one. Not for the API: it mostly has nearly
+    /// all, and what it registered is never taken as a whole.
+    pub(super) of_origin: [Table<ServiceId>; Origin::COUNT],
     /// Where its checks are, but for those whose ID tells it (see [`State::derived_check`]).
     pub(super) check_places: Table<CheckPlace>,
 }
@@ -103,6 +112,21 @@ impl NodeEntry {
     /// The worst status of its own checks; passing without any.
     pub fn status(&self) -> CheckStatus {
         worst(&self.checks)
+    }
+
+    /// Keeps the lists of what each origin registered.
+    pub(super) fn list(
+        &mut self,
+        (hash, id): (u32, &ServiceId),
+        before: Option<&Arc<InstanceEntry>>,
+        after: Option<&Arc<InstanceEntry>>,
+    ) {
+        for origin in origins(before) {
+            self.of_origin[origin as usize].remove(hash, |old| old == id);
+        }
+        for origin in origins(after).filter(|origin| is_listed(*origin)) {
+            self.of_origin[origin as usize].set(hash, id.clone(), |old| old == id);
+        }
     }
 
     /// IDs of the instances that run on it, in no order.
@@ -124,6 +148,8 @@ pub(super) struct CheckPlace {
 }
 
 impl Unmeasured for CheckPlace {}
+
+impl Unmeasured for ServiceId {}
 
 /// A service: its instances, and the index of its last change.
 #[derive(Debug, Clone)]
@@ -149,6 +175,13 @@ impl ServiceEntry {
     /// Its instances, in no order.
     pub fn instances(&self) -> impl Iterator<Item = &Arc<InstanceEntry>> {
         self.instances.iter()
+    }
+
+    /// Its instances, in the order in which they lie in memory.
+    pub fn instances_by_place(&self) -> Vec<&Arc<InstanceEntry>> {
+        let mut instances: Vec<_> = self.instances().collect();
+        instances.sort_unstable_by_key(|instance| Arc::as_ptr(instance));
+        instances
     }
 }
 
@@ -201,6 +234,14 @@ impl State {
         self.services.iter()
     }
 
+    /// All services, in the order in which they lie in memory, which after a start is that of what they hold, too. Read
+    /// in the order of hashes, nearly each of them would wait for memory: for who reads all of very many.
+    pub fn services_by_place(&self) -> Vec<&Arc<ServiceEntry>> {
+        let mut services: Vec<_> = self.services().collect();
+        services.sort_unstable_by_key(|service| Arc::as_ptr(service));
+        services
+    }
+
     /// How many services there are.
     pub fn service_count(&self) -> usize {
         self.services.len()
@@ -251,7 +292,7 @@ impl State {
     /// All checks, in no order: those of nodes and those of instances.
     pub fn checks(&self) -> impl Iterator<Item = &CheckEntry> {
         let of_nodes = self.nodes().flat_map(|entry| entry.checks.iter());
-        let entries = self.services().flat_map(|service| service.instances());
+        let entries = self.services_by_place().into_iter().flat_map(|service| service.instances());
         of_nodes.chain(entries.flat_map(|entry| entry.checks.iter()))
     }
 
@@ -289,19 +330,28 @@ impl State {
         tags
     }
 
-    /// All that an origin has registered on a node, shadowed registrations included, in no order.
+    /// All that an origin has registered on a node, shadowed registrations included, in no order. Costs O(what it returns),
+    /// but for the API O(the node's instances).
     pub fn of_origin(&self, node: &NodeName, origin: Origin) -> Vec<InstanceKey> {
-        let instances = self.node(node).into_iter().flat_map(|entry| entry.instances.iter());
-        instances
-            .filter(|instance| {
-                instance.origin == origin
-                    || self.instance_of(&instance.service, &instance.key()).is_some_and(|entry| {
-                        entry.shadowed.iter().any(|registration| registration.instance.origin == origin)
-                    })
-            })
-            .map(|instance| instance.key())
-            .collect()
+        let Some(entry) = self.node(node) else { return Vec::new() };
+        if is_listed(origin) {
+            let key = |id: &ServiceId| InstanceKey { node: node.clone(), id: id.clone() };
+            return entry.of_origin[origin as usize].iter().map(key).collect();
+        }
+        let has =
+            |key: &InstanceKey| self.instance(key).is_some_and(|entry| entry.origins().any(|other| other == origin));
+        entry.instances.iter().map(|instance| instance.key()).filter(has).collect()
     }
+}
+
+/// The origins that have a registration of an instance, if there is one.
+pub(super) fn origins(entry: Option<&Arc<InstanceEntry>>) -> impl Iterator<Item = Origin> {
+    entry.into_iter().flat_map(|entry| entry.origins())
+}
+
+/// Whether nodes keep a list of what this origin registered.
+pub(super) fn is_listed(origin: Origin) -> bool {
+    origin != Origin::Api
 }
 
 /// What tells an instance from others of the same hash.

@@ -10,6 +10,8 @@
 //!
 //! **Source:** none; a hash array mapped trie (Bagwell 2001) with wide leaves.
 
+mod bulk;
+
 use std::{
     hash::{BuildHasher, Hash},
     sync::Arc,

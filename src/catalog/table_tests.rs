@@ -121,6 +121,22 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_table_made_at_once_is_that_of_values_put_in_one_by_one(
+        keys in prop::collection::btree_set(0u32..3_000, 0..1_500).prop_map(Vec::from_iter).prop_shuffle()
+    ) {
+        let mut table = Table::default();
+        let values = keys.iter().map(|key| Weighted { key: *key, weight: key % 4 });
+        for value in values.clone() {
+            prop_assert!(table.set(hash(value.key), value.clone(), |old| *old == value).is_none());
+        }
+        let made = Table::of(values.map(|value| (hash(value.key), value)).collect());
+        prop_assert_eq!(format!("{made:?}"), format!("{table:?}"), "nodes, leaves, sums and order");
+        check(&made, &keys.iter().map(|key| (*key, key % 4)).collect());
+    }
+}
+
 #[test]
 fn an_emptied_table_is_small_again() {
     let mut table = Table::default();

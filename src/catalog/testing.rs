@@ -111,7 +111,7 @@ fn any_origin() -> impl Strategy<Value = Origin> {
     select(vec![Origin::Api, Origin::File, Origin::Docker])
 }
 
-fn any_status() -> impl Strategy<Value = CheckStatus> {
+pub(crate) fn any_status() -> impl Strategy<Value = CheckStatus> {
     select(vec![CheckStatus::Passing, CheckStatus::Passing, CheckStatus::Warning, CheckStatus::Critical])
 }
 
@@ -203,7 +203,7 @@ fn any_network_addresses() -> impl Strategy<Value = thin_vec::ThinVec<NetworkAdd
         .prop_map(Into::into)
 }
 
-fn any_instance() -> impl Strategy<Value = Instance> {
+pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
     let services = ["web", "Web", "web@1", "web-1", "my_web", "my-web", "web.shop", "shop", "a.web.shop", "w.x.y.z.q"];
     let tags = ["blue", "Blue", "a.b", "b", "udp", "c.a.b", "t 1"];
     let tagged = select(vec![None, None, Some(("lan_ipv4", "192.0.2.9")), Some(("lan_ipv6", "2001:db8::9"))]);
