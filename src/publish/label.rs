@@ -122,6 +122,9 @@ pub struct ServiceKeys {
 
 /// The keys of a service name.
 pub fn service_keys(name: &ServiceName) -> ServiceKeys {
+    if let Some(key) = plain_key(name.as_str()).filter(|_| !name.as_str().contains('_')) {
+        return ServiceKeys { plain: Some(key), hashed: None, dashed: None };
+    }
     let mut parts: Vec<Vec<u8>> = name.as_str().split('.').map(clean).collect();
     if parts.len() > SERVICE_LABELS_MAX {
         let rest = parts.split_off(SERVICE_LABELS_MAX - 1).join(&b'-');
@@ -145,6 +148,9 @@ pub fn service_keys(name: &ServiceName) -> ServiceKeys {
 
 /// The one label of a service ID.
 pub fn id_key(id: &str) -> Key {
+    if let Some(key) = plain_key(id) {
+        return key;
+    }
     let label = clean(id);
     let label: Vec<u8> = label.iter().map(|byte| if *byte == b'.' { b'-' } else { *byte }).collect();
     let changed = label.len() > LABEL_MAX_BYTES || label != id.to_ascii_lowercase().as_bytes();
@@ -153,12 +159,18 @@ pub fn id_key(id: &str) -> Key {
 
 /// The one label of a port's name.
 pub fn port_key(port: &str) -> Key {
+    if let Some(key) = plain_key(port) {
+        return key;
+    }
     let label = clean(port);
     Key::from_labels(&[if label.len() > LABEL_MAX_BYTES { hashed_label(&label, port) } else { label }])
 }
 
 /// The labels of a tag or of a node's name.
 pub fn dotted_key(text: &str) -> Key {
+    if let Some(key) = plain_key(text) {
+        return key;
+    }
     let parts: Vec<Vec<u8>> = text.split('.').map(clean).collect();
     if fits(&parts) {
         return Key::from_labels(&parts);
@@ -181,16 +193,34 @@ pub fn warning(service: &ServiceName, id: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("; "))
 }
 
+/// The key of a text that is one label as it stands, as nearly all are; what is found out about the others below comes
+/// to the same for these, and costs an allocation a step.
+fn plain_key(text: &str) -> Option<Key> {
+    let mut wire = [0; 1 + LABEL_MAX_BYTES];
+    if text.is_empty() || text.len() > LABEL_MAX_BYTES {
+        return None;
+    }
+    wire[0] = text.len() as u8;
+    for (to, from) in wire[1..].iter_mut().zip(text.bytes()) {
+        *to = kept(from)?;
+    }
+    Some(Key::from_wire(&wire[..=text.len()]))
+}
+
 /// One label's text with what DNS names can carry; never empty.
 fn clean(text: &str) -> Vec<u8> {
     if text.is_empty() {
         return b"-".to_vec();
     }
-    let byte = |byte: u8| match byte.to_ascii_lowercase() {
-        kept @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => kept,
-        _ => b'-',
-    };
-    text.bytes().map(byte).collect()
+    text.bytes().map(|byte| kept(byte).unwrap_or(b'-')).collect()
+}
+
+/// The byte as names have it, if DNS can carry it.
+fn kept(byte: u8) -> Option<u8> {
+    match byte.to_ascii_lowercase() {
+        kept @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => Some(kept),
+        _ => None,
+    }
 }
 
 fn spelled(parts: &[Vec<u8>]) -> Vec<u8> {
