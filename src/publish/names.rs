@@ -3,11 +3,13 @@
 //! Names under the domain are parsed, not stored: labels give one key. A service is found by up to three keys
 //! (`label`), a node by one. Everything follows the catalog change by change, in O(what changed).
 
+mod bulk;
+
 use std::{hint::black_box, sync::Arc};
 
 use crate::{
     catalog::{
-        apply::{Effects, Presence, TouchedInstance, TouchedNode},
+        apply::{Effects, Presence, TouchedInstance},
         names::ServiceName,
         node::Node,
         service::IpNetwork,
@@ -107,20 +109,6 @@ impl NameEntry {
 }
 
 impl Names {
-    /// Builds all names from nothing.
-    pub fn build(catalog: &State, settings: &Settings) -> Names {
-        let mut names = Names { seed: Some(catalog.seed()), ..Names::default() };
-        let mut effects = Effects::default();
-        effects.nodes.extend(catalog.nodes().map(|entry| TouchedNode { before: None, after: Some(Arc::clone(entry)) }));
-        names.follow(&effects, settings);
-        for entry in catalog.services().flat_map(|service| service.instances()) {
-            let Some(node) = catalog.node(&entry.instance.node) else { continue };
-            let presence = Presence::of(entry, node);
-            names.follow_instance(&TouchedInstance { before: None, after: Some(presence) }, settings);
-        }
-        names
-    }
-
     /// Follows a change; says whether an answer may have changed.
     pub fn follow(&mut self, effects: &Effects, settings: &Settings) -> bool {
         let seed = self.seed();
@@ -403,21 +391,10 @@ impl Names {
         }
     }
 
-    /// Notes a tag or a named port of a service at the names that it makes exist beside the service's own: a named port in
-    /// locations and at all above, and, where the service's name is one label, `_<tag>` and `_tcp` beside the named port.
+    /// Notes a tag or a named port of a service at the names that it makes exist beside the service's own.
     fn count_at(&mut self, key: &Key, name: &GroupName, exists: bool) {
-        let is_single = key.takes_underscore();
-        match name.kind {
-            GroupKind::Tag if is_single && name.key.takes_underscore() => self.count_word(name, exists),
-            GroupKind::Tag => {}
-            GroupKind::Port => {
-                self.count_word(name, exists);
-                let above = key.ancestors().chain(is_single.then_some(&[][..]));
-                for ancestor in above {
-                    let key = Key::below(name.key.as_wire(), ancestor);
-                    self.count_word(&GroupName { kind: GroupKind::Port, key }, exists);
-                }
-            }
+        for word in words_of(key, name) {
+            self.count_word(&word, exists);
         }
     }
 
@@ -460,7 +437,7 @@ impl Names {
             }
         }
         networks.retain(|(_, count)| *count > 0);
-        networks.sort_by_key(|(network, _)| (std::cmp::Reverse(network.prefix_length()), *network));
+        sort_networks(&mut networks);
         self.networks = Arc::new(networks);
     }
 }
@@ -471,6 +448,22 @@ impl Word {
     }
 }
 
+/// The names that a tag or a named port of a service makes exist beside the service's own: a named port in locations and
+/// at all above, and, where the service's name is one label, `_<tag>` and `_tcp` beside the named port.
+fn words_of(key: &Key, name: &GroupName) -> Vec<GroupName> {
+    let is_single = key.takes_underscore();
+    match name.kind {
+        GroupKind::Tag if is_single && name.key.takes_underscore() => vec![name.clone()],
+        GroupKind::Tag => Vec::new(),
+        GroupKind::Port => {
+            let above = key.ancestors().chain(is_single.then_some(&[][..]));
+            let below = |ancestor| Key::below(name.key.as_wire(), ancestor);
+            let port = |key| GroupName { kind: GroupKind::Port, key };
+            std::iter::once(name.clone()).chain(above.map(below).map(port)).collect()
+        }
+    }
+}
+
 /// The keys that a service wants, and how much.
 fn claims(service: &ServiceName) -> Vec<(Key, Claim)> {
     let keys = service_keys(service);
@@ -478,6 +471,11 @@ fn claims(service: &ServiceName) -> Vec<(Key, Claim)> {
     let wanted = [(keys.hashed, Rank::Hashed), (keys.plain, plain), (keys.dashed, Rank::Dashed)];
     let claim = |rank| Claim { rank, service: service.clone() };
     wanted.into_iter().filter_map(|(key, rank)| Some((key?, claim(rank)))).collect()
+}
+
+/// The longest prefix first.
+fn sort_networks(networks: &mut [(IpNetwork, u32)]) {
+    networks.sort_by_key(|(network, _)| (std::cmp::Reverse(network.prefix_length()), *network));
 }
 
 /// Whether anything changed that an answer could depend on: outputs of checks, and what is kept aside, are not.

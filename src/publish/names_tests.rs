@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, fmt::Debug, net::IpAddr};
 
 use proptest::{collection::vec, prelude::*};
 
@@ -6,15 +6,17 @@ use super::*;
 use crate::{
     catalog::{
         change::{Change, Origin},
-        check::CheckStatus,
+        check::{Check, CheckStatus},
+        names::{CheckId, ServiceId},
         node::Node,
         service::Instance,
-        testing::{any_change, check, instance, register, registration, set_status},
+        table::Measured,
+        testing::{any_change, any_instance, any_status, check, instance, register, registration, set_status},
     },
     publish::{
         label::{dotted_key, id_key, port_key},
         nodes::FoundNode,
-        selection::{Addresses, Member, Selection, Set},
+        selection::{Ranked, Selection, Set},
         settings::{NoneEligible, ServiceRule},
         view::{Found, View},
     },
@@ -63,15 +65,60 @@ proptest! {
 
     #[test]
     fn following_changes_equals_building_anew(
-        changes in vec(any_change(), 1..50),
-        none_eligible in proptest::sample::select(vec![NoneEligible::Nodata, NoneEligible::All]),
+        changes in vec((any_change(), prop::bool::weighted(0.1)), 1..50),
+        none_eligible in any_none_eligible(),
     ) {
         let mut followed = Followed::new(settings(none_eligible));
-        for change in changes {
+        for (change, starts_anew) in changes {
             followed.apply(change);
             followed.check();
+            if starts_anew {
+                // What is built must go on as what followed: there is more in it than can be seen.
+                followed.names = Names::build(&followed.catalog, &followed.settings);
+            }
         }
     }
+
+    #[test]
+    fn many_instances_at_once_are_what_following_each_makes(
+        instances in vec((any_instance(), any_status()), 1..150),
+        services in 1..4usize,
+        with_networks in prop::bool::weighted(0.2),
+        gone in vec(any::<prop::sample::Index>(), 0..40),
+        none_eligible in any_none_eligible(),
+    ) {
+        let mut followed = Followed::new(settings(none_eligible));
+        followed.apply(Change::RegisterNode(Node::example("N1")));
+        followed.apply(Change::RegisterNode(Node::example("n2.rack")));
+        let mut keys = Vec::new();
+        for (number, (mut instance, status)) in instances.into_iter().enumerate() {
+            instance.id = ServiceId::new(format!("m{number}")).unwrap();
+            instance.service = ServiceName::new(["web", "a.web.shop", "my_web"][number % services]).unwrap();
+            if !with_networks {
+                instance.network_addresses.clear();
+            }
+            keys.push((instance.key(), instance.origin));
+            let origin = instance.origin;
+            let check = Check { origin, node: instance.node.clone(), ..check("c", Some(instance.id.as_str()), status) };
+            let check = Check { id: CheckId::of_service(&instance.id), ..check };
+            followed.apply(register(registration(instance, vec![check])));
+        }
+        followed.check();
+        for index in gone {
+            let (key, origin) = index.get(&keys).clone();
+            followed.apply(Change::Deregister { key, origin });
+        }
+        followed.check();
+        followed.names = Names::build(&followed.catalog, &followed.settings);
+        for (key, origin) in keys {
+            followed.apply(Change::Deregister { key, origin });
+        }
+        followed.check();
+    }
+}
+
+fn any_none_eligible() -> impl Strategy<Value = NoneEligible> {
+    proptest::sample::select(vec![NoneEligible::Nodata, NoneEligible::All])
 }
 
 #[test]
@@ -125,7 +172,7 @@ fn one_service_id_on_very_many_nodes_is_found_on_each_and_costs_no_more_than_oth
     assert_eq!(answers.by_id(SEED, id_key("other").as_wire()).count(), 0);
 }
 
-/// All that can be seen of names, in an order of its own.
+/// All that can be seen of names, in the order of their tables.
 fn observed(names: &Names) -> Vec<String> {
     let mut all = Vec::new();
     for entry in names.services.iter() {
@@ -134,7 +181,8 @@ fn observed(names: &Names) -> Vec<String> {
             FoundService::Below { short } => format!("below short {short}"),
             FoundService::Nothing => "nothing".to_owned(),
         };
-        all.push(format!("name {} claims {:?} below {}: {holder}", entry.key, entry.claims, entry.below));
+        let below = (entry.below, entry.below_short);
+        all.push(format!("name {} claims {:?} below {below:?}: {holder}", entry.key, entry.claims));
         for claim in &entry.claims {
             all.push(format!("labels of {}: {:?}", claim.service, names.labels_of(&claim.service)));
         }
@@ -148,8 +196,6 @@ fn observed(names: &Names) -> Vec<String> {
     all.push(format!("networks {:?}", names.networks));
     all.extend(nodes(names));
     all.extend(reverse(names));
-    all.sort();
-    all.dedup();
     all
 }
 
@@ -179,7 +225,12 @@ fn reverse(names: &Names) -> Vec<String> {
         "2001:db8:1::9",
         "169.254.0.1",
     ];
-    let owner = |address: IpAddr| format!("address {address}: {:?}", names.reverse.owner(SEED, address));
+    let owner = |address: IpAddr| {
+        let above: Vec<u32> =
+            [0, 8, 30, 32, 33, 64, 96, 127, 128].into_iter().filter(|bits| address.is_ipv6() || *bits <= 32).collect();
+        let above: Vec<bool> = above.into_iter().map(|bits| names.reverse.has_prefix(address, bits)).collect();
+        format!("address {address}: {:?} {above:?}", names.reverse.owner(SEED, address))
+    };
     texts.iter().map(|text| owner(text.parse().unwrap())).collect()
 }
 
@@ -190,6 +241,10 @@ fn service(answers: &ServiceAnswers) -> String {
         let found: BTreeSet<String> = answers.by_id(SEED, id.as_wire()).map(|one| format!("{one:?}")).collect();
         text.push_str(&format!(" {id}={found:?}"));
     }
+    let origins = [Origin::Server, Origin::Api, Origin::File, Origin::Docker, Origin::Registry];
+    text.push_str(&format!(" origins {:?}", origins.map(|origin| answers.has_origin(origin))));
+    let order: Vec<_> = answers.instances().map(|instance| instance.key()).collect();
+    text.push_str(&format!(" in order {order:?}"));
     let networks = ["198.51.100.0/25", "198.51.100.0/24", "2001:db8:1::/64"].map(IpNetwork::parse);
     for network in [None].into_iter().chain(networks) {
         let views = answers.views(network);
@@ -220,19 +275,19 @@ fn view(view: &View) -> String {
 }
 
 fn selection(selection: &Selection) -> String {
-    let members =
-        [&selection.ported, &selection.rest().portless, selection.rest().hosts.best(), &selection.rest().https]
-            .map(members);
-    format!("{} {} {members:?}", addresses(&selection.v4), addresses(&selection.rest().v6))
+    let rest = selection.rest();
+    let sets = [&selection.ported, &rest.portless, &rest.https].map(set);
+    let [v4, v6, hosts] = [ranked(&selection.v4), ranked(&rest.v6), ranked(&rest.hosts)];
+    format!("{} of {v4} {v6} {hosts} {sets:?}", selection.len())
 }
 
-fn addresses<const N: usize>(addresses: &Addresses<N>) -> String {
-    let best = addresses.best();
-    let all: BTreeSet<String> = best.table.iter().map(|address| format!("{address:?}")).collect();
-    format!("ttl {} {:?} {all:?}", best.ttl(), best.table.measure())
+fn ranked<V: Measured + Debug>(ranked: &Ranked<V>) -> String {
+    let all: Vec<String> = ranked.all().map(|(priority, all)| format!("{priority}: {}", set(all))).collect();
+    assert!(ranked.best().is_empty() || std::ptr::eq(ranked.best(), ranked.all().next().unwrap().1));
+    format!("{all:?}")
 }
 
-fn members(set: &Set<Member>) -> String {
-    let all: BTreeSet<String> = set.table.iter().map(|member| format!("{member:?}")).collect();
-    format!("ttl {} {:?} {all:?}", set.ttl(), set.table.measure())
+fn set<V: Measured + Debug>(set: &Set<V>) -> String {
+    let all: Vec<&V> = set.table.iter().collect();
+    format!("ttl {} {:?} {} {all:?}", set.ttl(), set.table.measure(), set.table.len())
 }

@@ -1,10 +1,13 @@
 //! Which name an address has.
 
+mod bulk;
+
 use std::{
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
 };
 
+pub use self::bulk::Found;
 use crate::{
     catalog::{
         apply::{Presence, TouchedInstance},
@@ -56,7 +59,7 @@ enum Owners {
     Many(Arc<Many>),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Many {
     nodes: Counts<NodeName>,
     services: Counts<ServiceName>,
@@ -133,19 +136,12 @@ impl Reverse {
 
     fn edit(&mut self, seed: Seed, address: IpAddr, edit: impl FnOnce(&mut Many)) {
         let mut many = match self.owners(seed, address) {
-            None => Many { nodes: Counts::new(None), services: Counts::new(None) },
-            Some(Owners::One(service)) => {
-                Many { nodes: Counts::new(None), services: Counts::new(Some(service.clone())) }
-            }
+            None => Many::default(),
+            Some(Owners::One(service)) => Many { services: Counts::new(Some(service.clone())), ..Many::default() },
             Some(Owners::Many(many)) => Many::clone(many),
         };
         edit(&mut many);
-        let owners = match (many.nodes.few(), many.services.few()) {
-            (Some([]), Some([])) => None,
-            (Some([]), Some([(service, 1)])) => Some(Owners::One(service.clone())),
-            _ => Some(Owners::Many(Arc::new(many))),
-        };
-        match (address, owners) {
+        match (address, many.owners()) {
             (IpAddr::V4(v4), Some(owners)) => drop(self.v4.set(v4.into(), owners, |_| true)),
             (IpAddr::V4(v4), None) => drop(self.v4.remove(v4.into(), |_| true)),
             (IpAddr::V6(v6), Some(owners)) => {
@@ -158,6 +154,17 @@ impl Reverse {
                 self.table.remove(seed.hash(&v6), |entry| entry.address == v6);
                 remove_branch(&mut self.v6, &chunks(v6));
             }
+        }
+    }
+}
+
+impl Many {
+    /// Whose the address is, as it is kept; none if it is nobody's.
+    fn owners(self) -> Option<Owners> {
+        match (self.nodes.few(), self.services.few()) {
+            (Some([]), Some([])) => None,
+            (Some([]), Some([(service, 1)])) => Some(Owners::One(service.clone())),
+            _ => Some(Owners::Many(Arc::new(self))),
         }
     }
 }
@@ -218,6 +225,12 @@ fn instance_addresses(presence: &Presence, settings: &Settings) -> Vec<IpAddr> {
 fn addresses(reach: &Reach<'_>) -> impl Iterator<Item = IpAddr> + use<> {
     let (v4, v6) = (reach.v4.map(IpAddr::from), reach.v6.map(IpAddr::from));
     v4.into_iter().chain(v6)
+}
+
+impl<N> Default for Counts<N> {
+    fn default() -> Counts<N> {
+        Counts { parts: Vec::new() }
+    }
 }
 
 impl<N: Clone + Ord> Counts<N> {

@@ -4,6 +4,8 @@
 //! a tag or a named port. Addresses that several members share are one; the sum of their weights is kept. All is in
 //! persistent tables: a change copies a leaf, a clone costs a few reference counts.
 
+mod bulk;
+
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
@@ -221,6 +223,13 @@ impl<V: Measured> Ranked<V> {
     /// Those of the lowest priority value that has any.
     pub fn best(&self) -> &Set<V> {
         &self.best
+    }
+
+    /// All that are not empty, best first.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u16, &Set<V>)> {
+        let others = self.others.iter().flat_map(|others| others.iter()).map(|(priority, set)| (*priority, set));
+        std::iter::once((self.priority, &self.best)).chain(others).filter(|(_, set)| !set.is_empty())
     }
 
     /// The set of this priority, made if need be.

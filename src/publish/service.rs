@@ -1,5 +1,7 @@
 //! All that DNS answers about one service, kept true change by change.
 
+mod bulk;
+
 use std::sync::Arc;
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
         change::Origin,
         names::ServiceName,
         node::Node,
-        service::{Instance, IpNetwork},
+        service::{Instance, IpNetwork, NetworkAddress},
         table::{Seed, Table},
     },
     publish::{
@@ -31,7 +33,7 @@ pub struct ServiceAnswers {
     /// How many instances are registered.
     pub registered: u32,
     /// How many of them each origin has.
-    origins: [u32; ORIGINS],
+    origins: [u32; Origin::COUNT],
     /// Registered instances, those of one ID side by side ([`id_hash`]).
     ids: Table<Arc<Instance>>,
     /// What ordinary clients see.
@@ -76,7 +78,7 @@ impl ServiceAnswers {
             name,
             rule,
             registered: 0,
-            origins: [0; ORIGINS],
+            origins: [0; Origin::COUNT],
             ids: Table::default(),
             ordinary: Views { eligible: View::default(), everyone },
             networks: None,
@@ -210,35 +212,22 @@ impl ServiceAnswers {
         let instance = &presence.entry.instance;
         let local = network.filter(|_| instance.node == context.settings.node);
         let there = local.and_then(|network| eligible::network_address(instance, network));
-        let number = |at: usize| match there {
-            Some(address) => address.ports.get(at).copied().unwrap_or(0),
-            None => instance.ports[at].number,
-        };
-        let default = instance.default_port().and_then(|port| instance.ports.iter().position(|other| other == port));
-        let port = default.map_or(0, number);
-        let mut brought = Brought { port, ..Brought::default() };
-        for tag in instance.tags.iter() {
-            let key = dotted_key(tag.as_str());
-            if !brought.tags.contains(&key) {
-                brought.tags.push(key);
-            }
-        }
-        for (at, name) in instance.ports.iter().enumerate().filter_map(|(at, port)| Some((at, port.name.as_ref()?))) {
-            let key = port_key(name.as_str());
-            if !brought.ports.iter().any(|(other, _)| *other == key) {
-                brought.ports.push((key, number(at)));
-            }
-        }
-        let counts = match who {
-            Who::Eligible => eligible::is_eligible(presence, &self.rule),
-            Who::Everyone => !presence.in_maintenance(),
-        };
+        let brought = groups(instance, there);
+        let counts = self.counts(presence, who);
         let reach = match there {
             Some(address) => eligible::network_reach(address, instance),
             None => eligible::reach(instance, &presence.node, context.settings),
         };
-        brought.entry = counts.then(|| self.entry(context, presence, reach, port)).flatten();
-        brought
+        let entry = counts.then(|| self.entry(context, presence, reach, brought.port)).flatten();
+        Brought { entry, ..brought }
+    }
+
+    /// Whether an instance is a member.
+    fn counts(&self, presence: &Presence, who: Who) -> bool {
+        match who {
+            Who::Eligible => eligible::is_eligible(presence, &self.rule),
+            Who::Everyone => !presence.in_maintenance(),
+        }
     }
 
     fn entry(&self, context: Context<'_>, presence: &Presence, reach: Reach<'_>, port: u16) -> Option<Entry> {
@@ -269,6 +258,30 @@ impl ServiceAnswers {
     }
 }
 
+/// The groups that an instance is in for clients that have this address of it, or its ordinary one; without an entry.
+fn groups(instance: &Instance, there: Option<&NetworkAddress>) -> Brought {
+    let number = |at: usize| match there {
+        Some(address) => address.ports.get(at).copied().unwrap_or(0),
+        None => instance.ports[at].number,
+    };
+    let default = instance.default_port().and_then(|port| instance.ports.iter().position(|other| other == port));
+    let port = default.map_or(0, number);
+    let mut brought = Brought { port, ..Brought::default() };
+    for tag in instance.tags.iter() {
+        let key = dotted_key(tag.as_str());
+        if !brought.tags.contains(&key) {
+            brought.tags.push(key);
+        }
+    }
+    for (at, name) in instance.ports.iter().enumerate().filter_map(|(at, port)| Some((at, port.name.as_ref()?))) {
+        let key = port_key(name.as_str());
+        if !brought.ports.iter().any(|(other, _)| *other == key) {
+            brought.ports.push((key, number(at)));
+        }
+    }
+    brought
+}
+
 /// The hash of an instance among those of its service: first bits from the label of its ID, so that all of one ID are
 /// found, and the rest from ID and node, so that one ID on very many nodes does not make one leaf of them.
 fn id_hash(seed: Seed, instance: &Instance) -> u32 {
@@ -286,9 +299,6 @@ pub fn has_tag(instance: &Instance, labels: &[u8]) -> bool {
 pub fn has_port(instance: &Instance, label: &[u8]) -> bool {
     instance.ports.iter().filter_map(|port| port.name.as_ref()).any(|name| port_key(name.as_str()).as_wire() == label)
 }
-
-/// How many origins there are.
-const ORIGINS: usize = Origin::Registry as usize + 1;
 
 /// Who counts as a member.
 #[derive(Debug, Clone, Copy)]

@@ -4,8 +4,11 @@
 //! instance, and most named ports are the default one. It gets a copy of its own, which shares its tables, when the
 //! first instance makes it differ; that costs O(1).
 
+mod bulk;
+
 use std::sync::Arc;
 
+pub use self::bulk::Kind;
 use crate::{
     catalog::table::{Seed, Table},
     publish::{
@@ -37,7 +40,7 @@ pub enum GroupKind {
 }
 
 /// A tag or a named port, as a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GroupName {
     /// Which of the two.
     pub kind: GroupKind,
