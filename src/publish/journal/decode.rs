@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{Equivalent, HashMap, HashSet};
 use serde::Deserialize;
 
 use crate::{
     catalog::{
         change::{Origin, Registration},
         check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
+        few::Few,
         names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag, Text},
         node::{Address, Node},
         output::Output,
@@ -64,7 +65,7 @@ pub(super) fn instance(
     let shadowed = shadowed.collect::<Result<_, RecordError>>()?;
     Ok(InstanceEntry {
         instance: Arc::new(registered(record.registration, &subject, sharing)?),
-        checks: checks.into(),
+        checks,
         shadowed,
         create_index: record.create_index,
         modify_index: record.modify_index,
@@ -91,7 +92,7 @@ pub(super) fn node(
             tagged_addresses,
             meta: sharing.meta(&record.meta)?,
         }),
-        checks: checks.into(),
+        checks: checks.iter().cloned().collect(),
         create_index: record.create_index,
         modify_index: record.modify_index,
     })
@@ -146,6 +147,8 @@ pub(super) struct Sharing {
     meta: HashMap<Box<[u8]>, Meta>,
     ports: HashSet<Arc<[Port]>>,
     definitions: HashSet<Arc<CheckDefinition>>,
+    /// The last definition without a target, which is told by its record alone.
+    untargeted: Option<(Box<[u8]>, Arc<CheckDefinition>)>,
 }
 
 impl Sharing {
@@ -199,12 +202,11 @@ impl Sharing {
         Ok(meta)
     }
 
-    fn ports(&mut self, records: Vec<PortRecord<'_>>) -> Result<Arc<[Port]>, RecordError> {
-        let ports = records.into_iter().map(|record| port(record, self)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(known) = self.ports.get(&ports[..]) {
+    fn ports(&mut self, records: &[PortRecord<'_>]) -> Result<Arc<[Port]>, RecordError> {
+        if let Some(known) = self.ports.get(&PortsOf(records)) {
             return Ok(Arc::clone(known));
         }
-        let ports: Arc<[Port]> = ports.into();
+        let ports = records.iter().map(|record| port(record, self)).collect::<Result<Arc<[Port]>, _>>()?;
         if self.ports.len() < PARTS_MAX {
             self.ports.insert(Arc::clone(&ports));
         }
@@ -213,15 +215,38 @@ impl Sharing {
 
     /// A definition, which is shared, and the target that is in its record.
     fn definition(&mut self, part: &[u8]) -> Result<(Text, Arc<CheckDefinition>), RecordError> {
+        if let Some((_, known)) = self.untargeted.as_ref().filter(|(last, _)| **last == *part) {
+            return Ok((Text::new(), Arc::clone(known)));
+        }
         let (target, definition) = definition(whole(part)?);
-        if let Some(known) = self.definitions.get(&definition) {
-            return Ok((target, Arc::clone(known)));
+        let shared = match self.definitions.get(&definition) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new = Arc::new(definition);
+                if self.definitions.len() < PARTS_MAX {
+                    self.definitions.insert(Arc::clone(&new));
+                }
+                new
+            }
+        };
+        if target.is_empty() {
+            self.untargeted = Some((part.into(), Arc::clone(&shared)));
         }
-        let definition = Arc::new(definition);
-        if self.definitions.len() < PARTS_MAX {
-            self.definitions.insert(Arc::clone(&definition));
-        }
-        Ok((target, definition))
+        Ok((target, shared))
+    }
+}
+
+/// Ports that are looked for by their records.
+#[derive(Hash)]
+struct PortsOf<'a>(&'a [PortRecord<'a>]);
+
+impl Equivalent<Arc<[Port]>> for PortsOf<'_> {
+    fn equivalent(&self, ports: &Arc<[Port]>) -> bool {
+        let is_of = |record: &PortRecord<'_>, port: &Port| {
+            port.name.as_ref().map(PortName::as_str) == record.name
+                && (port.number, port.default) == (record.number, record.default)
+        };
+        self.0.len() == ports.len() && self.0.iter().zip(ports.iter()).all(|(record, port)| is_of(record, port))
     }
 }
 
@@ -267,7 +292,7 @@ fn registered(
         id: subject.service_id.clone().ok_or(RecordError::Key)?,
         service: ServiceName::new(sharing.text(record.service))?,
         address: record.address.map(|at| address(at, sharing)),
-        ports: sharing.ports(record.ports)?,
+        ports: sharing.ports(&record.ports)?,
         tags: sharing.tags(&record.tags)?,
         meta: sharing.meta(&record.meta)?,
         weights: Weights { passing: record.passing_weight, warning: record.warning_weight },
@@ -283,8 +308,8 @@ fn check_entries(
     subject: &Subject,
     newest: Newest<'_>,
     sharing: &mut Sharing,
-) -> Result<Vec<CheckEntry>, RecordError> {
-    let entry = |record: &CheckRecord<'_>| {
+) -> Result<Few<CheckEntry>, RecordError> {
+    let mut entry = |record: &CheckRecord<'_>| {
         let mut check = check(record, subject, sharing)?;
         let mut modify_index = record.modify_index;
         // A result from before the record was written is in the record already.
@@ -295,7 +320,10 @@ fn check_entries(
         }
         Ok(CheckEntry { check: Arc::new(check), create_index: record.create_index, modify_index })
     };
-    records.iter().map(entry).collect()
+    match records {
+        [one] => Ok(Few::One(entry(one)?)),
+        all => all.iter().map(entry).collect(),
+    }
 }
 
 fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> Result<Check, RecordError> {
@@ -351,7 +379,7 @@ fn kind(record: KindRecord<'_>) -> (Text, CheckKind) {
     }
 }
 
-fn port(record: PortRecord<'_>, sharing: &mut Sharing) -> Result<Port, RecordError> {
+fn port(record: &PortRecord<'_>, sharing: &mut Sharing) -> Result<Port, RecordError> {
     let name = record.name.map(|name| PortName::new(sharing.text(name))).transpose()?;
     Ok(Port { name, number: record.number, default: record.default })
 }

@@ -9,6 +9,7 @@ use crate::{
     catalog::{
         change::{Origin, Registration},
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus},
+        few::Few,
         names::Tag,
         node::Address,
         service::{Instance, InstanceKey},
@@ -108,7 +109,7 @@ fn encoded(record: &impl Serialize) -> Vec<u8> {
 
 fn registration<'a>(
     instance: &'a Instance,
-    checks: Vec<CheckRecord<'a>>,
+    checks: Few<CheckRecord<'a>>,
     replace_existing_checks: bool,
 ) -> RegistrationRecord<'a> {
     RegistrationRecord {

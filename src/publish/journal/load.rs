@@ -1,5 +1,5 @@
-//! Reads the whole file at start, on two threads: one from the first instance on, one from the last one back, until
-//! they meet.
+//! Reads the whole file at start, on two threads if there are two cores: one from the first instance on, one from the
+//! last one back, until they meet.
 
 use std::{
     collections::HashMap,
@@ -102,6 +102,11 @@ fn instances(database: &Database, results: &Results) -> Result<Vec<Arc<InstanceE
     let total = database.begin_read()?.open_table(INSTANCES)?.len()?;
     let claimed = AtomicU64::new(0);
     let claim = || claimed.fetch_add(1, Ordering::Relaxed) < total;
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
+        let instances = half(database, results, &claim, Direction::Forth)?;
+        complete("instances", instances.len(), total)?;
+        return Ok(instances);
+    }
     let (front, back) = std::thread::scope(|scope| {
         let back = scope.spawn(|| half(database, results, &claim, Direction::Back));
         let front = half(database, results, &claim, Direction::Forth);

@@ -10,6 +10,8 @@ use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::few::Few;
+
 /// What is written first when a process starts and last when it stops.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CountersRecord {
@@ -37,8 +39,8 @@ pub(super) struct RegistrationRecord<'a> {
     pub(super) origin: OriginRecord,
     #[serde(borrow)]
     pub(super) address: Option<AddressRecord<'a>>,
-    #[serde(borrow)]
-    pub(super) ports: Vec<PortRecord<'a>>,
+    #[serde(borrow, with = "few")]
+    pub(super) ports: Few<PortRecord<'a>>,
     /// A list of texts.
     #[serde(borrow)]
     pub(super) tags: Cow<'a, [u8]>,
@@ -52,8 +54,8 @@ pub(super) struct RegistrationRecord<'a> {
     pub(super) network_addresses: Vec<NetworkAddressRecord>,
     pub(super) enable_tag_override: bool,
     pub(super) replace_existing_checks: bool,
-    #[serde(borrow)]
-    pub(super) checks: Vec<CheckRecord<'a>>,
+    #[serde(borrow, with = "few")]
+    pub(super) checks: Few<CheckRecord<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,7 +141,8 @@ pub(super) enum AddressRecord<'a> {
     Host(&'a str),
 }
 
-#[derive(Serialize, Deserialize)]
+/// It hashes as the port of which it is the record.
+#[derive(Hash, Serialize, Deserialize)]
 pub(super) struct PortRecord<'a> {
     pub(super) name: Option<&'a str>,
     pub(super) number: u16,
@@ -176,4 +179,44 @@ pub(super) enum StatusRecord {
     Passing,
     Warning,
     Critical,
+}
+
+/// Lists that nearly always have one value, which then is read without an allocation.
+mod few {
+    use std::{fmt, marker::PhantomData};
+
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer,
+        de::{SeqAccess, Visitor},
+    };
+
+    use super::Few;
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(few: &Few<T>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(few.iter())
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Few<T>, D::Error> {
+        from.deserialize_seq(Values(PhantomData))
+    }
+
+    struct Values<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Values<T> {
+        type Value = Few<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Few<T>, A::Error> {
+            let Some(first) = values.next_element()? else { return Ok(Few::default()) };
+            let Some(second) = values.next_element()? else { return Ok(Few::One(first)) };
+            let mut all = vec![first, second];
+            while let Some(next) = values.next_element()? {
+                all.push(next);
+            }
+            Ok(all.into())
+        }
+    }
 }
