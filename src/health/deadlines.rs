@@ -117,6 +117,11 @@ impl Deadlines {
         is_newest.then(|| deadline.newest_output.clone())
     }
 
+    /// Makes room for so many more deadlines.
+    pub(super) fn reserve(&self, more: usize) {
+        self.lock().checks.reserve(more);
+    }
+
     /// Lets the deadline of a check run, given its create index and its time; one that runs already with the same
     /// period is left alone. Of another create index, it is a check that only has the same ID.
     pub(super) fn watch(&self, key: &CheckKey, created_and_period: (u64, Duration), now: Instant) {

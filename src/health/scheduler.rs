@@ -133,7 +133,17 @@ impl Scheduler {
         let snapshot = self.shared.published.load();
         let now = Instant::now();
         let node = self.settings.node.clone();
-        for entry in snapshot.catalog.checks().filter(|entry| entry.check.node == node) {
+        let ours = || snapshot.catalog.checks().filter(|entry| entry.check.node == node);
+        let (mut watched, mut deadlines) = (0, 0);
+        for CheckDefinition { kind, deregister_critical_service_after: patience, .. } in
+            ours().map(|entry| &*entry.check.definition)
+        {
+            watched += usize::from(kind_of(kind).is_some() || patience.is_some());
+            deadlines += usize::from(matches!(kind, CheckKind::Deadline(_)));
+        }
+        self.checks.reserve(watched);
+        self.shared.deadlines.reserve(deadlines);
+        for entry in ours() {
             let restored = entry.modify_index <= self.settings.restored_index;
             let first = if restored { FirstProbe::Spread } else { FirstProbe::AtOnce };
             self.watch(entry, first, now);

@@ -1,7 +1,8 @@
 //! A table of checks in which each has a number for as long as it stays, so that timers need not repeat its key.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::schedule::Slot;
@@ -19,11 +20,18 @@ pub(super) struct Slots<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Slots<T> {
-        Slots { places: HashTable::new(), hasher: RandomState::new(), entries: Vec::new(), free: Vec::new() }
+        Slots { places: HashTable::new(), hasher: RandomState::default(), entries: Vec::new(), free: Vec::new() }
     }
 }
 
 impl<T> Slots<T> {
+    /// Makes room for so many more checks.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.entries.reserve(more);
+        let Slots { places, hasher, entries, .. } = self;
+        places.reserve(more, |slot| hasher.hash_one(entries[*slot as usize].as_ref().map(|(key, _)| key)));
+    }
+
     /// The number of a check.
     pub(super) fn find(&self, key: &CheckKey) -> Option<Slot> {
         self.places.find(self.hasher.hash_one(Some(key)), is_of(&self.entries, key)).copied()
