@@ -4,7 +4,7 @@
 //! journal -> catalog -> publisher -> (own registration) -> health, HTTP, file source -> DNS -> "is up"
 //! ```
 //!
-//! The DNS port opens when the journal is loaded: closed until then, never empty. SIGHUP reloads configuration, zones
+//! The ports open when the journal is loaded: closed until then, never empty. SIGHUP reloads configuration, zones
 //! and service files; files are looked at each second. SIGTERM and SIGINT stop: no new work, what is in flight is
 //! finished, what is to be kept is written.
 
@@ -97,8 +97,8 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let query_log = QueryLog::start(metrics.query_log_dropped.clone()).context("cannot start the query log")?;
         let (zones, included) = load_zones(&config)?;
-        let listener = http::listen(config.http).await.map_err(|error| taken(error, config.http))?;
-        let http_address = listener.local_addr().context("http: the address cannot be told")?;
+        let http_socket = http::bind(config.http).map_err(|error| taken(error, config.http))?;
+        let http_address = http_socket.local_addr().context("http: the address cannot be told")?;
         let (journal, restored, uuid) = open_journal(&config)?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;
@@ -146,6 +146,7 @@ impl Server {
             (&forwarder, &engine, &health),
             (Arc::clone(&metrics), stopped.clone(), config.txn_max_ops),
         );
+        let listener = http::listen(http_socket).map_err(|error| taken(error, config.http))?;
         let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
         let reloader = Reloader::new(reload, log, query_log, (metrics, included));
         Ok(Server {

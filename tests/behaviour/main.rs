@@ -28,6 +28,7 @@ mod hostile_http;
 mod overload;
 mod registration;
 mod reload;
+mod restart;
 mod shutdown;
 mod transactions;
 mod transports;
