@@ -220,7 +220,9 @@ async fn a_port_that_another_program_has_is_named_with_its_holder() {
         }
         assert_eq!(said.lines().count(), 1, "{said}");
     }
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    // One that nobody has by TCP, which is opened first.
+    let udp = std::iter::repeat_with(|| std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    let udp = udp.take(100).find(|udp| TcpListener::bind(udp.local_addr().unwrap()).is_ok()).unwrap();
     let address = udp.local_addr().unwrap().to_string();
     let said = refused(home.path(), &["--ephemeral", "--dns", &address, "--http", "127.0.0.1:0"]);
     assert!(said.contains("UDP") && said.contains(&me) && said.contains(&address), "{said}");
