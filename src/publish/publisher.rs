@@ -194,13 +194,7 @@ impl Writer {
         self.metrics.feed_waiting.set(self.intake.submissions.len() as i64);
         // First, because what was found before a call or a registration came does not hold against it: a heartbeat that
         // comes a moment after its deadline has passed counts.
-        for (key, mut result) in self.intake.take_results() {
-            self.interner.output(&mut result.output);
-            // An unknown check was deregistered while its probe ran.
-            if let Ok(effects) = self.next.catalog.apply(Change::SetStatus { key, result }) {
-                self.follow(&effects, &mut batch);
-            }
-        }
+        self.take_results(&mut batch);
         self.take(first, &mut batch);
         for _ in 1..BATCH_MAX {
             match self.intake.submissions.try_recv() {
@@ -211,12 +205,23 @@ impl Writer {
         self.publish(batch);
     }
 
+    fn take_results(&mut self, batch: &mut Batch) {
+        for (key, mut result) in self.intake.take_results() {
+            self.interner.output(&mut result.output);
+            // An unknown check was deregistered while its probe ran.
+            if let Ok(effects) = self.next.catalog.apply(Change::SetStatus { key, result }) {
+                self.follow(&effects, batch);
+            }
+        }
+    }
+
     fn take(&mut self, submission: Submission, batch: &mut Batch) {
         let Submission { work, accepted, done } = submission;
         let mut durable = false;
         let mut found = Vec::new();
         match work {
-            Work::Results => return,
+            // Of results that came since this batch began: no other wakes us while they wait.
+            Work::Results => return self.take_results(batch),
             Work::Changes(changes) => match self.changes(changes, batch) {
                 Ok(waits) => durable = waits,
                 Err(error) => {

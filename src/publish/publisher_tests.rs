@@ -100,6 +100,23 @@ fn what_a_call_sets_holds_against_what_was_found_before() {
     assert_eq!(passing(&published), 1);
 }
 
+#[test]
+fn a_result_that_comes_while_a_batch_is_taken_is_not_forgotten() {
+    let (mut writer, feed, published) = Writer::new(Start::example(1));
+    let submission = |work| Submission { work, accepted: Instant::now(), done: oneshot::channel().0 };
+    let changes = vec![Change::RegisterNode(Node::example("n1")), register("web-1", CheckStatus::Critical)];
+    writer.batch(submission(Work::Changes(changes)));
+    assert_eq!(passing(&published), 0);
+    let key = CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::derived("service:web-1") };
+    feed.report(key, CheckResult { status: CheckStatus::Passing, output: "up".into() });
+    // The batch has begun, and its results were taken, before this one came; its waking is taken with the batch.
+    let mut batch = Batch::default();
+    let waking = writer.intake.submissions.try_recv().unwrap();
+    writer.take(waking, &mut batch);
+    writer.publish(batch);
+    assert_eq!(passing(&published), 1);
+}
+
 #[tokio::test]
 async fn changes_are_applied_all_or_none() {
     let (_publisher, feed, published) = start().await;
