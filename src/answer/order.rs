@@ -12,7 +12,7 @@ use crate::publish::snapshot::{Addressed, CHOSEN_TOGETHER_MAX, Measured, Sum, Ta
 /// What choosing needs; kept between queries so that none allocates.
 #[derive(Debug)]
 pub struct Scratch {
-    random: u64,
+    random: Random,
     /// Addresses chosen.
     pub picks: Vec<Pick>,
     /// Places in a table of members, with what orders them.
@@ -66,7 +66,7 @@ impl MemberPlace {
 impl Default for Scratch {
     fn default() -> Scratch {
         Scratch {
-            random: 0,
+            random: Random(0),
             picks: Vec::with_capacity(CHOSEN_MAX),
             places: Vec::with_capacity(CHOSEN_MAX),
             spans: Vec::with_capacity(CHOSEN_MAX),
@@ -77,29 +77,40 @@ impl Default for Scratch {
     }
 }
 
-impl Scratch {
-    /// Begins a response.
-    pub fn begin(&mut self, random: u64) {
-        self.random = random;
-    }
+/// Random numbers of one response.
+#[derive(Debug)]
+pub struct Random(pub u64);
 
-    /// A fresh random number (wyrand's step with SplitMix64's finish).
-    pub fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+impl Random {
+    /// A fresh one (wyrand's step with SplitMix64's finish).
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    /// A random number below `end`, which must not be 0; fair to 1 in 2^32 for all sizes of a table.
+    /// One below `end`, which must not be 0; fair to 1 in 2^32 for all sizes of a table.
     pub fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.random()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
+    }
+}
+
+impl Scratch {
+    /// Begins a response.
+    pub fn begin(&mut self, random: u64) {
+        self.random = Random(random);
+    }
+
+    /// A random number below `end`: see [`Random::below`].
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.random.below(end)
     }
 
     /// A key for this weight: the smallest comes first. Weight 0 comes after all others.
     pub fn key(&mut self, weight: u64) -> f32 {
         // In (0, 1], so that the logarithm is finite.
-        let unit = ((self.random() >> 40) + 1) as f32 / (1u32 << 24) as f32;
+        let unit = ((self.random.draw() >> 40) + 1) as f32 / (1u32 << 24) as f32;
         if weight == 0 { f32::MAX * (1.0 - unit / 2.0) } else { -unit.ln() / weight as f32 }
     }
 

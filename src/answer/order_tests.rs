@@ -57,6 +57,23 @@ fn of_many_with_the_same_weight_each_comes_as_often_as_any_other_at_each_place()
 }
 
 #[test]
+fn a_run_begins_where_the_random_number_says() {
+    let table = table(&[1; 500]);
+    let mut scratch = Scratch::default();
+    for random in [0, 1, 77, u64::MAX] {
+        scratch.begin(random);
+        scratch.choose(&table, 3);
+        let start = Random(random).below(500) as usize;
+        let mut run: Vec<u32> =
+            (start..start + 3).map(|at| u32::from_be_bytes(table.nth(at % 500).unwrap().address)).collect();
+        let mut chosen: Vec<u32> = scratch.picks.iter().map(number).collect();
+        run.sort_unstable();
+        chosen.sort_unstable();
+        assert_eq!(chosen, run);
+    }
+}
+
+#[test]
 fn drawing_few_of_many_follows_the_weights_too() {
     let weights: Vec<u64> = (0..1_000).map(|at| if at < 500 { 1 } else { 3 }).collect();
     let heavy: u64 = first(&weights, 2, 20_000).iter().filter(|(at, _)| **at >= 500).map(|(_, count)| count).sum();

@@ -11,17 +11,23 @@ use crate::{
     wire::{code::rtype, name::LABEL_MAX_BYTES, query::HEADER_BYTES},
 };
 
-use super::services::with_length;
+use super::{order::Random, services::with_length};
 
 /// Guesses what these queries, at most [`FOUND_TOGETHER_MAX`], will be answered from, and has it brought into the cache.
-pub fn warm<'m>(snapshot: &Snapshot, messages: impl Iterator<Item = &'m [u8]>) {
+/// Each comes with the random number that its [`Client`](super::Client) will have.
+pub fn warm<'m>(snapshot: &Snapshot, messages: impl Iterator<Item = (&'m [u8], u64)>) {
     let seed = snapshot.names.seed();
-    let (mut hashes, mut asks_srv, mut count) = ([0; FOUND_TOGETHER_MAX], [false; FOUND_TOGETHER_MAX], 0);
-    for (hash, srv) in messages.filter_map(|message| guess(seed, message)).take(FOUND_TOGETHER_MAX) {
-        (hashes[count], asks_srv[count]) = (hash, srv);
-        count += 1;
+    let (mut hashes, mut asks_srv) = ([0; FOUND_TOGETHER_MAX], [false; FOUND_TOGETHER_MAX]);
+    let (mut randoms, mut count) = ([0; FOUND_TOGETHER_MAX], 0);
+    for (message, random) in messages.take(FOUND_TOGETHER_MAX) {
+        if let Some((hash, srv)) = guess(seed, message) {
+            (hashes[count], asks_srv[count], randoms[count]) = (hash, srv, random);
+            count += 1;
+        }
     }
-    snapshot.names.touch(&hashes[..count], &asks_srv[..count]);
+    // Where a run of addresses begins is the first thing that is drawn.
+    let start = |at: usize, members: usize| Random(randoms[at]).below(members as u64) as usize;
+    snapshot.names.touch(&hashes[..count], &asks_srv[..count], start);
 }
 
 /// The hash of the service's name that is probably asked for, and whether for SRV: the label left of `service`, or the

@@ -4,7 +4,7 @@
 //! Values carry their own key; the caller hands in the hash (see [`Seed`]) and what tells the wanted value from
 //! others of the same hash. Values lie in the order of their hashes whatever the order of insertion was, so a
 //! table is a fixed permutation of its values; every inner node knows the [`Measured::Measure`] of what lies below
-//! each child, so the n-th value and a choice by weight cost O(log n) too.
+//! each child, and where its values end ([`Measured::Ends`]), so a choice by weight and the n-th value cost O(log n) too.
 //!
 //! **Limits:** values of equal 32-bit hash share one leaf, which is searched one by one; hence the seed.
 //!
@@ -19,14 +19,19 @@ use std::{
 
 use foldhash::fast::FixedState;
 
+mod places;
 mod together;
 
+pub use places::{Counted, Ends, Walk};
 pub use together::{CHOSEN_TOGETHER_MAX, FOUND_TOGETHER_MAX};
 
 /// What a table adds up over its values, for choosing among them.
 pub trait Measured: Clone {
     /// The sum of any number of values.
     type Measure: Copy + Default + std::fmt::Debug;
+
+    /// Whether inner nodes know where values stand: [`Counted`], or `()` for tables that nobody asks for the n-th value.
+    type Ends: Ends;
 
     /// What this value contributes.
     fn measure(&self) -> Self::Measure;
@@ -42,6 +47,7 @@ impl<T: ?Sized> Unmeasured for Arc<T> {}
 
 impl<T: Unmeasured> Measured for T {
     type Measure = ();
+    type Ends = ();
 
     fn measure(&self) {}
 
@@ -119,32 +125,6 @@ impl<V: Measured> Table<V> {
         Iter::over(child).items().filter(move |item| begins(item.hash)).map(|item| &item.value)
     }
 
-    /// The value at a place in the order of hashes.
-    pub fn nth(&self, at: usize) -> Option<&V>
-    where
-        V::Measure: Counted,
-    {
-        let mut at = at;
-        let mut child = &self.root;
-        loop {
-            match child {
-                Child::Empty => return None,
-                Child::Leaf(items) => return items.get(at).map(|item| &item.value),
-                Child::Inner(inner) => {
-                    let mut found = None;
-                    for (measure, below) in inner.measures.iter().zip(&inner.children) {
-                        if at < measure.count() {
-                            found = Some(below);
-                            break;
-                        }
-                        at -= measure.count();
-                    }
-                    child = found?;
-                }
-            }
-        }
-    }
-
     /// Puts the value in, in place of the one that `is` accepts, which is returned.
     pub fn set(&mut self, hash: u32, value: V, is: impl Fn(&V) -> bool) -> Option<V> {
         let old = set_in(&mut self.root, 0, Item { hash, value }, &is);
@@ -165,29 +145,11 @@ impl<V: Measured> Table<V> {
         Iter::over(&self.root)
     }
 
-    /// Calls `each` for the values from the `start`-th on, and around, until it says stop; never allocates.
-    pub fn each_from(&self, start: usize, each: &mut impl FnMut(&V) -> Walk) -> Walk
-    where
-        V::Measure: Counted,
-    {
-        walk(&self.root, Range { skip: start, take: usize::MAX }, each)?;
-        walk(&self.root, Range { skip: 0, take: start }, each)
-    }
-
     /// The sum over all values.
     pub fn measure(&self) -> V::Measure {
         self.root.measure()
     }
 }
-
-/// A measure that counts values.
-pub trait Counted {
-    /// How many values it sums.
-    fn count(&self) -> usize;
-}
-
-/// Whether a walk goes on (`Continue`) or stops (`Break`).
-pub type Walk = std::ops::ControlFlow<()>;
 
 #[derive(Debug, Clone)]
 struct Item<V> {
@@ -206,6 +168,24 @@ enum Child<V: Measured> {
 struct Inner<V: Measured> {
     children: [Child<V>; FANOUT],
     measures: [V::Measure; FANOUT],
+    ends: V::Ends,
+}
+
+impl<V: Measured> Inner<V> {
+    fn new() -> Inner<V> {
+        Inner {
+            children: [const { Child::Empty }; FANOUT],
+            measures: [V::Measure::default(); FANOUT],
+            ends: V::Ends::default(),
+        }
+    }
+
+    /// Puts a child with so many values where there was none.
+    fn put(&mut self, slot: usize, child: Child<V>, count: usize) {
+        self.measures[slot] = child.measure();
+        self.children[slot] = child;
+        self.ends.change(slot, count as i32);
+    }
 }
 
 impl<V: Measured> Clone for Child<V> {
@@ -244,6 +224,7 @@ fn set_in<V: Measured>(child: &mut Child<V>, shift: u32, item: Item<V>, is: &imp
             let slot = slot(item.hash, shift);
             let old = set_in(&mut inner.children[slot], shift + BITS, item, is);
             inner.measures[slot] = inner.children[slot].measure();
+            inner.ends.change(slot, i32::from(old.is_none()));
             old
         }
         Child::Leaf(items) => {
@@ -262,13 +243,13 @@ fn set_in<V: Measured>(child: &mut Child<V>, shift: u32, item: Item<V>, is: &imp
 
 /// An inner node over the items, which are in hash order.
 fn split<V: Measured>(items: &[Item<V>], shift: u32) -> Child<V> {
-    let mut inner = Inner { children: [const { Child::Empty }; FANOUT], measures: [V::Measure::default(); FANOUT] };
+    let mut inner = Inner::new();
     for run in items.chunk_by(|left, right| slot(left.hash, shift) == slot(right.hash, shift)) {
         let slot = slot(run[0].hash, shift);
         let below = shift + BITS;
-        inner.children[slot] =
+        let child =
             if run.len() > LEAF_MAX && below < HASH_BITS { split(run, below) } else { Child::Leaf(Arc::from(run)) };
-        inner.measures[slot] = inner.children[slot].measure();
+        inner.put(slot, child, run.len());
     }
     Child::Inner(Arc::new(inner))
 }
@@ -292,6 +273,7 @@ fn remove_in<V: Measured>(child: &mut Child<V>, shift: u32, hash: u32, is: &impl
             let slot = slot(hash, shift);
             let old = remove_in(&mut inner.children[slot], shift + BITS, hash, is);
             inner.measures[slot] = inner.children[slot].measure();
+            inner.ends.change(slot, -i32::from(old.is_some()));
             if let Some(leaf) = joined(inner) {
                 *child = leaf;
             }
@@ -319,37 +301,6 @@ fn joined<V: Measured>(inner: &Inner<V>) -> Option<Child<V>> {
         _ => &[],
     });
     Some(if count == 0 { Child::Empty } else { Child::Leaf(items.cloned().collect()) })
-}
-
-/// Which values of a walk are wanted: the first are passed over, and then so many visited.
-struct Range {
-    skip: usize,
-    take: usize,
-}
-
-fn walk<V: Measured>(child: &Child<V>, range: Range, each: &mut impl FnMut(&V) -> Walk) -> Walk
-where
-    V::Measure: Counted,
-{
-    let Range { mut skip, mut take } = range;
-    match child {
-        Child::Empty => Walk::Continue(()),
-        Child::Leaf(items) => items.iter().skip(skip).take(take).try_for_each(|item| each(&item.value)),
-        Child::Inner(inner) => {
-            for (measure, below) in inner.measures.iter().zip(&inner.children) {
-                let count = measure.count();
-                if take == 0 {
-                    break;
-                }
-                if skip < count {
-                    walk(below, Range { skip, take }, each)?;
-                    take -= take.min(count - skip);
-                }
-                skip -= skip.min(count);
-            }
-            Walk::Continue(())
-        }
-    }
 }
 
 /// All values of a table.

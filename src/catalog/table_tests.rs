@@ -16,14 +16,9 @@ struct Sum {
     weight: u64,
 }
 
-impl Counted for Sum {
-    fn count(&self) -> usize {
-        self.count
-    }
-}
-
 impl Measured for Weighted {
     type Measure = Sum;
+    type Ends = Counted;
 
     fn measure(&self) -> Sum {
         Sum { count: 1, weight: self.weight.into() }
@@ -66,6 +61,10 @@ fn check(table: &Table<Weighted>, model: &BTreeMap<u32, u32>) {
         let found: Vec<_> = table.with_prefix(hash(key), bits).map(|value| value.key).collect();
         assert_eq!(found, order.iter().copied().filter(begins).collect::<Vec<_>>(), "{bits} bits");
     }
+    for (at, value) in table.iter().enumerate() {
+        assert_eq!(table.nth(at), Some(value));
+    }
+    assert_eq!(table.nth(model.len()), None);
     let mut target = 0;
     for value in table.iter() {
         if value.weight > 0 {

@@ -140,7 +140,7 @@ impl Engine for DnsEngine {
         reader.current();
     }
 
-    fn warm<'m>(&self, reader: &mut Reader, messages: impl Iterator<Item = &'m [u8]>) {
+    fn warm<'m>(&self, reader: &mut Reader, messages: impl Iterator<Item = (&'m [u8], u64)>) {
         answer::warm(reader.current(), messages);
     }
 

@@ -136,7 +136,8 @@ impl Names {
     }
 
     /// Has what is answered about at most 64 names with these hashes brought into the cache: addresses, or members for SRV.
-    pub fn touch(&self, hashes: &[u32], asks_srv: &[bool]) {
+    /// `start` tells for each, by its number, where an answer begins that takes only some of so many members.
+    pub fn touch(&self, hashes: &[u32], asks_srv: &[bool], start: impl Fn(usize, usize) -> usize) {
         let mut found: [Option<&NameEntry>; FOUND_TOGETHER_MAX] = [None; FOUND_TOGETHER_MAX];
         let mut slots = found.iter_mut();
         self.services.find_all(hashes, |entry| {
@@ -144,10 +145,10 @@ impl Names {
                 *slot = entry.map(|entry| &**entry);
             }
         });
-        let entries = || found.iter().zip(asks_srv).filter_map(|(entry, srv)| Some(((*entry)?, *srv)));
-        black_box(entries().map(|(entry, _)| entry.touch()).fold(0, u32::wrapping_add));
-        let answers = entries().filter_map(|(entry, srv)| Some((entry.answers.as_ref()?, srv)));
-        black_box(answers.map(|(answers, srv)| answers.touch(srv)).fold(0, u32::wrapping_add));
+        black_box(found.iter().flatten().map(|entry| entry.touch()).fold(0, u32::wrapping_add));
+        let answers = (0..).zip(&found).filter_map(|(at, entry)| Some((at, entry.as_ref()?.answers.as_ref()?)));
+        let touched = answers.map(|(at, answers)| answers.touch(asks_srv[at], |members| start(at, members)));
+        black_box(touched.fold(0, u32::wrapping_add));
     }
 
     /// Whether any service has a name of one label, as RFC 2782 forms need.

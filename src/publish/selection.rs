@@ -29,12 +29,6 @@ pub struct Sum {
     pub heaviest: u64,
 }
 
-impl Counted for Sum {
-    fn count(&self) -> usize {
-        self.count as usize
-    }
-}
-
 impl Sum {
     fn of(weight: u64) -> Sum {
         Sum { count: 1, weightless: u32::from(weight == 0), weight, heaviest: weight }
@@ -68,6 +62,7 @@ pub struct Addressed<const N: usize> {
 
 impl<const N: usize> Measured for Addressed<N> {
     type Measure = Sum;
+    type Ends = Counted;
 
     fn measure(&self) -> Sum {
         Sum::of(self.weight)
@@ -133,6 +128,7 @@ impl PartialEq for Member {
 
 impl Measured for Member {
     type Measure = Sum;
+    type Ends = Counted;
 
     fn measure(&self) -> Sum {
         Sum::of(self.weight.into())

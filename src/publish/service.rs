@@ -92,10 +92,18 @@ impl ServiceAnswers {
         self.rule.ttl_secs.wrapping_add(self.registered).wrapping_add(sizes as u32)
     }
 
-    /// Reads what an answer with addresses, or one with SRV, reads of a small service's members.
-    pub fn touch(&self, srv: bool) -> u32 {
+    /// Reads what an answer with addresses, or one with SRV, reads of its members: all of a few; of many the addresses
+    /// where it begins.
+    pub fn touch(&self, srv: bool, start: impl Fn(usize) -> usize) -> u32 {
         let all = &self.ordinary.eligible.all;
-        if srv { all.ported.table.touch() } else { all.v4.best().table.touch() }
+        let addresses = &all.v4.best().table;
+        if srv {
+            all.ported.table.touch()
+        } else if addresses.is_leaf() {
+            addresses.touch()
+        } else {
+            addresses.touch_nth(start(addresses.len()))
+        }
     }
 
     /// What a client sees whose address lies in this client network.

@@ -15,9 +15,9 @@ pub trait Engine: Send + Sync + 'static {
     /// Lets go of a retired snapshot. Called at least every 250 ms by whoever keeps a reader.
     fn refresh(&self, reader: &mut Self::Reader);
 
-    /// Says which queries will be answered next, for what can be done for all of them together:
-    /// [`answer::warm`](crate::answer::warm).
-    fn warm<'m>(&self, reader: &mut Self::Reader, messages: impl Iterator<Item = &'m [u8]>);
+    /// Says which queries will be answered next, and with which random numbers, for what can be done for all of them
+    /// together: [`answer::warm`](crate::answer::warm).
+    fn warm<'m>(&self, reader: &mut Self::Reader, messages: impl Iterator<Item = (&'m [u8], u64)>);
 
     /// Answers the query in the first `query_len` bytes of the buffer from the current snapshot:
     /// [`answer::respond`](crate::answer::respond).

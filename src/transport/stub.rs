@@ -47,9 +47,9 @@ impl Engine for Stub {
         self.refreshes.fetch_add(1, SeqCst);
     }
 
-    fn warm<'m>(&self, (): &mut (), messages: impl Iterator<Item = &'m [u8]>) {
+    fn warm<'m>(&self, (): &mut (), messages: impl Iterator<Item = (&'m [u8], u64)>) {
         self.warmed.fetch_add(
-            messages.filter(|message| message.get(12..).is_some_and(|name| name.starts_with(b"\x03web"))).count(),
+            messages.filter(|(message, _)| message.get(12..).is_some_and(|name| name.starts_with(b"\x03web"))).count(),
             SeqCst,
         );
     }

@@ -96,6 +96,7 @@ pub fn run<E: Engine>(parts: Parts<E>) {
         backlogs: Vec::new(),
         ready: Vec::new(),
         random: Random::new(),
+        randoms: [0; BATCH_MAX],
         panics: 0,
         parts,
     };
@@ -131,6 +132,8 @@ struct Worker<E: Engine> {
     /// Sockets that may have something, by their place in the list; here to keep its room.
     ready: Vec<usize>,
     random: Random,
+    /// A random number for each message of the batch.
+    randoms: [u64; BATCH_MAX],
     panics: u64,
 }
 
@@ -176,10 +179,10 @@ impl<E: Engine> Worker<E> {
             (0..count).for_each(|_| self.recorder.record_drop(DropReason::Late));
             return true;
         }
+        self.randoms[..count].fill_with(|| self.random.draw());
         if count >= WARM_MIN {
-            let warmed = catch_unwind(AssertUnwindSafe(|| {
-                self.parts.engine.warm(&mut self.reader, self.batch.messages(count));
-            }));
+            let messages = self.batch.messages(count).zip(self.randoms);
+            let warmed = catch_unwind(AssertUnwindSafe(|| self.parts.engine.warm(&mut self.reader, messages)));
             if warmed.is_err() {
                 self.panicked();
             }
@@ -231,7 +234,7 @@ impl<E: Engine> Worker<E> {
         let Some(peer) = peer else { return Outcome::None };
         let client = Client {
             own_listener: sockets.iter().any(|one| one.is_at(peer)),
-            ..engine::client(peer, Transport::Udp, self.random.draw())
+            ..engine::client(peer, Transport::Udp, self.randoms[index])
         };
         let Parts { engine, slow, .. } = &self.parts;
         let mut verdict = engine.respond(&mut self.reader, buffer, query_len, &client);

@@ -24,12 +24,11 @@ fn child<V: Measured>(values: &mut IntoIter<(u32, V)>, count: usize, shift: u32)
     if count <= LEAF_MAX || shift >= HASH_BITS {
         return Child::Leaf(values.take(count).map(|(hash, value)| Item { hash, value }).collect());
     }
-    let mut inner = Inner { children: [const { Child::Empty }; FANOUT], measures: [V::Measure::default(); FANOUT] };
+    let mut inner = Inner::new();
     let mut left = count;
     for at in 0..FANOUT {
         let here = values.as_slice()[..left].partition_point(|(hash, _)| slot(*hash, shift) <= at);
-        inner.children[at] = child(values, here, shift + BITS);
-        inner.measures[at] = inner.children[at].measure();
+        inner.put(at, child(values, here, shift + BITS), here);
         left -= here;
     }
     Child::Inner(inner.into())

@@ -67,6 +67,11 @@ impl<V: Measured> Table<V> {
         }
     }
 
+    /// Whether it has so few values that they lie side by side.
+    pub fn is_leaf(&self) -> bool {
+        matches!(self.root, Child::Leaf(_))
+    }
+
     /// Reads from what a small table has, so that it is in the cache. The number that it returns must be used at last,
     /// or there is nothing to be read; who does not use it at once does not wait either.
     pub fn touch(&self) -> u32 {
@@ -75,7 +80,8 @@ impl<V: Measured> Table<V> {
 }
 
 impl<V: Measured> Child<V> {
-    fn items(&self) -> &[Item<V>] {
+    /// The values of a leaf.
+    pub(super) fn items(&self) -> &[Item<V>] {
         if let Child::Leaf(items) = self { items } else { &[] }
     }
 
