@@ -206,8 +206,16 @@ impl Serialize for DefinitionBody<'_> {
             }
             CheckKind::Deadline(period) => map.serialize_entry("TTL", &go_duration(*period))?,
             CheckKind::External | CheckKind::Maintenance => {}
+            CheckKind::Grpc(grpc) => {
+                map.serialize_entry("GRPC", &*check.target)?;
+                flag(&mut map, "GRPCUseTLS", grpc.use_tls)?;
+                flag(&mut map, "TLSSkipVerify", grpc.tls_skip_verify)?;
+            }
+            CheckKind::Script(script) => map.serialize_entry("ScriptArgs", &script.args)?,
         }
-        if matches!(definition.kind, CheckKind::Http(_) | CheckKind::Tcp(_)) {
+        let periodic =
+            !matches!(definition.kind, CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance);
+        if periodic {
             map.serialize_entry("Interval", &go_duration(definition.interval))?;
             map.serialize_entry("Timeout", &go_duration(definition.timeout))?;
         }

@@ -297,3 +297,7 @@ mod tests;
 #[cfg(test)]
 #[path = "docs_tests.rs"]
 mod docs_tests;
+
+#[cfg(test)]
+#[path = "not_run_tests.rs"]
+mod not_run_tests;

@@ -110,7 +110,7 @@ pub(super) async fn metrics(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let encode = move || {
         let snapshot = api.parts.published.load();
         let mut counts = [0; 3];
-        for entry in snapshot.catalog.checks() {
+        for entry in snapshot.catalog.checks().filter(|entry| entry.check.definition.kind.is_run()) {
             counts[entry.check.status as usize] += 1;
         }
         drop(snapshot);

@@ -483,7 +483,7 @@ fn aside(shadowed: &[Arc<Registration>], mut loser: Registration) -> ThinVec<Arc
     for check in &mut loser.checks {
         let at = earlier.and_then(|earlier| earlier.checks.binary_search_by(|other| other.id.cmp(&check.id)).ok());
         if let Some(kept) = at.zip(earlier).map(|(at, earlier)| &earlier.checks[at]) {
-            (check.status, check.output) = (kept.status, kept.output_for(&check.target));
+            check.keep_result(kept);
         }
     }
     let mut all: Vec<_> = shadowed.iter().filter(|other| other.instance.origin != origin).cloned().collect();

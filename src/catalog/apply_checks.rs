@@ -17,10 +17,7 @@ impl Apply<'_> {
         match before {
             None => CheckEntry { check: Arc::new(check), create_index: self.index, modify_index: self.index },
             Some(before) => {
-                // Maintenance has no result that could be kept: it is critical while it lasts.
-                if !check.is_maintenance() {
-                    (check.status, check.output) = (before.check.status, before.check.output_for(&check.target));
-                }
+                check.keep_result(&before.check);
                 if *before.check == check {
                     return before.clone();
                 }
@@ -137,7 +134,7 @@ impl Apply<'_> {
     pub(super) fn set_status(&mut self, key: &CheckKey, result: &CheckResult) -> Result<(), ChangeError> {
         let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
         let same = before.check.status == result.status && before.check.output == result.output;
-        if same || before.check.is_maintenance() {
+        if same || !before.check.takes_results() {
             return Ok(());
         }
         let bumps = before.check.status != result.status;

@@ -81,9 +81,9 @@ impl Check {
         CheckKey { node: self.node.clone(), id: self.id.clone() }
     }
 
-    /// What the last result said.
+    /// What the last result said; of a check that is not run, that it is not.
     pub fn shown_output(&self) -> Cow<'_, str> {
-        self.output.shown(&self.target)
+        if self.definition.kind.is_run() { self.output.shown(&self.target) } else { Cow::Borrowed(NOT_RUN) }
     }
 
     /// The same output for a check with this target.
@@ -124,6 +124,18 @@ impl Check {
     /// Whether it is a maintenance check: administratively hidden.
     pub fn is_maintenance(&self) -> bool {
         matches!(self.definition.kind, CheckKind::Maintenance)
+    }
+
+    /// Whether results change it: maintenance is critical while it lasts, and what is not run stays as registered.
+    pub(super) fn takes_results(&self) -> bool {
+        !self.is_maintenance() && self.definition.kind.is_run()
+    }
+
+    /// Takes over the last result of the check whose place it takes, where it has one and takes any.
+    pub(super) fn keep_result(&mut self, before: &Check) {
+        if self.takes_results() && before.definition.kind.is_run() {
+            (self.status, self.output) = (before.status, before.output_for(&self.target));
+        }
     }
 }
 
@@ -174,9 +186,19 @@ pub enum CheckKind {
     External,
     /// Administratively hidden while it exists.
     Maintenance,
+    /// A call of gRPC's health protocol. Not run.
+    Grpc(GrpcCheck),
+    /// A command. Not run.
+    Script(ScriptCheck),
 }
 
 impl CheckKind {
+    /// Whether checks of this kind are run, or set from outside. Others are kept and shown, and no status depends on
+    /// them.
+    pub fn is_run(&self) -> bool {
+        !matches!(self, CheckKind::Grpc(_) | CheckKind::Script(_))
+    }
+
     /// Consul's word in `Type`.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -185,6 +207,8 @@ impl CheckKind {
             CheckKind::Deadline(_) => "ttl",
             CheckKind::External => "",
             CheckKind::Maintenance => "maintenance",
+            CheckKind::Grpc(_) => "grpc",
+            CheckKind::Script(_) => "script",
         }
     }
 }
@@ -217,6 +241,22 @@ pub struct TcpCheck {
     pub tls_server_name: Option<Arc<str>>,
 }
 
+/// A call of gRPC's health protocol at a host and port, which may be followed by `/` and a service's name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GrpcCheck {
+    /// Over TLS.
+    pub use_tls: bool,
+    /// Accepts any certificate.
+    pub tls_skip_verify: bool,
+}
+
+/// A command whose exit status is the result: 0 passes, 1 warns, the rest is critical.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScriptCheck {
+    /// The program and its arguments.
+    pub args: Box<[Arc<str>]>,
+}
+
 /// The result of one probe, or of a call that sets a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckResult {
@@ -225,6 +265,9 @@ pub struct CheckResult {
     /// What it said; cut to [`OUTPUT_MAX_BYTES`].
     pub output: Output,
 }
+
+/// The output of a check whose kind is not run.
+pub const NOT_RUN: &str = "not run: checks of this kind are kept and shown, but no status depends on them";
 
 /// Longest output that is kept. Source: Consul's limit of the same name.
 pub const OUTPUT_MAX_BYTES: usize = 4096;

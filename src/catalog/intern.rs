@@ -104,7 +104,7 @@ impl Interner {
         self.text(check.node.text_mut());
         self.text(&mut check.name);
         self.text(&mut check.notes);
-        check.output = Output::new(&check.shown_output(), &check.target);
+        check.output = Output::new(&check.output.shown(&check.target), &check.target);
         self.output(&mut check.output);
         self.definitions.share(&mut check.definition);
     }

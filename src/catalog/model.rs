@@ -66,7 +66,7 @@ impl Model {
             },
             Change::SetStatus { key, result } => {
                 let check = self.checks.get_mut(&key).ok_or(ChangeError::UnknownCheck(key))?;
-                if !check.is_maintenance() {
+                if !check.is_maintenance() && check.definition.kind.is_run() {
                     (check.status, check.output) = (result.status, result.output);
                 }
                 Ok(())
@@ -106,8 +106,8 @@ impl Model {
     }
 
     fn put_check(&mut self, mut check: Check) {
-        if let (Some(before), false) = (self.checks.get(&check.key()), check.is_maintenance()) {
-            (check.status, check.output) = (before.status, before.output_for(&check.target));
+        if let Some(before) = self.checks.get(&check.key()) {
+            keep_result(&mut check, before);
         }
         self.checks.insert(check.key(), check);
     }
@@ -164,7 +164,7 @@ impl Model {
         if let Some((_, kept)) = aside.get(&instance.origin) {
             for check in &mut checks {
                 if let Some(kept) = kept.iter().find(|kept| kept.id == check.id) {
-                    (check.status, check.output) = (kept.status, kept.output_for(&check.target));
+                    keep_result(check, kept);
                 }
             }
         }
@@ -258,6 +258,13 @@ impl Model {
         }
         here.iter().filter(|key| !wanted.contains_key(key)).try_for_each(|key| self.deregister(key, origin))?;
         wanted.into_values().try_for_each(|one| self.register(one))
+    }
+}
+
+/// A check keeps the result of the one before it, unless it is maintenance, or one of the two is not run.
+fn keep_result(check: &mut Check, before: &Check) {
+    if !check.is_maintenance() && check.definition.kind.is_run() && before.definition.kind.is_run() {
+        (check.status, check.output) = (before.status, before.output_for(&check.target));
     }
 }
 

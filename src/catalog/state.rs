@@ -67,7 +67,7 @@ impl InstanceEntry {
         std::iter::once(self.instance.origin).chain(shadowed)
     }
 
-    /// The worst status of its own checks; passing without any.
+    /// The worst status of its own checks that are run; passing without any.
     pub fn status(&self) -> CheckStatus {
         worst(&self.checks)
     }
@@ -109,7 +109,7 @@ pub struct NodeEntry {
 }
 
 impl NodeEntry {
-    /// The worst status of its own checks; passing without any.
+    /// The worst status of its own checks that are run; passing without any.
     pub fn status(&self) -> CheckStatus {
         worst(&self.checks)
     }
@@ -365,5 +365,6 @@ pub(super) fn find_check<'a>(checks: &'a [CheckEntry], id: &CheckId) -> Option<&
 }
 
 fn worst(checks: &[CheckEntry]) -> CheckStatus {
-    checks.iter().map(|entry| entry.check.status).max().unwrap_or(CheckStatus::Passing)
+    let run = checks.iter().filter(|entry| entry.check.definition.kind.is_run());
+    run.map(|entry| entry.check.status).max().unwrap_or(CheckStatus::Passing)
 }

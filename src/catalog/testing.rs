@@ -6,7 +6,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
     change::{Change, Origin, Registration},
-    check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
+    check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, ScriptCheck},
     names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
     node::{Address, Node},
     service::{Instance, InstanceKey, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
@@ -133,7 +133,8 @@ fn any_check_key() -> impl Strategy<Value = CheckKey> {
 }
 
 fn any_check() -> impl Strategy<Value = Check> {
-    let kind = select(vec![CheckKind::External, CheckKind::External, CheckKind::Maintenance]);
+    let not_run = CheckKind::Script(ScriptCheck { args: Box::new([Arc::from("true")]) });
+    let kind = select(vec![CheckKind::External, CheckKind::External, CheckKind::Maintenance, not_run]);
     let notes = select(vec!["", "other"]);
     (any_check_key(), option::of(any_id()), any_status(), any_origin(), (notes, kind)).prop_map(
         |(key, service_id, status, origin, (notes, kind))| Check {

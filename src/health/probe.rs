@@ -92,6 +92,7 @@ impl Prober {
             CheckKind::Http(check) => Some(self.http.probe(&target, check, timeout).await),
             CheckKind::Tcp(check) => Some(self.tcp.probe(&target, check, timeout).await),
             CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance => None,
+            CheckKind::Grpc(_) | CheckKind::Script(_) => None,
         }
     }
 }
@@ -102,6 +103,7 @@ pub(super) fn kind_of(kind: &CheckKind) -> Option<ProbeKind> {
         CheckKind::Http(_) => Some(ProbeKind::Http),
         CheckKind::Tcp(_) => Some(ProbeKind::Tcp),
         CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance => None,
+        CheckKind::Grpc(_) | CheckKind::Script(_) => None,
     }
 }
 

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use nameplate::{
     catalog::{
-        check::CheckStatus,
+        check::{Check, CheckStatus},
         node::Node,
         service::{Instance, Port},
-        state::State,
+        state::{CheckEntry, State},
     },
     publish::{feed::SourceStatus, settings::Settings},
     wire::name::Name,
@@ -102,18 +102,20 @@ pub struct Asker {
     pub may_recurse: bool,
 }
 
+/// Those that count: what is not run counts nowhere.
+fn run(checks: &[CheckEntry]) -> impl Iterator<Item = &CheckEntry> {
+    checks.iter().filter(|entry| entry.check.definition.kind.is_run())
+}
+
 impl World {
     /// Takes everything out of a catalog state.
     pub fn of(state: &State, settings: &Settings, zones: Vec<PlainZone>) -> World {
-        let plain = |check: &nameplate::catalog::check::Check| PlainCheck {
-            status: check.status,
-            maintenance: check.is_maintenance(),
-        };
+        let plain = |check: &Check| PlainCheck { status: check.status, maintenance: check.is_maintenance() };
         let mut nodes: Vec<_> = state
             .nodes()
             .map(|entry| PlainNode {
                 node: (*entry.node).clone(),
-                checks: entry.checks.iter().map(|check| plain(&check.check)).collect(),
+                checks: run(&entry.checks).map(|entry| plain(&entry.check)).collect(),
             })
             .collect();
         nodes.sort_by(|a, b| a.node.name.cmp(&b.node.name));
@@ -122,7 +124,7 @@ impl World {
             .flat_map(|service| service.instances())
             .map(|entry| PlainInstance {
                 instance: (*entry.instance).clone(),
-                checks: entry.checks.iter().map(|check| plain(&check.check)).collect(),
+                checks: run(&entry.checks).map(|entry| plain(&entry.check)).collect(),
                 id_label: id_label(entry.instance.id.as_str()),
                 tag_labels: entry.instance.tags.iter().map(|tag| dotted_labels(tag.as_str())).collect(),
                 port_labels: entry.instance.ports.iter().map(name_label).collect(),

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use crate::{
     catalog::{
         change::{Origin, Registration},
-        check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
+        check::{
+            Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, GrpcCheck, HttpCheck, ScriptCheck, TcpCheck,
+        },
         few::Few,
         names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag, Text},
         node::{Address, Node},
@@ -376,6 +378,12 @@ fn kind(record: KindRecord<'_>) -> (Text, CheckKind) {
         KindRecord::Deadline(span) => (Text::new(), CheckKind::Deadline(span)),
         KindRecord::External => (Text::new(), CheckKind::External),
         KindRecord::Maintenance => (Text::new(), CheckKind::Maintenance),
+        KindRecord::Grpc { target, use_tls, tls_skip_verify } => {
+            (Text::from(target), CheckKind::Grpc(GrpcCheck { use_tls, tls_skip_verify }))
+        }
+        KindRecord::Script(args) => {
+            (Text::new(), CheckKind::Script(ScriptCheck { args: args.into_iter().map(Arc::from).collect() }))
+        }
     }
 }
 

@@ -169,7 +169,7 @@ fn check(check: &Check, create_index: u64, modify_index: u64) -> CheckRecord<'_>
         name: &check.name,
         notes: &check.notes,
         status: status(check.status),
-        output: check.shown_output(),
+        output: check.output.shown(&check.target),
         definition: definition(&check.target, &check.definition),
         origin: origin(check.origin),
         create_index,
@@ -209,6 +209,10 @@ fn kind<'a>(target: &'a str, kind: &'a CheckKind) -> KindRecord<'a> {
         CheckKind::Deadline(span) => KindRecord::Deadline(*span),
         CheckKind::External => KindRecord::External,
         CheckKind::Maintenance => KindRecord::Maintenance,
+        CheckKind::Grpc(grpc) => {
+            KindRecord::Grpc { target, use_tls: grpc.use_tls, tls_skip_verify: grpc.tls_skip_verify }
+        }
+        CheckKind::Script(script) => KindRecord::Script(script.args.iter().map(|arg| &**arg).collect()),
     }
 }
 

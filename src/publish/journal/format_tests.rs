@@ -57,7 +57,11 @@ proptest! {
 
 #[test]
 fn an_older_format_is_migrated_once_and_as_a_whole() {
-    const STEPS: [Step; 2] = [|transaction| note(transaction, "first"), |transaction| note(transaction, "second")];
+    const STEPS: [Step; 3] = [
+        |_| panic!("the file is of format 2 already"),
+        |transaction| note(transaction, "first"),
+        |transaction| note(transaction, "second"),
+    ];
     let directory = filled();
     for _ in 0..2 {
         let place = Place::Directory(directory.path().to_owned());
@@ -72,7 +76,7 @@ fn an_older_format_is_migrated_once_and_as_a_whole() {
     drop(transaction);
     drop(database);
     // And the nameplate from before refuses what the migration made.
-    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 3, known: FORMAT, .. }));
+    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 4, known: FORMAT, .. }));
 }
 
 #[test]

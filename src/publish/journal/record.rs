@@ -133,6 +133,13 @@ pub(super) enum KindRecord<'a> {
     Deadline(Duration),
     External,
     Maintenance,
+    /// Since format 2, as is what follows.
+    Grpc {
+        target: &'a str,
+        use_tls: bool,
+        tls_skip_verify: bool,
+    },
+    Script(Vec<&'a str>),
 }
 
 #[derive(Serialize, Deserialize)]

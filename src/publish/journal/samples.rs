@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use crate::{
     catalog::{
         change::{Origin, Registration},
-        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
+        check::{
+            Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, GrpcCheck, HttpCheck, ScriptCheck,
+            TcpCheck,
+        },
         few::Few,
         names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
@@ -196,7 +199,7 @@ fn network_address(dice: &mut Dice) -> NetworkAddress {
 }
 
 fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &str) -> Check {
-    let kind = match dice.roll(5) {
+    let kind = match dice.roll(7) {
         0 => CheckKind::Http(Box::new(HttpCheck {
             method: Arc::from("GET"),
             headers: (0..dice.roll(3)).map(|_| (text(dice), text(dice))).collect(),
@@ -212,9 +215,12 @@ fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &
         }),
         2 => CheckKind::Deadline(Duration::from_nanos(dice.roll(u64::MAX))),
         3 => CheckKind::External,
+        4 => CheckKind::Grpc(GrpcCheck { use_tls: dice.roll(2) == 0, tls_skip_verify: dice.roll(2) == 0 }),
+        5 => CheckKind::Script(ScriptCheck { args: (0..dice.roll(3)).map(|_| text(dice)).collect() }),
         _ => CheckKind::Maintenance,
     };
-    let target = if matches!(kind, CheckKind::Http(_) | CheckKind::Tcp(_)) { text(dice) } else { Arc::from("") };
+    let targeted = matches!(kind, CheckKind::Http(_) | CheckKind::Tcp(_) | CheckKind::Grpc(_));
+    let target = if targeted { text(dice) } else { Arc::from("") };
     let definition = CheckDefinition {
         kind,
         interval: Duration::from_millis(dice.roll(100_000)),
