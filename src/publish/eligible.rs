@@ -96,8 +96,8 @@ pub fn reach<'a>(instance: &'a Instance, node: &'a Node, settings: &Settings) ->
         Some(Address::Ip(IpAddr::V6(_))) => via_v6.or(via_v4),
         _ => via_v4.or(via_v6),
     };
-    if address.is_some() {
-        // Where an instance has an address of its own, its node's leads elsewhere.
+    if address.is_some() || is_for_networks_only(instance) {
+        // Where an instance has an address of its own, or none but in client networks, its node's leads elsewhere.
         return Reach { v4, v6, via: of_own.unwrap_or(Via::Nothing), host: None };
     }
     let node = node_reach(node);
@@ -108,6 +108,11 @@ pub fn reach<'a>(instance: &'a Instance, node: &'a Node, settings: &Settings) ->
         via: of_own.unwrap_or(of_node),
         host: node.host,
     }
+}
+
+/// Whether only clients in certain networks reach it, as a container that publishes no port.
+fn is_for_networks_only(instance: &Instance) -> bool {
+    instance.address.is_none() && !instance.network_addresses.is_empty()
 }
 
 /// How a node is reached.

@@ -202,10 +202,15 @@ pub fn place(
     if let Some(host) = own_host(world, names, entry) {
         return Place::Host(host);
     }
-    if matches!(entry.instance.address, Some(Address::Ip(_))) {
+    if matches!(entry.instance.address, Some(Address::Ip(_))) || is_for_networks_only(entry) {
         return Place::Nowhere; // It is somewhere else than its node.
     }
     node_of(world, entry).map_or(Place::Nowhere, |node| node_place(&node.node, family))
+}
+
+/// Whether it has no address but those for client networks.
+pub fn is_for_networks_only(entry: &PlainInstance) -> bool {
+    entry.instance.address.is_none() && !entry.instance.network_addresses.is_empty()
 }
 
 /// The instance's own IP address, by tag or Address.

@@ -59,6 +59,9 @@ impl Asking<'_> {
             let shown = own.into_iter().find(|ip| matches!(facts::answered(*ip), Place::Ip(_)))?;
             return Some((port, hex(shown)?));
         }
+        if facts::is_for_networks_only(entry) {
+            return None;
+        }
         let node = &facts::node_of(self.world, entry)?.node;
         let places = [Family::V4, Family::V6].map(|family| facts::node_place(node, family));
         if !places.iter().any(|place| matches!(place, Place::Ip(_))) {
