@@ -106,7 +106,8 @@ pub struct TaggedAddress {
     pub port: u16,
 }
 
-/// Where an instance is reached by clients whose source address lies in `network`.
+/// Where an instance is reached by clients whose source address lies in `network`. Of one network there may be an address of each
+/// family; the ports are those of the first.
 ///
 /// Applied only by the nameplate whose own node reported it: every Docker host has its own 172.17.0.0/16.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -200,7 +200,9 @@ fn any_network_addresses() -> impl Strategy<Value = thin_vec::ThinVec<NetworkAdd
     let first = at("198.51.100.0/25", "198.51.100.7", &[8080, 8081]);
     let second = at("198.51.100.0/24", "198.51.100.9", &[0, 80]);
     let sixth = at("2001:db8:1::/64", "2001:db8:1::9", &[80]);
-    select(vec![vec![], vec![], vec![first.clone()], vec![second.clone(), first], vec![second, sixth]])
+    let both = NetworkAddress { address: "2001:db8:1::9".parse().unwrap(), ..second.clone() };
+    let two = vec![second.clone(), both];
+    select(vec![vec![], vec![], vec![first.clone()], vec![second.clone(), first], vec![second, sixth], two])
         .prop_map(Into::into)
 }
 

@@ -131,10 +131,14 @@ pub fn node_reach(node: &Node) -> Reach<'_> {
     Reach { v4, v6, via, host }
 }
 
-/// How an instance is reached by clients in one of its client networks: the address there takes the place of its own
-/// of that family, of a host name, and of its node's.
+/// How an instance is reached by clients in one of its client networks, of which this is its first address: that takes the
+/// place of its own of the family, of a host name, and of its node's; so does another one there of the other family.
 pub fn network_reach(address: &NetworkAddress, instance: &Instance) -> Reach<'static> {
-    let there = network_address_reach(address);
+    let mut there = network_address_reach(address);
+    for other in instance.network_addresses.iter().filter(|other| other.network == address.network) {
+        let other = network_address_reach(other);
+        (there.v4, there.v6) = (there.v4.or(other.v4), there.v6.or(other.v6));
+    }
     let tagged = |role| instance.tagged_address(role).map(|tagged| &tagged.address);
     let plain = instance.address.as_ref();
     let own_v4 = v4(own(tagged("lan_ipv4"), plain, IpAddr::is_ipv4));
@@ -153,7 +157,7 @@ pub fn network_address_reach(address: &NetworkAddress) -> Reach<'static> {
     Reach { v4, v6, via, host: None }
 }
 
-/// The instance's address in a client network.
+/// The instance's first address in a client network, with the ports there.
 pub fn network_address(instance: &Instance, network: IpNetwork) -> Option<&NetworkAddress> {
     instance.network_addresses.iter().find(|address| address.network == network)
 }

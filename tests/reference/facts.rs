@@ -169,7 +169,7 @@ pub fn client_network(world: &World, asker: IpAddr) -> Option<IpNetwork> {
         .max_by_key(IpNetwork::prefix_length)
 }
 
-/// What the instance says of this client network.
+/// What the instance says first of this client network.
 pub fn network_entry<'a>(
     world: &World,
     entry: &'a PlainInstance,
@@ -189,9 +189,10 @@ pub fn place(
     network: Option<IpNetwork>,
     family: Family,
 ) -> Place {
-    let there = network_entry(world, entry, network).map(|there| there.address);
-    if let Some(address) = there.filter(|address| is(*address, family)) {
-        return answered(address);
+    let there = network_entry(world, entry, network);
+    let in_it = |address: &&NetworkAddress| Some(address.network) == network && is(address.address, family);
+    if let Some(one) = there.and_then(|_| entry.instance.network_addresses.iter().find(in_it)) {
+        return answered(one.address);
     }
     if let Some(address) = own_ip(entry, family) {
         return answered(address);

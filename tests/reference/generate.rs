@@ -332,6 +332,9 @@ fn draw_networks(rng: &mut Rng, ports: usize) -> Vec<NetworkAddress> {
                 address: format!("{host}{}", 2 + rng.below(30)).parse().expect("an address"),
                 ports: (0..ports).map(|_| *rng.pick(&[8080, 9090, 0])).collect(),
             });
+            let same = networks.last().filter(|_| rng.one_in(3)).cloned();
+            let address = format!("2001:db8:17::{:x}", 2 + rng.below(30)).parse().expect("an address");
+            networks.extend(same.map(|same| NetworkAddress { address, ..same }));
         }
     }
     networks
