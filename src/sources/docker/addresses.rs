@@ -115,7 +115,9 @@ pub(super) fn reach(port: Option<&ServicePort>, context: &Context<'_>, warnings:
     }
     if mode == AddressMode::Auto {
         reached.networks.extend(endpoints.iter().flat_map(|endpoint| endpoint.client_networks(own)));
-        reached.networks.sort();
+        // The family of the clients first: it is the one that an SRV record points at.
+        let other_family = |there: &NetworkAddress| there.network.address().is_ipv4() != there.address.is_ipv4();
+        reached.networks.sort_by_key(|there| (there.network, other_family(there), there.address));
         reached.networks.dedup_by(|one, other| one.network == other.network && one.address == other.address);
     }
     (reached.ordinary.is_some() || !reached.networks.is_empty()).then_some(reached)
@@ -228,9 +230,12 @@ impl Endpoint {
         self.addresses.iter().map(|(address, _)| Place { address: *address, port, is_given: true }).collect()
     }
 
+    /// For clients in each of its prefixes the addresses of both families: who asks over IPv4 may connect over IPv6.
     fn client_networks(&self, port: Option<u16>) -> impl Iterator<Item = NetworkAddress> {
-        self.addresses.iter().filter_map(move |(address, network)| {
-            Some(NetworkAddress { network: (*network)?, address: *address, ports: port.into_iter().collect() })
+        let networks = self.addresses.iter().filter_map(|(_, network)| *network);
+        networks.flat_map(move |network| {
+            let addresses = self.addresses.iter().map(|(address, _)| *address);
+            addresses.map(move |address| NetworkAddress { network, address, ports: port.into_iter().collect() })
         })
     }
 }

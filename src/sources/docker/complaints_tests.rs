@@ -137,7 +137,7 @@ fn ipv6_is_read_and_so_are_all_bindings() {
     let web = running("web", "nginx").on("app", "172.18.0.2/16").on("app", "2001:db8:1::2/64");
     let published = web.clone().publish("80/tcp", &["0.0.0.0:8080", ":::8080"]);
     let line = "nginx; n1:web:80; at 192.0.2.101 8080; and 2001:db8::101; in 172.18.0.0/16 172.18.0.2 80; \
-                in 2001:db8:1::/64 2001:db8:1::2 80";
+                in 172.18.0.0/16 2001:db8:1::2 80; in 2001:db8:1::/64 2001:db8:1::2 80; in 2001:db8:1::/64 172.18.0.2 80";
     check_lines(&published, &settings(), &[line]);
     check_lines(&published, &internal(), &["nginx; n1:web:80; at 172.18.0.2 80; and 2001:db8:1::2"]);
     // One port is answered: a family with another number would lead nowhere.

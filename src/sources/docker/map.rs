@@ -67,6 +67,10 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
+    fn of(container: &Container) -> Warnings {
+        Warnings { container: container.plain_name().to_owned(), topics: Vec::new(), texts: Vec::new() }
+    }
+
     pub(super) fn add(&mut self, text: String) {
         let text = format!("container {}: {text}", self.container);
         if self.texts.len() < WARNINGS_MAX && !self.texts.contains(&text) {
@@ -85,8 +89,7 @@ impl Warnings {
 
 /// Maps a container. Costs O(its ports x its variables and labels).
 pub fn map(container: &Container, settings: &Settings, around: &Surroundings<'_>) -> Mapped {
-    let name = container.plain_name().to_owned();
-    let mut warnings = Warnings { container: name, topics: Vec::new(), texts: Vec::new() };
+    let mut warnings = Warnings::of(container);
     match state::fate(container, settings) {
         Fate::Registered if is_one_off(container) => {
             return Mapped::without(Fate::Gone("is a one-off run of a compose service".to_owned()), warnings);
@@ -113,21 +116,15 @@ fn registrations(context: &Context<'_>, warnings: &mut Warnings) -> Vec<Registra
     let general = Metadata::of(&context.container.config, None);
     let ports = ports::ports(context, &general, warnings);
     let all: Vec<Option<&ServicePort>> = if ports.is_empty() { vec![None] } else { ports.iter().map(Some).collect() };
-    let reached: Vec<_> =
-        all.into_iter().filter_map(|port| Some((port, addresses::reach(port, context, warnings)?))).collect();
+    let reached: Vec<_> = all.into_iter().filter_map(|port| candidate(context, port, warnings)).collect();
     // With the container's own address, published or not is the same.
     let by_host = context.settings.address != AddressMode::Container;
-    let published = reached.iter().filter(|(port, _)| by_host && is_published(*port)).count();
+    let published = reached.iter().filter(|one| by_host && is_published(one.port)).count();
     let group = if published > 0 { published } else { reached.len() };
     let forced = forced_tags(context, warnings);
     let mut ids: Vec<ServiceId> = Vec::new();
     let mut registrations = Vec::new();
-    for (port, reached) in reached {
-        let metadata = Metadata::of(&context.container.config, port.map(|port| port.number));
-        let unnamed = context.settings.explicit && metadata.get("name").is_none();
-        if unnamed || metadata.get("ignore").is_some() {
-            continue;
-        }
+    for Candidate { port, metadata, reached, .. } in reached.into_iter().filter(|one| one.is_wanted) {
         let is_extra = published > 0 && !is_published(port);
         let suffix = port.map(|port| port.number).filter(|_| group > 1 || is_extra);
         let Some(service) = service::name(context, &metadata, suffix, warnings) else { continue };
@@ -152,6 +149,30 @@ fn registrations(context: &Context<'_>, warnings: &mut Warnings) -> Vec<Registra
         registrations.push(Registration { instance, checks, replace_existing_checks: true });
     }
     registrations
+}
+
+/// A service that there could be.
+struct Candidate<'a> {
+    port: Option<&'a ServicePort>,
+    metadata: Metadata,
+    reached: Reached,
+    /// Whether keys and settings let it be one.
+    is_wanted: bool,
+}
+
+/// What is known of a port that is reached.
+fn candidate<'a>(
+    context: &Context<'_>,
+    port: Option<&'a ServicePort>,
+    warnings: &mut Warnings,
+) -> Option<Candidate<'a>> {
+    let metadata = Metadata::of(&context.container.config, port.map(|port| port.number));
+    let is_unnamed = context.settings.explicit && metadata.get("name").is_none();
+    let is_wanted = !is_unnamed && metadata.get("ignore").is_none();
+    // Nobody wants to hear about a port that is no service.
+    let mut unheard = Warnings::of(context.container);
+    let reached = addresses::reach(port, context, if is_wanted { warnings } else { &mut unheard })?;
+    Some(Candidate { port, metadata, reached, is_wanted })
 }
 
 fn is_published(port: Option<&ServicePort>) -> bool {

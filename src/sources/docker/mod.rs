@@ -18,7 +18,7 @@
 //! |---|---|
 //! | which keys count, and which of two | [`metadata`] |
 //! | which ports there are, and where they are published | `ports` |
-//! | who gets which address | `addresses` |
+//! | who gets which address, by client network | `addresses` |
 //! | names, IDs, tags, meta | `service` |
 //! | `CHECK_` keys and `HEALTHCHECK` | `checks` |
 //! | paused, stopping, exited; which signal stops a container | [`state`] |

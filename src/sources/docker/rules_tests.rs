@@ -82,6 +82,9 @@ fn explicit_registers_only_what_is_named() {
     check_lines(&web().env("SERVICE_TAGS=a"), &explicit, &[]);
     check_lines(&web().env("SERVICE_NAME=a"), &explicit, &["a; n1:web:80; at 172.17.0.2 80"]);
     check_lines(&web().label("SERVICE_80_NAME", "b"), &explicit, &["b; n1:web:80; at 172.17.0.2 80"]);
+    // Of what is no service nothing is told.
+    let explicit = Settings { explicit: true, ..host() };
+    check_lines(&running("web", "nginx").publish("80/tcp", &["127.0.0.1:8080"]), &explicit, &[]);
 }
 
 #[test]
