@@ -103,26 +103,26 @@ impl State {
     /// Applies one change, which gets the index after the current one if it changes anything that has an index;
     /// or says why not, and then nothing has changed.
     pub fn apply(&mut self, change: Change) -> Result<Effects, ChangeError> {
-        let kept = self.clone();
+        // Only kept where it is needed: what is shared with it would be copied anew by every change.
+        let kept = change.has_steps().then(|| self.clone());
         let index = self.index + 1;
         let mut apply = Apply { index, effects: Effects::default(), state: self, bumped: false, vanished: Vec::new() };
         let outcome = apply.change(change);
         let (bumped, effects, vanished) = (apply.bumped, apply.effects, apply.vanished);
-        match outcome {
-            Ok(()) => {
-                if bumped {
-                    self.index = index;
-                }
-                if vanished.iter().any(|name| self.service(name).is_none()) {
-                    self.indexes.extinction = index;
-                }
-                Ok(effects)
-            }
-            Err(error) => {
+        if let Err(error) = outcome {
+            debug_assert!(kept.is_some() || (!bumped && effects.is_empty()), "refused when something was done already");
+            if let Some(kept) = kept {
                 *self = kept;
-                Err(error)
             }
+            return Err(error);
         }
+        if bumped {
+            self.index = index;
+        }
+        if vanished.iter().any(|name| self.service(name).is_none()) {
+            self.indexes.extinction = index;
+        }
+        Ok(effects)
     }
 }
 

@@ -28,7 +28,7 @@ impl Apply<'_> {
 
     /// Whether no other instance of the node, nor the node, has a check of this ID.
     pub(super) fn is_free(&self, node: &NodeEntry, check: &Check) -> bool {
-        if let Some(found) = self.state.derived_check(node, &check.id) {
+        if let Some((found, _)) = self.state.derived_check(node, &check.id) {
             return found.check.service_id == check.service_id;
         }
         let place = node.check_places.get(self.state.seed.hash(&check.id), |place| place.id == check.id);
@@ -88,26 +88,26 @@ impl Apply<'_> {
         service_id: Option<ServiceId>,
         check: Option<Check>,
     ) -> Result<(), ChangeError> {
-        let replaced = |apply: &Self, checks: &[CheckEntry], check: Option<Check>| -> Vec<CheckEntry> {
-            let before = find_check(checks, &key.id);
-            let mut all: Vec<_> = checks.iter().filter(|entry| entry.check.id != key.id).cloned().collect();
-            all.extend(check.map(|check| apply.check_entry(before, check)));
-            all.sort_by(|left, right| left.check.id.cmp(&right.check.id));
-            all
-        };
-        match service_id {
-            Some(id) => {
-                let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
-                let checks = replaced(self, &old.checks, check).into();
-                let entry = InstanceEntry { checks, ..InstanceEntry::clone(&old) };
+        let home = service_id.map(|id| self.instance(&InstanceKey { node: key.node.clone(), id })).transpose()?;
+        let node = self.node(&key.node)?;
+        let checks = home.as_ref().map_or(&node.checks[..], |home| &home.checks);
+        let before = find_check(checks, &key.id);
+        let after = check.map(|check| self.check_entry(before, check));
+        if before.map(|before| Arc::as_ptr(&before.check)) == after.as_ref().map(|after| Arc::as_ptr(&after.check)) {
+            return Ok(());
+        }
+        let mut all: Vec<_> = checks.iter().filter(|entry| entry.check.id != key.id).cloned().collect();
+        all.extend(after);
+        all.sort_by(|left, right| left.check.id.cmp(&right.check.id));
+        match home {
+            Some(old) => {
+                let entry = InstanceEntry { checks: all.into(), ..InstanceEntry::clone(&old) };
                 self.put(Some(old), Some(entry));
             }
             None => {
-                let before = self.node(&key.node)?;
-                let mut after = NodeEntry::clone(&before);
-                after.checks = replaced(self, &before.checks, check).into();
-                let changed = changed_checks(&before.checks, &after.checks);
-                self.put_node_checks((before, after), changed);
+                let changed = changed_checks(&node.checks, &all);
+                let after = NodeEntry { checks: all.into(), ..NodeEntry::clone(&node) };
+                self.put_node_checks((node, after), changed);
             }
         }
         Ok(())
@@ -132,13 +132,13 @@ impl Apply<'_> {
     }
 
     pub(super) fn set_status(&mut self, key: &CheckKey, result: &CheckResult) -> Result<(), ChangeError> {
-        let before = self.state.check(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
+        let found = self.state.check_and_home(key).ok_or_else(|| ChangeError::UnknownCheck(key.clone()))?;
+        let (before, home) = (found.0, found.1.cloned());
         let same = before.check.status == result.status && before.check.output == result.output;
         if same || !before.check.takes_results() {
             return Ok(());
         }
         let bumps = before.check.status != result.status;
-        let service_id = before.check.service_id.clone();
         let after = CheckEntry {
             check: Arc::new(Check {
                 status: result.status,
@@ -157,9 +157,8 @@ impl Apply<'_> {
             }
             all
         };
-        match service_id {
-            Some(id) => {
-                let old = self.instance(&InstanceKey { node: key.node.clone(), id })?;
+        match home {
+            Some(old) => {
                 let entry = InstanceEntry { checks: replaced(&old.checks).into(), ..InstanceEntry::clone(&old) };
                 self.put_changed((Some(old), Some(entry)), changed);
             }

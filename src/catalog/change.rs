@@ -115,6 +115,13 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whether it consists of several steps, a later of which may be refused; all others look before they do anything.
+    pub(super) fn has_steps(&self) -> bool {
+        matches!(self, Change::ReplaceOrigin { .. })
+    }
+}
+
 /// Why a change was refused. Nothing of it was applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {

@@ -259,9 +259,12 @@ impl State {
 
     /// An instance by node and service ID.
     pub fn instance(&self, key: &InstanceKey) -> Option<&Arc<InstanceEntry>> {
-        let node = self.node(&key.node)?;
-        let instance = node.instances.get(self.seed.hash(&key.id), |instance| instance.id == key.id)?;
-        self.instance_of(&instance.service, key)
+        self.instance_on(self.node(&key.node)?, &key.id)
+    }
+
+    fn instance_on(&self, node: &NodeEntry, id: &ServiceId) -> Option<&Arc<InstanceEntry>> {
+        let instance = node.instances.get(self.seed.hash(id), |instance| instance.id == *id)?;
+        self.instance_of(&instance.service, &instance.key())
     }
 
     /// An instance by its service, node and service ID.
@@ -271,22 +274,28 @@ impl State {
 
     /// A check by node and check ID.
     pub fn check(&self, key: &CheckKey) -> Option<&CheckEntry> {
+        self.check_and_home(key).map(|(check, _)| check)
+    }
+
+    /// A check by node and check ID, with the instance that it is about; none: it is the node's own.
+    pub fn check_and_home(&self, key: &CheckKey) -> Option<(&CheckEntry, Option<&Arc<InstanceEntry>>)> {
         let node = self.node(&key.node)?;
-        if let Some(found) = self.derived_check(node, &key.id) {
-            return Some(found);
+        if let Some((check, home)) = self.derived_check(node, &key.id) {
+            return Some((check, Some(home)));
         }
         let place = node.check_places.get(self.seed.hash(&key.id), |place| place.id == key.id)?;
-        let checks = match &place.service_id {
-            None => &node.checks[..],
-            Some(id) => &self.instance(&InstanceKey { node: key.node.clone(), id: id.clone() })?.checks,
+        let home = match &place.service_id {
+            None => None,
+            Some(id) => Some(self.instance_on(node, id)?),
         };
-        find_check(checks, &key.id)
+        let checks = home.map_or(&node.checks[..], |home| &home.checks);
+        Some((find_check(checks, &key.id)?, home))
     }
 
     /// The check of a node whose ID follows from that of its instance, which is how it is found.
-    pub(super) fn derived_check(&self, node: &NodeEntry, id: &CheckId) -> Option<&CheckEntry> {
-        let key = InstanceKey { node: node.node.name.clone(), id: id.service_id()? };
-        find_check(&self.instance(&key)?.checks, id)
+    pub(super) fn derived_check(&self, node: &NodeEntry, id: &CheckId) -> Option<(&CheckEntry, &Arc<InstanceEntry>)> {
+        let home = self.instance_on(node, &id.service_id()?)?;
+        Some((find_check(&home.checks, id)?, home))
     }
 
     /// All checks, in no order: those of nodes and those of instances.

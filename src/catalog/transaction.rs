@@ -159,13 +159,13 @@ impl State {
 
     fn operate(&mut self, operation: Operation, done: &mut Transacted) -> Result<(), OperationProblem> {
         let Operation { subject, action } = operation;
-        let index = self.find(&subject).map(|found| found.modify_index());
+        let index = || self.find(&subject).map(|found| found.modify_index());
         match action {
             Action::Get => {}
-            Action::Set { expected: Some(expected), .. } if index.unwrap_or(0) != expected => {
+            Action::Set { expected: Some(expected), .. } if index().unwrap_or(0) != expected => {
                 return Err(OperationProblem::SetStale(subject));
             }
-            Action::Delete { expected: Some(expected), .. } if index != Some(expected) => {
+            Action::Delete { expected: Some(expected), .. } if index() != Some(expected) => {
                 return Err(OperationProblem::DeleteStale(subject));
             }
             Action::Set { changes, .. } => {
@@ -174,7 +174,7 @@ impl State {
                 }
             }
             Action::Delete { change, .. } => {
-                if index.is_some() {
+                if index().is_some() {
                     done.effects.push(self.apply(change)?);
                 }
                 return Ok(());
@@ -196,10 +196,9 @@ impl State {
                 modify_index: entry.modify_index,
             }),
             Subject::Instance(key) => self.instance(key).cloned().map(Found::Instance),
-            Subject::Check(key) => self.check(key).cloned().map(|entry| {
-                let of = |id| self.instance(&InstanceKey { node: key.node.clone(), id });
-                let instance = entry.check.service_id.clone().and_then(of).map(|home| Arc::clone(&home.instance));
-                Found::Check { entry, instance }
+            Subject::Check(key) => self.check_and_home(key).map(|(entry, home)| Found::Check {
+                entry: entry.clone(),
+                instance: home.map(|home| Arc::clone(&home.instance)),
             }),
         }
     }
