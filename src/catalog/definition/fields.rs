@@ -1,7 +1,7 @@
 //! Reading the fields of a written object: names in any letter case and with or without underscores, as Consul
 //! takes them; what is wrong is said with the path of the field.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive, rc::Rc, sync::Arc, time::Duration};
 
 use super::{
     DefinitionError, Problem,
@@ -11,7 +11,7 @@ use crate::catalog::{duration::parse_duration, names::IdentifierError, nearest::
 
 /// The fields of one object.
 pub(super) struct Fields<'t> {
-    path: String,
+    path: Rc<Path<'t>>,
     line: u32,
     given: Vec<(&'static str, Field<'t>)>,
 }
@@ -19,8 +19,23 @@ pub(super) struct Fields<'t> {
 /// A field that was given and is not null.
 #[derive(Clone)]
 pub(super) struct Field<'t> {
-    pub(super) path: String,
+    pub(super) path: Path<'t>,
     pub(super) tree: &'t Tree,
+}
+
+/// Where a field stands. It becomes a text only where something is said about it.
+#[derive(Clone)]
+pub(super) struct Path<'t> {
+    above: Option<Rc<Path<'t>>>,
+    step: Step<'t>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'t> {
+    /// The definition as a whole.
+    Root(&'t str),
+    Name(&'t str),
+    Item(usize),
 }
 
 impl<'t> Fields<'t> {
@@ -29,23 +44,23 @@ impl<'t> Fields<'t> {
         let TreeValue::Map(members) = &object.tree.value else {
             return Err(object.expected("an object"));
         };
+        let path = Rc::new(object.path.clone());
         let mut given: Vec<(&'static str, Field<'t>)> = Vec::with_capacity(members.len());
         for (word, tree) in members {
+            let field = Field { path: Path::below(&path, Step::Name(word)), tree };
             let Some(name) = known.iter().copied().find(|name| same_name(name, word)) else {
                 let nearest = nearest(word, known.iter().copied());
-                let field = Field { path: join(&object.path, word), tree };
                 return Err(field.wrong(Problem::UnknownField { nearest }));
             };
             if tree.value == TreeValue::Null {
                 continue;
             }
-            let field = Field { path: join(&object.path, word), tree };
             if given.iter().any(|(other, _)| *other == name) {
                 return Err(field.wrong(Problem::Twice));
             }
             given.push((name, field));
         }
-        Ok(Fields { path: object.path.clone(), line: object.tree.line, given })
+        Ok(Fields { path, line: object.tree.line, given })
     }
 
     /// The field of this name, if it was given.
@@ -84,14 +99,17 @@ impl<'t> Fields<'t> {
     pub(super) fn wrong(&self, name: &str, problem: Problem) -> DefinitionError {
         match self.field(name) {
             Some(field) => field.wrong(problem),
-            None => DefinitionError { path: join(&self.path, name), line: self.line, problem },
+            None => {
+                let path = Path::below(&self.path, Step::Name(name)).to_string();
+                DefinitionError { path, line: self.line, problem }
+            }
         }
     }
 }
 
 impl<'t> Field<'t> {
     pub(super) fn wrong(&self, problem: Problem) -> DefinitionError {
-        DefinitionError { path: self.path.clone(), line: self.tree.line, problem }
+        DefinitionError { path: self.path.to_string(), line: self.tree.line, problem }
     }
 
     pub(super) fn expected(&self, expected: impl Into<String>) -> DefinitionError {
@@ -160,7 +178,8 @@ impl<'t> Field<'t> {
         let TreeValue::List(items) = &self.tree.value else {
             return Err(self.expected("a list"));
         };
-        let item = |(at, tree)| Field { path: format!("{}[{at}]", self.path), tree };
+        let path = Rc::new(self.path.clone());
+        let item = |(at, tree)| Field { path: Path::below(&path, Step::Item(at)), tree };
         Ok(items.iter().enumerate().map(item).collect())
     }
 
@@ -169,7 +188,11 @@ impl<'t> Field<'t> {
         let TreeValue::Map(members) = &self.tree.value else {
             return Err(self.expected("an object"));
         };
-        Ok(members.iter().map(|(name, tree)| (name.as_str(), Field { path: join(&self.path, name), tree })).collect())
+        let path = Rc::new(self.path.clone());
+        let member = |(name, tree): &'t (String, Tree)| {
+            (name.as_str(), Field { path: Path::below(&path, Step::Name(name)), tree })
+        };
+        Ok(members.iter().map(member).collect())
     }
 
     /// An object of texts by name.
@@ -186,17 +209,35 @@ impl<'t> Field<'t> {
     }
 }
 
-/// A whole definition; its fields are named below this path.
-pub(super) fn root<'t>(tree: &'t Tree, path: &str) -> Field<'t> {
-    Field { path: path.to_owned(), tree }
+impl<'t> Path<'t> {
+    fn below(above: &Rc<Path<'t>>, step: Step<'t>) -> Path<'t> {
+        Path { above: Some(Rc::clone(above)), step }
+    }
 }
 
-fn join(path: &str, name: &str) -> String {
-    // Whoever sends a name has it shown to others, in logs and on terminals.
-    let shown =
-        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
-    let name: String = name.chars().take(NAME_SHOWN_MAX_CHARS).map(shown).collect();
-    if path.is_empty() { name } else { format!("{path}.{name}") }
+/// `Ports[1].Name`
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let above = self.above.as_ref().map(Rc::to_string).unwrap_or_default();
+        f.write_str(&above)?;
+        match self.step {
+            Step::Root(path) => f.write_str(path),
+            Step::Item(at) => write!(f, "[{at}]"),
+            Step::Name(name) => {
+                f.write_str(if above.is_empty() { "" } else { "." })?;
+                // Whoever sends a name has it shown to others, in logs and on terminals.
+                name.chars().take(NAME_SHOWN_MAX_CHARS).try_for_each(|letter| match letter.is_control() {
+                    true => write!(f, "{}", letter.escape_default()),
+                    false => write!(f, "{letter}"),
+                })
+            }
+        }
+    }
+}
+
+/// A whole definition; its fields are named below this path.
+pub(super) fn root<'t>(tree: &'t Tree, path: &'t str) -> Field<'t> {
+    Field { path: Path { above: None, step: Step::Root(path) }, tree }
 }
 
 /// Consul takes `EnableTagOverride`, `enabletagoverride` and `enable_tag_override` for the same.
