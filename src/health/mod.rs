@@ -13,7 +13,7 @@
 //! | redirects | 10 |
 //! | results waiting for the publisher | one a check, the newest |
 //! | instances being deregistered at once | 256; the others 200 ms later |
-//! | memory | some 90 bytes a check; a probe in flight at most 0.5 MB (the HTTP library's read buffer) |
+//! | memory | some 100 bytes a check; a probe in flight at most 0.5 MB (the HTTP library's read buffer) |
 //!
 //! **Limits:** only checks of our own node are run. A change of output alone is published at most every 5 minutes a
 //! check, as in Consul. What a probe lacks for want of open files or memory of ours is no verdict: the status stays.

@@ -54,7 +54,7 @@ impl Reaper {
     }
 
     /// When a check is to be looked at next.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&mut self) -> Option<Instant> {
         self.looks.next()
     }
 

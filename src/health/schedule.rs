@@ -13,15 +13,19 @@ use std::time::{Duration, Instant};
 /// A place in a table of checks; see [`super::slots`].
 pub(super) type Slot = u32;
 
-/// At most one due time per slot. Every call costs O(log n); a slot takes 16 bytes.
+/// At most one due time per slot. Every call costs O(log n), and making a slot due later, as each renewal of a check
+/// deadline does, O(1); a slot takes 24 bytes.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     /// What due times are counted from: the first of them.
     origin: Option<Instant>,
-    /// The slots that are due at some time; none is due later than those at twice its place and one or two beyond.
+    /// The slots that are due at some time; none stands for a later time than those at twice its place and one or two
+    /// beyond.
     heap: Vec<Slot>,
     /// When each slot is due, in nanoseconds from the origin.
     due: Vec<i64>,
+    /// The time that each slot stands for in the heap: not later than it is due. Whoever looks at the first one moves it.
+    stands_for: Vec<i64>,
     /// Where each slot stands in the heap; [`NOWHERE`] if it is not due at all.
     places: Vec<u32>,
 }
@@ -33,16 +37,21 @@ impl Schedule {
         if self.places.len() <= index {
             self.places.resize(index + 1, NOWHERE);
             self.due.resize(index + 1, 0);
+            self.stands_for.resize(index + 1, 0);
         }
         let origin = *self.origin.get_or_insert(when);
-        self.due[index] = match when.checked_duration_since(origin) {
+        let due = match when.checked_duration_since(origin) {
             Some(after) => nanos(after),
             None => -nanos(origin.saturating_duration_since(when)),
         };
+        self.due[index] = due;
         if self.places[index] == NOWHERE {
             self.places[index] = self.heap.len() as u32;
             self.heap.push(slot);
+        } else if self.stands_for[index] <= due {
+            return;
         }
+        self.stands_for[index] = due;
         self.settle(self.places[index] as usize);
     }
 
@@ -73,16 +82,30 @@ impl Schedule {
     }
 
     /// When anything is due next.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.when(*self.heap.first()?)
+    pub(super) fn next(&mut self) -> Option<Instant> {
+        let first = self.first()?;
+        self.when(first)
     }
 
     /// Takes the slot that is due longest, with its due time.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Slot, Instant)> {
-        let slot = *self.heap.first()?;
+        let slot = self.first()?;
         let when = self.when(slot).filter(|when| *when <= now)?;
         self.cancel(slot);
         Some((slot, when))
+    }
+
+    /// The slot that is due first.
+    fn first(&mut self) -> Option<Slot> {
+        loop {
+            let slot = *self.heap.first()?;
+            let index = slot as usize;
+            if self.stands_for[index] == self.due[index] {
+                return Some(slot);
+            }
+            self.stands_for[index] = self.due[index];
+            self.settle(0);
+        }
     }
 
     /// Moves what stands at this place of the heap to where it belongs.
@@ -107,7 +130,7 @@ impl Schedule {
     }
 
     fn is_before(&self, left: usize, right: usize) -> bool {
-        let order = |at: usize| (self.due[self.heap[at] as usize], self.heap[at]);
+        let order = |at: usize| (self.stands_for[self.heap[at] as usize], self.heap[at]);
         order(left) < order(right)
     }
 

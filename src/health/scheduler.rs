@@ -223,7 +223,7 @@ impl Scheduler {
     }
 
     /// When there is something to do next.
-    fn next(&self) -> Option<Instant> {
+    fn next(&mut self) -> Option<Instant> {
         let room = self.running.len() < self.settings.probes_in_flight_max;
         let probe = self.probes.next().filter(|_| room);
         [probe, self.shared.deadlines.next(), self.reaper.next()].into_iter().flatten().min()
