@@ -158,12 +158,14 @@ impl View {
         all_before: &Selection,
         [before, after]: [Option<Part>; 2],
     ) -> Option<GroupChange> {
+        let same = |part: &Option<Part>| u32::from(part.as_ref().is_some_and(|part| part.same));
         let mut group = match self.find(seed, name.kind, name.key.as_wire()) {
+            // What changes in it changes in all, which it shares.
+            Some(group) if group.own.is_none() && same(&before) == 1 && same(&after) == 1 => return None,
             Some(group) => Group::clone(group),
             None => Group::new(name.clone()),
         };
         let existed = group.registered > 0;
-        let same = |part: &Option<Part>| u32::from(part.as_ref().is_some_and(|part| part.same));
         group.registered = group.registered + u32::from(after.is_some()) - u32::from(before.is_some());
         group.same = group.same + same(&after) - same(&before);
         if group.same == self.registered {
