@@ -21,7 +21,10 @@ use nameplate::{
         service::{Instance, Port, Weights},
         state::{CheckEntry, InstanceEntry},
     },
-    publish::journal::{Batch, FILE_NAME, Journal, Place, Restored, StoredNode, Tuning, Write},
+    publish::{
+        feed::{Receipt, Waiting},
+        journal::{Batch, FILE_NAME, Journal, Place, Restored, StoredNode, Tuning, Write},
+    },
 };
 use tokio::sync::oneshot;
 
@@ -80,8 +83,9 @@ fn run(total: u32, tuning: Tuning) {
 
 fn durable(journal: &Journal, index: u64, writes: Vec<Write>) {
     let (sender, receiver) = oneshot::channel();
+    let waiting = Waiting::new(sender, Receipt { index, found: Vec::new() });
     let (serial, urgent) = (index as u32, true);
-    journal.write(Batch { index, serial, extinction_index: 0, writes, acknowledge: vec![sender], urgent });
+    journal.write(Batch { index, serial, extinction_index: 0, writes, acknowledge: vec![waiting], urgent });
     receiver.blocking_recv().unwrap().unwrap();
 }
 

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -126,13 +127,7 @@ impl Feed {
         let (done, outcome) = oneshot::channel();
         let submission = Submission { work, accepted: Instant::now(), done };
         match self.queue.send_timeout(submission, WAIT_MAX).await {
-            Ok(()) => {
-                let (receipt, durable) = outcome.await.map_err(|_| self.unanswered())??;
-                if let Some(durable) = durable {
-                    durable.await.map_err(|_| self.unanswered())??;
-                }
-                Ok(receipt)
-            }
+            Ok(()) => outcome.await.map_err(|_| self.unanswered())?,
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(SubmitError::Busy),
             Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(SubmitError::Closed),
         }
@@ -152,7 +147,7 @@ pub(super) struct Intake {
 
 impl Intake {
     /// The check results that arrived since the last call, one a check.
-    pub(super) fn take_results(&self) -> HashMap<CheckKey, CheckResult> {
+    pub(super) fn take_results(&self) -> WaitingResults {
         std::mem::take(&mut self.results.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -161,11 +156,33 @@ impl Intake {
 pub(super) struct Submission {
     pub(super) work: Work,
     pub(super) accepted: Instant,
-    pub(super) done: oneshot::Sender<Result<Published, SubmitError>>,
+    pub(super) done: oneshot::Sender<Result<Receipt, SubmitError>>,
 }
 
-/// That a submission is visible, and what to wait for until it is durable too.
-pub(super) type Published = (Receipt, Option<oneshot::Receiver<Result<(), JournalFailure>>>);
+/// A sender whose submission is visible, and who waits until it is durable too.
+#[derive(Debug)]
+pub struct Waiting {
+    to: oneshot::Sender<Result<Receipt, SubmitError>>,
+    receipt: Receipt,
+}
+
+impl Waiting {
+    /// Who is told this, unless the disk fails.
+    pub fn new(to: oneshot::Sender<Result<Receipt, SubmitError>>, receipt: Receipt) -> Waiting {
+        Waiting { to, receipt }
+    }
+
+    /// Tells what came of it.
+    pub(super) fn tell(self, outcome: &Result<(), JournalFailure>) {
+        // Who no longer waits needs no answer.
+        let _ = self.to.send(outcome.clone().map(|()| self.receipt).map_err(SubmitError::from));
+    }
+
+    /// Whether nobody waits any longer.
+    pub(super) fn is_over(&self) -> bool {
+        self.to.is_closed()
+    }
+}
 
 /// What is to be done.
 pub(super) enum Work {
@@ -180,8 +197,10 @@ pub(super) enum Work {
 
 #[derive(Debug, Default)]
 struct Results {
-    waiting: Mutex<HashMap<CheckKey, CheckResult>>,
+    waiting: Mutex<WaitingResults>,
 }
+
+type WaitingResults = HashMap<CheckKey, CheckResult, RandomState>;
 
 /// Most submissions that wait. Source: none, chosen: some milliseconds of the publisher's work.
 const QUEUE_MAX: usize = 1024;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     },
     observe::metrics::{Metrics, SourceState},
     publish::{
-        feed::{self, Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Work},
+        feed::{Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Waiting, Work},
         journal::{self, Journal, StoredNode, Write},
         names::Names,
         plan::Plan,
@@ -105,7 +106,7 @@ struct Batch {
 
 /// A submission that took effect.
 struct Done {
-    to: oneshot::Sender<Result<feed::Published, SubmitError>>,
+    to: oneshot::Sender<Result<Receipt, SubmitError>>,
     receipt: Receipt,
     accepted: Instant,
     /// Whether its sender waits until it is durable.
@@ -114,15 +115,17 @@ struct Done {
 
 #[derive(Default)]
 struct Touched {
-    services: HashSet<ServiceName>,
-    instances: HashSet<InstanceKey>,
-    statuses: HashSet<CheckKey>,
+    services: Set<ServiceName>,
+    instances: Set<InstanceKey>,
+    statuses: Set<CheckKey>,
     /// Checks that came, went, or got another definition.
-    definitions: HashSet<CheckKey>,
-    nodes: HashSet<NodeName>,
+    definitions: Set<CheckKey>,
+    nodes: Set<NodeName>,
     checks: bool,
     sources: bool,
 }
+
+type Set<K> = HashSet<K, RandomState>;
 
 impl Writer {
     fn new(start: Start) -> (Writer, Feed, Arc<Published>) {
@@ -268,7 +271,8 @@ impl Writer {
     /// Applies all changes, or none. Says whether the sender waits until they are durable: what a source can tell
     /// again, and what a check found, is written behind.
     fn changes(&mut self, changes: Vec<Change>, batch: &mut Batch) -> Result<bool, ChangeError> {
-        let kept = self.next.catalog.clone();
+        // One change is applied whole or not at all anyway.
+        let kept = (changes.len() > 1).then(|| self.next.catalog.clone());
         let mut durable = false;
         let mut all = Vec::with_capacity(changes.len());
         for mut change in changes {
@@ -282,7 +286,7 @@ impl Writer {
                     all.push(effects);
                 }
                 Err(error) => {
-                    self.next.catalog = kept;
+                    kept.into_iter().for_each(|kept| self.next.catalog = kept);
                     return Err(error);
                 }
             }
@@ -359,17 +363,16 @@ impl Writer {
         }
         let mut acknowledge = Vec::new();
         for done in std::mem::take(&mut batch.done) {
-            let durable = done.durable.then(|| {
-                let (sender, receiver) = oneshot::channel();
-                acknowledge.push(sender);
-                receiver
-            });
             self.metrics.publish_lag_seconds.observe(done.accepted.elapsed().as_secs_f64());
-            // Who no longer waits needs no answer.
-            let _ = done.to.send(Ok((done.receipt, durable)));
+            if done.durable {
+                acknowledge.push(Waiting::new(done.to, done.receipt));
+            } else {
+                // Who no longer waits needs no answer.
+                let _ = done.to.send(Ok(done.receipt));
+            }
         }
         if batch.changed || !acknowledge.is_empty() {
-            let writes = self.writes(&batch.touched);
+            let writes = if self.journal.is_durable() { self.writes(&batch.touched) } else { Vec::new() };
             self.journal.write(journal::Batch {
                 index: self.next.catalog.index(),
                 serial: self.next.serial,

@@ -7,6 +7,7 @@ use std::{
 
 use arc_swap::{ArcSwap, Cache};
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -34,7 +35,7 @@ pub enum WatchKey {
 pub struct Published {
     current: Arc<ArcSwap<Snapshot>>,
     waiters: DashMap<WatchKey, watch::Sender<()>>,
-    touched_checks: Mutex<HashSet<CheckKey>>,
+    touched_checks: Mutex<HashSet<CheckKey, RandomState>>,
     checks_touched: Notify,
 }
 

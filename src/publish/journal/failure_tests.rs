@@ -2,9 +2,10 @@ use super::{
     faulty::{Fault, Faulty},
     pending::Pending,
     samples::{Dice, Model},
-    tests::{Acknowledged, open, urgent},
+    tests::{Acknowledged, open, urgent, waiting},
     *,
 };
+use crate::publish::feed::SubmitError;
 
 const NO_SPACE: i32 = libc::ENOSPC;
 const IO_ERROR: i32 = libc::EIO;
@@ -20,7 +21,8 @@ fn check(fault: Fault, said: &str) {
 
     disk.set_fault(Some(fault));
     for _ in 0..2 {
-        let failure = write(&journal, &mut model, &mut dice).blocking_recv().unwrap().unwrap_err();
+        let refused = write(&journal, &mut model, &mut dice).blocking_recv().unwrap().unwrap_err();
+        let SubmitError::Journal(failure) = refused else { panic!("{refused}") };
         assert!(failure.problem.contains(said) && failure.path.contains(FILE_NAME), "{failure}");
     }
     let status = journal.status();
@@ -131,7 +133,7 @@ fn what_a_failing_disk_lets_pile_up_is_bounded_and_registrations_stay() {
 }
 
 fn write(journal: &Journal, model: &mut Model, dice: &mut Dice) -> Acknowledged {
-    let (sender, receiver) = oneshot::channel();
+    let (sender, receiver) = waiting();
     journal.write(Batch { urgent: true, acknowledge: vec![sender], ..model.batch(dice) });
     receiver
 }

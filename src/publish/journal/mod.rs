@@ -43,8 +43,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
-
 use self::{store::Store, writer::Shared};
 pub use crate::catalog::restore::StoredNode;
 use crate::{
@@ -55,6 +53,7 @@ use crate::{
         state::InstanceEntry,
     },
     observe::metrics::Metrics,
+    publish::feed::Waiting,
 };
 
 /// The journal. One writer hands batches in; dropping it writes what is left and waits for it.
@@ -128,7 +127,7 @@ pub struct Batch {
     /// What changed, in order; the last write of a key holds.
     pub writes: Vec<Write>,
     /// Who waits until it is durable.
-    pub acknowledge: Vec<oneshot::Sender<Result<(), JournalFailure>>>,
+    pub acknowledge: Vec<Waiting>,
     /// Commits as soon as the commit before has ended, instead of within [`BEHIND_MAX`].
     pub urgent: bool,
 }
@@ -275,10 +274,7 @@ impl Journal {
     /// Hands a batch in. Never waits for the disk; costs O(the batch).
     pub fn write(&self, batch: Batch) {
         if !self.durable {
-            for waiting in batch.acknowledge {
-                // Who no longer waits needs no acknowledgement.
-                let _ = waiting.send(Ok(()));
-            }
+            batch.acknowledge.into_iter().for_each(|waiting| waiting.tell(&Ok(())));
             return self.shared.note_index(batch.index);
         }
         self.shared.put(batch, Instant::now());
@@ -288,6 +284,11 @@ impl Journal {
     pub fn count_in(&self, metrics: Arc<Metrics>) {
         // A second one would count what the first counts already.
         let _ = self.shared.metrics.set(metrics);
+    }
+
+    /// Whether anything that is handed in is written anywhere.
+    pub fn is_durable(&self) -> bool {
+        self.durable
     }
 
     /// How it is.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::oneshot;
+use foldhash::fast::RandomState;
 
 use crate::{
     catalog::{
@@ -16,7 +16,10 @@ use crate::{
         service::InstanceKey,
         state::{CheckEntry, InstanceEntry},
     },
-    publish::journal::{Batch, JournalFailure, StoredNode, Write},
+    publish::{
+        feed::Waiting,
+        journal::{Batch, JournalFailure, StoredNode, Write},
+    },
 };
 
 /// A check's newest result.
@@ -33,12 +36,12 @@ pub(super) struct Pending {
     pub(super) serial: u32,
     pub(super) extinction_index: u64,
     pub(super) node_uuid: Option<Arc<str>>,
-    pub(super) nodes: HashMap<NodeName, Option<StoredNode>>,
-    pub(super) instances: HashMap<InstanceKey, Option<Arc<InstanceEntry>>>,
-    pub(super) results: HashMap<CheckKey, NewestResult>,
+    pub(super) nodes: HashMap<NodeName, Option<StoredNode>, RandomState>,
+    pub(super) instances: HashMap<InstanceKey, Option<Arc<InstanceEntry>>, RandomState>,
+    pub(super) results: HashMap<CheckKey, NewestResult, RandomState>,
     /// Whether any batch came, be it one without writes.
     pub(super) dirty: bool,
-    acknowledge: Vec<oneshot::Sender<Result<(), JournalFailure>>>,
+    acknowledge: Vec<Waiting>,
     /// Length of `acknowledge` at which those who no longer wait are dropped.
     tidy_at: usize,
 }
@@ -87,10 +90,7 @@ impl Pending {
 
     /// Tells all who wait what came of it.
     pub(super) fn acknowledge(&mut self, outcome: &Result<(), JournalFailure>) {
-        for waiting in self.acknowledge.drain(..) {
-            // Who no longer waits needs no acknowledgement.
-            let _ = waiting.send(outcome.clone());
-        }
+        self.acknowledge.drain(..).for_each(|waiting| waiting.tell(outcome));
     }
 
     /// How many keys are to be written.
@@ -145,10 +145,10 @@ impl Pending {
         }
     }
 
-    fn wait_for(&mut self, senders: Vec<oneshot::Sender<Result<(), JournalFailure>>>) {
+    fn wait_for(&mut self, senders: Vec<Waiting>) {
         self.acknowledge.extend(senders);
         if self.acknowledge.len() > self.tidy_at.max(ACKNOWLEDGE_TIDY_MIN) {
-            self.acknowledge.retain(|waiting| !waiting.is_closed());
+            self.acknowledge.retain(|waiting| !waiting.is_over());
             self.tidy_at = 2 * self.acknowledge.len();
         }
     }
@@ -156,7 +156,7 @@ impl Pending {
 
 /// The forgotten keys for which this holds: that they are not on disk.
 pub(super) fn absent<K: Clone, V>(
-    writes: &HashMap<K, Option<V>>,
+    writes: &HashMap<K, Option<V>, RandomState>,
     is_absent: impl Fn(&K) -> Result<bool, redb::Error>,
 ) -> Result<Vec<K>, redb::Error> {
     let forgotten = writes.iter().filter(|(_, write)| write.is_none());
@@ -165,7 +165,7 @@ pub(super) fn absent<K: Clone, V>(
 }
 
 /// Drops keys that are forgotten, beyond so many.
-fn bound_forgotten<K, V>(writes: &mut HashMap<K, Option<V>>, max: usize) {
+fn bound_forgotten<K, V>(writes: &mut HashMap<K, Option<V>, RandomState>, max: usize) {
     let mut excess = writes.values().filter(|write| write.is_none()).count().saturating_sub(max);
     if excess > 0 {
         writes.retain(|_, write| {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, mpsc};
 use super::{
     faulty::Faulty,
     samples::{Dice, Model},
-    tests::open,
+    tests::{Acknowledged, open, waiting},
     *,
 };
 
@@ -16,7 +16,7 @@ struct Run {
     /// The model after each batch, from none on.
     models: Vec<Model>,
     /// Batches with a receiver not heard from yet.
-    waiting: Vec<(u64, oneshot::Receiver<Result<(), JournalFailure>>)>,
+    waiting: Vec<(u64, Acknowledged)>,
     /// The newest batch that was acknowledged.
     acknowledged: u64,
     images: usize,
@@ -91,8 +91,8 @@ fn check(seed: u64, batches: usize) {
     let mut dice = Dice(seed);
     let mut model = Model::default();
     for _ in 0..batches {
-        let (sender, receiver) = oneshot::channel();
-        let (heard, durable) = oneshot::channel();
+        let (sender, receiver) = waiting();
+        let (heard, durable) = waiting();
         let batch = model.batch(&mut dice);
         // Now and then one waits, so that not all goes in one commit.
         let waits = batch.urgent && dice.roll(2) == 0;
