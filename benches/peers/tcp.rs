@@ -2,11 +2,12 @@
 
 use std::{
     io::{self, ErrorKind, Read, Write},
-    net::{Ipv4Addr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use socket2::{Domain, Socket, Type};
 
 use crate::{
     catalog::{Kind, Queries},
@@ -27,7 +28,7 @@ pub struct TcpLoad<'a> {
 impl TcpLoad<'_> {
     pub fn run(self) -> Result<Tally> {
         let mut connections: Vec<Connection> =
-            (0..self.connections).map(|_| Connection::open(self)).collect::<io::Result<_>>()?;
+            (0..self.connections).map(|number| Connection::open(self, number)).collect::<io::Result<_>>()?;
         let mut tally = Tally::default();
         let mut next = 0;
         let started = Instant::now();
@@ -66,8 +67,13 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn open(load: TcpLoad<'a>) -> io::Result<Connection<'a>> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, load.port))?;
+    /// Opens one of many; a few hundred have a client address together.
+    fn open(load: TcpLoad<'a>, number: usize) -> io::Result<Connection<'a>> {
+        let client = Ipv4Addr::new(127, 0, 0, 1 + (number / CLIENT_CONNECTIONS) as u8);
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((client, 0)).into())?;
+        socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, load.port)).into())?;
+        let stream = TcpStream::from(socket);
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         Ok(Connection {
@@ -145,6 +151,9 @@ impl<'a> Connection<'a> {
         Ok(true)
     }
 }
+
+/// Connections of one client address: below what servers admit.
+const CLIENT_CONNECTIONS: usize = 500;
 
 const INPUT_BYTES: usize = 256 << 10;
 

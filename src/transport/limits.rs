@@ -9,7 +9,7 @@
 //! | sockets of a wildcard address that can't be had as such | 256 local addresses | further addresses are left out, with a warning |
 //! | slow queries in flight | 4,096; 256 a client address | SERVFAIL with extended error 23 |
 //! | one slow query | 5 s | dropped |
-//! | TCP connections | 2,000; 200 a client address, all of them from loopback | the one idle longest is closed |
+//! | TCP connections | 2,000; 200 a client address, 1,000 from loopback | the one idle longest is closed |
 //! | first message of a connection | 5 s | closed |
 //! | idle connection, or a message half received | 10 s | closed |
 //! | slow queries of one connection | 64 | no further message is read until one is answered |
@@ -55,6 +55,9 @@ pub const WAIT_WANTED: Duration = Duration::from_micros(2_500);
 /// How long a worker sleeps at most: within this it sees a stop, a new socket, and lets go of an old snapshot.
 pub const IDLE_MAX: Duration = Duration::from_millis(250);
 
+/// How long a worker has the processor at a time where others want it. Source: none, chosen: what a batch takes.
+pub const SLICE: Duration = Duration::from_micros(200);
+
 /// Batches answered between two looks at all sockets while some have work.
 ///
 /// Source: none, chosen: 4 batches of 64 take about 1 ms, which is how long a quiet socket may wait for a busy one.
@@ -89,11 +92,8 @@ pub const CONNECTIONS_MAX: usize = 2_000;
 /// TCP connections of one client address. Source: DNS.md, "Protocol".
 pub const CONNECTIONS_CLIENT_MAX: usize = 200;
 
-/// TCP connections of one loopback address.
-///
-/// Source: none, chosen: all, because the programs of this host share one address, and those of others make room first
-/// only if they are idle longer.
-pub const CONNECTIONS_LOOPBACK_MAX: usize = CONNECTIONS_MAX;
+/// TCP connections of one loopback address: the programs of this host share one. Source: DNS.md, "Protocol".
+pub const CONNECTIONS_LOOPBACK_MAX: usize = 1_000;
 
 /// Time from accept to the end of the first message. Source: DNS.md, "Protocol".
 pub const FIRST_MESSAGE_MAX: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Many datagrams in one system call, and what else of UDP needs the C library. The only file with unsafe code.
+//! Many datagrams in one system call, and what else of UDP needs the C library. Unsafe code stands here and below only.
 //!
 //! ```text
 //! wait -> receive (up to 64) -> answer each in its own buffer -> queue -> send
@@ -10,7 +10,7 @@
 //! **Limits:** Linux. Errors that an earlier response caused (ICMP) are passed over; a response that the kernel does not
 //! take is dropped and counted, never retried later.
 //!
-//! **Source:** recvmmsg(2), sendmmsg(2), poll(2), getifaddrs(3), ip(7), ipv6(7), socket(7), cmsg(3).
+//! **Source:** recvmmsg(2), sendmmsg(2), poll(2), ip(7), ipv6(7), socket(7), cmsg(3).
 #![allow(unsafe_code)]
 
 use std::{
@@ -24,6 +24,12 @@ use std::{
 use crate::answer::Buffer;
 
 use super::limits::{BATCH_MAX, SEND_WAIT_MAX};
+
+mod interfaces;
+mod slice;
+
+pub use interfaces::local_addresses;
+pub use slice::ask_for_slices;
 
 /// Buffers and addresses of up to 64 messages that are received, answered in place, and sent together. It belongs to
 /// one thread.
@@ -404,41 +410,6 @@ fn set_option(socket: &impl AsRawFd, level: libc::c_int, option: libc::c_int, va
     // SAFETY: the value is a c_int that lives through the call, and its length is told.
     let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, ptr::from_ref(&value).cast(), length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// The addresses of this host's interfaces, with port 0; link-local ones carry their interface as scope.
-pub fn local_addresses() -> io::Result<Vec<SocketAddr>> {
-    let mut list: *mut libc::ifaddrs = ptr::null_mut();
-    // SAFETY: on success `list` is a linked list that is ours until freeifaddrs.
-    if unsafe { libc::getifaddrs(&mut list) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let mut addresses = Vec::new();
-    let mut entry = list;
-    while !entry.is_null() {
-        // SAFETY: a non-null entry of the list is a valid ifaddrs, and its address is null or valid for its family.
-        let (address, next) = unsafe { ((*entry).ifa_addr, (*entry).ifa_next) };
-        if !address.is_null() {
-            // SAFETY: as above; sockaddr's family says which struct it is.
-            addresses.extend(unsafe { interface_address(address) });
-        }
-        entry = next;
-    }
-    // SAFETY: it came from getifaddrs, and nothing points into it any more.
-    unsafe { libc::freeifaddrs(list) };
-    Ok(addresses)
-}
-
-/// SAFETY: `address` must point to a socket address that is as long as its family says.
-unsafe fn interface_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
-    // SAFETY: the caller's promise; the reads are unaligned because only sockaddr's alignment is promised.
-    unsafe {
-        match i32::from((*address).sa_family) {
-            libc::AF_INET => Some(v4_address(&address.cast::<libc::sockaddr_in>().read_unaligned())),
-            libc::AF_INET6 => Some(v6_address(&address.cast::<libc::sockaddr_in6>().read_unaligned())),
-            _ => None,
-        }
-    }
 }
 
 fn socket_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {

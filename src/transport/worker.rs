@@ -26,7 +26,7 @@ use crate::{
 use super::{
     backlog::Backlog,
     engine::{self, Engine, SlowQuery},
-    limits::{BATCH_MAX, BUSY_ROUNDS_MAX, IDLE_MAX},
+    limits::{BATCH_MAX, BUSY_ROUNDS_MAX, IDLE_MAX, SLICE},
     message::drop_reason,
     random::Random,
     record::{Observer, nanos},
@@ -88,6 +88,8 @@ pub struct Parts<E: Engine> {
 
 /// Answers until it is told to stop. The body of a thread.
 pub fn run<E: Engine>(parts: Parts<E>) {
+    // Where that is refused, answers only wait longer for the other threads of their core.
+    let _ = udp::ask_for_slices(SLICE);
     let mut worker = Worker {
         reader: parts.engine.reader(),
         recorder: parts.observer.metrics.dns_worker(),

@@ -13,7 +13,12 @@ use std::{
 
 use hickory_proto::{op::Message, rr::RecordType};
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Barrier, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+    sync::Barrier,
+    time::timeout,
+};
 
 use crate::harness::{PATIENCE, Served, framed, question, read_message, serve, until};
 
@@ -148,7 +153,7 @@ async fn two_thousand_connections_at_once_all_get_their_answers() {
     served.at.register(json!({ "Name": "web", "Address": "198.51.100.1", "Port": 80 })).await;
     let together = Arc::new(Barrier::new(CONNECTIONS + 1));
     let connections: Vec<_> =
-        (0..CONNECTIONS).map(|_| tokio::spawn(connection(served.at.dns, Arc::clone(&together)))).collect();
+        (0..CONNECTIONS).map(|number| tokio::spawn(connection(served.at.dns, number, Arc::clone(&together)))).collect();
     // All have got their first answers, and are open.
     timeout(3 * PATIENCE, together.wait()).await.expect("all are answered");
     assert_eq!(served.at.metric("nameplate_tcp_connections").await, CONNECTIONS as f64);
@@ -163,8 +168,10 @@ async fn two_thousand_connections_at_once_all_get_their_answers() {
 }
 
 /// Asks some pipelined queries, and once more after the others.
-async fn connection(dns: SocketAddr, together: Arc<Barrier>) {
-    let mut stream = TcpStream::connect(dns).await.unwrap();
+async fn connection(dns: SocketAddr, number: usize, together: Arc<Barrier>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 1, (number % CLIENTS) as u8], 0))).unwrap();
+    let mut stream = socket.connect(dns).await.unwrap();
     exchange(&mut stream).await;
     together.wait().await;
     together.wait().await;
@@ -185,8 +192,11 @@ async fn exchange(stream: &mut TcpStream) {
     }
 }
 
-/// Connections that are admitted of all clients together, and here of one.
+/// Connections that are admitted of all clients together.
 const CONNECTIONS: usize = 2_000;
+
+/// Loopback addresses that they come from: one may have half of them.
+const CLIENTS: usize = 4;
 
 /// Queries on the way on each connection.
 const PIPELINED: usize = 3;
