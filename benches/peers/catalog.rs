@@ -64,11 +64,18 @@ impl Group {
     /// The body of a registration. Its check is one that is renewed by who registers: none is probed, and none ends by
     /// itself within a run.
     pub fn registration(&self, place: Place) -> String {
+        self.weighing(place, 1)
+    }
+
+    /// [`Group::registration`] with this weight.
+    pub fn weighing(&self, place: Place, weight: u32) -> String {
         let (id, address) = (self.id(place), self.address(place));
         let name = format!("{}{}", self.prefix, place.0);
         let port = port(place);
         let check = r#"{"TTL":"24h","Status":"passing"}"#;
-        format!(r#"{{"Name":"{name}","ID":"{id}","Address":"{address}","Port":{port},"Tags":["t"],"Check":{check}}}"#)
+        format!(
+            r#"{{"Name":"{name}","ID":"{id}","Address":"{address}","Port":{port},"Tags":["t"],"Check":{check},"Weights":{{"Passing":{weight},"Warning":1}}}}"#
+        )
     }
 }
 

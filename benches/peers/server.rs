@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::process::parent_id,
     process::{Command, Stdio},
     time::Duration,
@@ -111,7 +111,9 @@ impl Server {
             if let Some(status) = self.process.ended()? {
                 bail!("{} ended with {status}{}", self.name, self.log());
             }
-            Ok(ask(self.port, &name, Kind::A).ok().filter(|response| response.is_positive()))
+            // The API, where there is one, opens a moment later.
+            let open = self.http == 0 || TcpStream::connect((Ipv4Addr::LOCALHOST, self.http)).is_ok();
+            Ok(ask(self.port, &name, Kind::A).ok().filter(|response| open && response.is_positive()))
         })?;
         self.process.pin()?;
         Ok(self)

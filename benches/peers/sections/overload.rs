@@ -1,5 +1,5 @@
-//! Three times as many queries as the server can take: such as fill their answers from a service of 100,000 instances,
-//! because of smaller ones the load could not send enough. Then the same while it checks instances, on the same core.
+//! Three times as many queries as the server can take: such as fill their answers from a service of 100,000 instances
+//! whose weights differ, because of what costs less the load could not send enough. Then the same while it checks instances, on the same core.
 //!
 //! The wait in the server's queue is what the server says of it, which knows nothing of how late the load is; the p99
 //! of the load has both in it. The beginning, until the server has seen what comes, is told apart.
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bench, large::HUGE, register};
+use super::{Bench, CLIENTS, large::HUGE};
 use crate::{
-    catalog::{Edns, Kind, Queries},
+    catalog::{Edns, Kind, Place, Queries},
     checked::{Checked, Watch},
-    http::get,
+    http::{get, put_all},
     load::{Load, Pace},
     numbers::median,
     process::pause,
@@ -23,7 +23,8 @@ use crate::{
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let server = Server::nameplate(bench.cores, "")?;
-    register(&server, HUGE, HUGE.places())?;
+    let put = |place: Place| ("/v1/agent/service/register".to_owned(), HUGE.weighing(place, 1 + place.1 % 2));
+    put_all(server.http, CLIENTS, HUGE.places().map(put))?;
     let queries = Queries::only(&HUGE, Kind::A, Edns::With);
     measure(bench, "overload", (&server, &queries))?;
     let checked = Checked::start(bench.cores)?;
