@@ -123,6 +123,8 @@ impl Server {
         let engine = Arc::new(DnsEngine::new(Arc::clone(&published), Arc::clone(&forwarder)));
         let (stopping, stopped) = watch::channel(false);
 
+        // Before DNS, by which it is found, and before the first check of our own.
+        let listener = http::listen(http_socket).map_err(|error| taken(error, config.http))?;
         let transport =
             open_dns(&config, &engine, Observer { metrics: Arc::clone(&metrics), query_log: Some(query_log.clone()) })?;
         let dns = transport.local_addresses();
@@ -146,7 +148,6 @@ impl Server {
             (&forwarder, &engine, &health),
             (Arc::clone(&metrics), stopped.clone(), config.txn_max_ops),
         );
-        let listener = http::listen(http_socket).map_err(|error| taken(error, config.http))?;
         let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
         let reloader = Reloader::new(reload, log, query_log, (metrics, included));
         Ok(Server {
