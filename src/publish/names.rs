@@ -146,9 +146,10 @@ impl Names {
             }
         });
         black_box(found.iter().flatten().map(|entry| entry.touch()).fold(0, u32::wrapping_add));
-        let answers = (0..).zip(&found).filter_map(|(at, entry)| Some((at, entry.as_ref()?.answers.as_ref()?)));
-        let touched = answers.map(|(at, answers)| answers.touch(asks_srv[at], |members| start(at, members)));
-        black_box(touched.fold(0, u32::wrapping_add));
+        let answers = || (0..).zip(&found).filter_map(|(at, entry)| Some((at, entry.as_ref()?.answers.as_ref()?)));
+        black_box(answers().map(|(at, answers)| answers.touch(asks_srv[at])).fold(0, u32::wrapping_add));
+        let many = answers().filter_map(|(at, answers)| Some((at, answers.many_addresses()?)));
+        black_box(Table::touch_places(many.map(|(at, addresses)| (addresses, start(at, addresses.len())))));
     }
 
     /// Whether any service has a name of one label, as RFC 2782 forms need.

@@ -16,7 +16,7 @@ use crate::{
     publish::{
         eligible::{self, Reach, Via},
         label::{dotted_key, id_key, port_key},
-        selection::{Entry, Member, NodeTarget, Target},
+        selection::{Addressed, Entry, Member, NodeTarget, Target},
         settings::{DefaultRule, NoneEligible, Settings},
         view::{Brought, GroupChange, View},
     },
@@ -92,18 +92,15 @@ impl ServiceAnswers {
         self.rule.ttl_secs.wrapping_add(self.registered).wrapping_add(sizes as u32)
     }
 
-    /// Reads what an answer with addresses, or one with SRV, reads of its members: all of a few; of many the addresses
-    /// where it begins.
-    pub fn touch(&self, srv: bool, start: impl Fn(usize) -> usize) -> u32 {
+    /// Reads what an answer with addresses, or one with SRV, reads of its members if they are few.
+    pub fn touch(&self, srv: bool) -> u32 {
         let all = &self.ordinary.eligible.all;
-        let addresses = &all.v4.best().table;
-        if srv {
-            all.ported.table.touch()
-        } else if addresses.is_leaf() {
-            addresses.touch()
-        } else {
-            addresses.touch_nth(start(addresses.len()))
-        }
+        if srv { all.ported.table.touch() } else { all.v4.best().table.touch() }
+    }
+
+    /// The addresses, if they are many, so that an answer may have only some of them.
+    pub fn many_addresses(&self) -> Option<&Table<Addressed<4>>> {
+        Some(&self.ordinary.eligible.all.v4.best().table).filter(|table| !table.is_leaf())
     }
 
     /// What a client sees whose address lies in this client network.

@@ -1,6 +1,6 @@
 //! Values by their place in the order of hashes.
 
-use super::{Child, FANOUT, Measured, Table};
+use super::{Child, FANOUT, FOUND_TOGETHER_MAX, Measured, Table};
 
 /// What an inner node knows of where the values below each child end.
 pub trait Ends: Clone + Default + std::fmt::Debug {
@@ -46,8 +46,9 @@ pub type Walk = std::ops::ControlFlow<()>;
 impl<V: Measured<Ends = Counted>> Table<V> {
     /// The value at a place in the order of hashes.
     pub fn nth(&self, at: usize) -> Option<&V> {
-        let (child, at) = self.root.leaf_of(at);
-        child.items().get(at).map(|item| &item.value)
+        let mut way = (&self.root, at);
+        while descend(&mut way) {}
+        way.0.items().get(way.1).map(|item| &item.value)
     }
 
     /// Calls `each` for the values from the `start`-th on, and around, until it says stop; never allocates.
@@ -56,25 +57,32 @@ impl<V: Measured<Ends = Counted>> Table<V> {
         walk(&self.root, Range { skip: 0, take: start }, each)
     }
 
-    /// Reads the `at`-th value and one beside it, so that they are in the cache: see [`Table::touch`].
-    pub fn touch_nth(&self, at: usize) -> u32 {
-        let (child, at) = self.root.leaf_of(at);
-        let hash = |at: usize| child.items().get(at).map_or(0, |item| item.hash);
-        hash(at).wrapping_add(hash(at + 2))
+    /// Reads the values at these places of tables, at most [`FOUND_TOGETHER_MAX`], and one beside each, so that they are in
+    /// the cache: see [`Table::touch`]. It goes down all tables together.
+    pub fn touch_places<'t>(places: impl Iterator<Item = (&'t Table<V>, usize)>) -> u32
+    where
+        V: 't,
+    {
+        let mut ways = [(&Child::Empty, 0); FOUND_TOGETHER_MAX];
+        let mut count = 0;
+        for (way, (table, at)) in ways.iter_mut().zip(places) {
+            *way = (&table.root, at);
+            count += 1;
+        }
+        while ways[..count].iter_mut().fold(false, |deeper, way| descend(way) | deeper) {}
+        let hash = |child: &Child<V>, at: usize| child.items().get(at).map_or(0, |item| item.hash);
+        let read =
+            ways[..count].iter().map(|(child, at)| hash(child, *at).wrapping_add(hash(child, at.saturating_add(2))));
+        read.fold(0, u32::wrapping_add)
     }
 }
 
-impl<V: Measured<Ends = Counted>> Child<V> {
-    /// The leaf in which the `at`-th value lies, and its place there.
-    fn leaf_of(&self, mut at: usize) -> (&Child<V>, usize) {
-        let mut child = self;
-        while let Child::Inner(inner) = child {
-            let (slot, before) = inner.ends.find(at);
-            child = inner.children.get(slot).unwrap_or(&Child::Empty);
-            at -= before;
-        }
-        (child, at)
-    }
+/// Goes one step towards the value at a place below a child; false in a leaf.
+fn descend<V: Measured<Ends = Counted>>(way: &mut (&Child<V>, usize)) -> bool {
+    let Child::Inner(inner) = way.0 else { return false };
+    let (slot, before) = inner.ends.find(way.1);
+    *way = (inner.children.get(slot).unwrap_or(&Child::Empty), way.1 - before);
+    true
 }
 
 /// Which values of a walk are wanted: the first are passed over, and then so many visited.
