@@ -51,8 +51,6 @@ const ATTRIBUTES_BYTES: u32 = mem::size_of::<Attributes>() as u32;
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]
