@@ -16,8 +16,9 @@ use std::{
 
 use crate::{
     dns::{A, AAAA, Answer, Asker, NOERROR, SRV},
+    dockerd::{Docker, GATEWAY, first_words},
     images,
-    sandbox::{Process, Sandbox, scenario},
+    sandbox::scenario,
     server::{OUTSIDE, UPSTREAM, serve, upstream},
     until::{SOON, until},
 };
@@ -25,8 +26,10 @@ use crate::{
 #[test]
 fn containers_find_services_that_come_and_go() {
     scenario("docker", |sandbox| {
-        images::make(sandbox);
-        let docker = Docker::start(sandbox);
+        sandbox.needs(&["curl"], "curl");
+        sandbox.needs(&["dig"], "bind9-dnsutils");
+        let docker = Docker::start(sandbox, &format!("--bip {GATEWAY}/16 --dns {GATEWAY}")).has_images();
+        docker.run("network create --subnet 172.31.0.0/24 shop");
         let _upstream = upstream(sandbox);
         let _server = serve(sandbox, &format!("--data-dir data --dns {GATEWAY}:53 --forward {UPSTREAM}"));
         let (web, api) = docker.run_servers();
@@ -59,59 +62,17 @@ fn containers_find_services_that_come_and_go() {
     });
 }
 
-/// A Docker daemon in the sandbox.
-struct Docker<'a> {
-    sandbox: &'a Sandbox,
-    _daemon: Process<'a>,
-}
-
 type Servers = BTreeMap<&'static str, IpAddr>;
 type Addresses = BTreeSet<IpAddr>;
 
-impl<'a> Docker<'a> {
-    fn start(sandbox: &'a Sandbox) -> Docker<'a> {
-        sandbox.needs(&["dockerd", "docker"], "docker.io");
-        sandbox.needs(&["iptables"], "iptables");
-        sandbox.needs(&["curl"], "curl");
-        sandbox.needs(&["dig"], "bind9-dnsutils");
-        let folder = sandbox.folder().display();
-        let group = sandbox.folder().file_name().unwrap().to_string_lossy();
-        let command = format!(
-            "dockerd --data-root {folder}/docker --exec-root {folder}/docker-run --pidfile {folder}/dockerd-own.pid \
-             --host unix://{folder}/docker.sock --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /{group} \
-             --bip {GATEWAY}/16 --dns {GATEWAY}"
-        );
-        let docker = Docker { sandbox, _daemon: sandbox.start("dockerd", &command) };
-        until("the daemon is up", SOON, || docker.attempt("version").then_some(()));
-        for image in [images::BUSYBOX, images::GLIBC] {
-            let tree = image.split(':').next().unwrap();
-            sandbox.run(&format!("tar -C images/{tree} -c . | docker -H unix://{folder}/docker.sock import - {image}"));
-        }
-        docker.run("network create --subnet 172.31.0.0/24 shop");
-        docker
-    }
-
-    fn command(&self, words: &str) -> String {
-        format!("docker -H unix://{}/docker.sock {words}", self.sandbox.folder().display())
-    }
-
-    #[track_caller]
-    fn run(&self, words: &str) -> String {
-        self.sandbox.run(&self.command(words))
-    }
-
-    fn attempt(&self, words: &str) -> bool {
-        self.sandbox.attempt(&self.command(words)).status.success()
-    }
-
+impl Docker<'_> {
     /// Starts the HTTP servers; returns those of `web` and those of `api`.
     fn run_servers(&self) -> (Servers, Servers) {
         // Killed inside its container, a server leaves the container, and so its address, as it is.
         let page = |name| format!("echo {name} >/www/index.html; httpd -p 80 -h /www; exec sleep 100000");
         let bridged = |name| {
             self.run(&format!("run -d --name {name} {} sh -c '{}'", images::BUSYBOX, page(name)));
-            let address = self.run(&format!("inspect -f '{{{{.NetworkSettings.IPAddress}}}}' {name}"));
-            (name, address.trim().parse().unwrap())
+            (name, self.address(name))
         };
         // On a network with an address of its own choice, a container has the same one when it starts again.
         let chosen = |(name, address): (&'static str, Ipv4Addr)| {
@@ -248,14 +209,6 @@ fn watch(over: &Receiver<()>) -> (usize, Vec<(String, u16, io::Result<Answer>)>)
     }
     (answers, problems)
 }
-
-/// The addresses that lines begin with.
-fn first_words(printed: &str) -> Addresses {
-    printed.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
-}
-
-/// The machine's address on the default bridge: what containers can reach.
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 1);
 
 /// Between two probes of a server.
 const INTERVAL: Duration = Duration::from_secs(1);

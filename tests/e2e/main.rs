@@ -21,6 +21,7 @@
 mod disk;
 mod dns;
 mod docker;
+mod dockerd;
 mod http;
 mod images;
 mod kill;

@@ -1,0 +1,78 @@
+//! A Docker daemon of a scenario's own, with what the scenarios run in containers.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use crate::{
+    images,
+    sandbox::{Process, Sandbox},
+    until::{SOON, until},
+};
+
+/// A Docker daemon in the sandbox. Dropped, it is killed, and its containers end with the sandbox.
+pub struct Docker<'a> {
+    /// The sandbox that it runs in.
+    pub sandbox: &'a Sandbox,
+    _daemon: Process<'a>,
+}
+
+impl<'a> Docker<'a> {
+    /// Starts a daemon with these options beside those of its folders, and returns when it answers. All that start in
+    /// one sandbox, one after the other, have the same images and containers.
+    pub fn start(sandbox: &'a Sandbox, options: &str) -> Docker<'a> {
+        sandbox.needs(&["dockerd", "docker"], "docker.io");
+        sandbox.needs(&["iptables"], "iptables");
+        let folder = sandbox.folder().display();
+        let group = sandbox.folder().file_name().unwrap().to_string_lossy();
+        let command = format!(
+            "dockerd --data-root {folder}/docker --exec-root {folder}/docker-run --pidfile {folder}/dockerd-own.pid \
+             --host unix://{folder}/docker.sock --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /{group} \
+             {options}"
+        );
+        let docker = Docker { sandbox, _daemon: sandbox.start("dockerd", &command) };
+        until("the daemon is up", SOON, || docker.attempt("version").then_some(()));
+        docker
+    }
+
+    /// Makes the images of [`images`] and gives them to the daemon.
+    pub fn has_images(self) -> Docker<'a> {
+        images::make(self.sandbox);
+        for image in [images::BUSYBOX, images::GLIBC] {
+            let tree = image.split(':').next().unwrap();
+            self.sandbox.run(&format!("tar -C images/{tree} -c . | {}", self.command(&format!("import - {image}"))));
+        }
+        self
+    }
+
+    /// A shell command: the client with these words.
+    pub fn command(&self, words: &str) -> String {
+        format!("docker -H unix://{}/docker.sock {words}", self.sandbox.folder().display())
+    }
+
+    /// Runs the client and returns what it printed; panics if it fails.
+    #[track_caller]
+    pub fn run(&self, words: &str) -> String {
+        self.sandbox.run(&self.command(words))
+    }
+
+    /// Runs the client and returns whether it succeeded.
+    pub fn attempt(&self, words: &str) -> bool {
+        self.sandbox.attempt(&self.command(words)).status.success()
+    }
+
+    /// A container's address on the default bridge.
+    #[track_caller]
+    pub fn address(&self, container: &str) -> IpAddr {
+        self.run(&format!("inspect -f '{{{{.NetworkSettings.IPAddress}}}}' {container}")).trim().parse().unwrap()
+    }
+}
+
+/// The addresses that lines begin with.
+pub fn first_words(printed: &str) -> BTreeSet<IpAddr> {
+    printed.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+}
+
+/// The machine's address on the default bridge, if the daemon has chosen none else: what containers can reach.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 1);
