@@ -17,6 +17,8 @@
 //! - Without a network (`none`): only with an address by `docker_ip_label`.
 //! - In another container's network: its networks and bindings.
 //! - macvlan and ipvlan: the container's address is one of the LAN, so that everybody gets it where no port is published.
+//! - overlay: containers on any overlay network ask from Docker's `docker_gwbridge`. They get the published port if there is one, which is
+//!   right wherever they are, else the address in the overlay.
 //! - Chosen network: `docker_network` if the container is on it, else `bridge`, else that of its network mode, else the first by name.
 //! - `docker_ip_label`: that address for everybody outside Docker's networks, with the published port if there is one, else the container's own.
 //!
@@ -115,6 +117,9 @@ pub(super) fn reach(port: Option<&ServicePort>, context: &Context<'_>, warnings:
     }
     if mode == AddressMode::Auto {
         reached.networks.extend(endpoints.iter().flat_map(|endpoint| endpoint.client_networks(own)));
+        if reached.ordinary.is_none() {
+            reached.networks.extend(of_overlay(&endpoints, own, context));
+        }
         // The family of the clients first: it is the one that an SRV record points at.
         let other_family = |there: &NetworkAddress| there.network.address().is_ipv4() != there.address.is_ipv4();
         reached.networks.sort_by_key(|there| (there.network, other_family(there), there.address));
@@ -223,6 +228,8 @@ struct Endpoint {
     addresses: Vec<(IpAddr, Option<IpNetwork>)>,
     /// Whether they are addresses of the LAN that the host is on.
     is_direct: bool,
+    /// Whether it spans machines.
+    is_overlay: bool,
 }
 
 impl Endpoint {
@@ -262,9 +269,20 @@ fn endpoints(context: &Context<'_>) -> Vec<Endpoint> {
         let v6 = address(&told.global_ipv6_address, told.global_ipv6_prefix_len);
         let addresses: Vec<_> = v4.into_iter().chain(v6).collect();
         let is_direct = known.is_some_and(|known| matches!(known.driver.as_str(), "macvlan" | "ipvlan"));
-        (!addresses.is_empty()).then(|| Endpoint { network: name.clone(), addresses, is_direct })
+        let is_overlay = known.is_some_and(|known| known.driver == "overlay");
+        (!addresses.is_empty()).then(|| Endpoint { network: name.clone(), addresses, is_direct, is_overlay })
     };
     networks.filter_map(endpoint).collect()
+}
+
+/// The address in an overlay network, for the containers on any: their queries leave through the bridge that links all of them to
+/// the host, so that it is not seen which overlay they are on.
+fn of_overlay(endpoints: &[Endpoint], port: Option<u16>, context: &Context<'_>) -> Vec<NetworkAddress> {
+    let overlay = endpoints.iter().find(|endpoint| endpoint.is_overlay);
+    let addresses = overlay.map_or(&[][..], |overlay| &overlay.addresses);
+    let clients = context.around.networks.get(OVERLAY_BRIDGE).map_or(&[][..], |bridge| &bridge.subnets);
+    let pairs = clients.iter().flat_map(|network| addresses.iter().map(move |(address, _)| (*network, *address)));
+    pairs.map(|(network, address)| NetworkAddress { network, address, ports: port.into_iter().collect() }).collect()
 }
 
 /// The network whose address counts for everybody.
@@ -274,3 +292,6 @@ fn chosen<'a>(endpoints: &'a [Endpoint], context: &Context<'_>) -> Option<&'a En
     let set = context.settings.network.as_deref().and_then(named);
     set.or_else(|| named("bridge")).or_else(|| mode.and_then(named)).or_else(|| endpoints.first())
 }
+
+/// The bridge through which containers on overlay networks reach the host. Source: Docker, libnetwork.
+const OVERLAY_BRIDGE: &str = "docker_gwbridge";

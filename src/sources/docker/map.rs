@@ -8,7 +8,7 @@ use super::{
     inspect::Container,
     metadata::Metadata,
     ports::{self, ServicePort},
-    service, state,
+    service, state, swarm,
 };
 use crate::catalog::{
     change::{Origin, Registration},
@@ -232,17 +232,34 @@ fn is_one_off(container: &Container) -> bool {
     label(container, "oneoff").is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
+/// Further names: the container's own, compose's, and swarm's.
 fn names(container: &Container) -> Vec<ServiceName> {
     let service = label(container, "service");
     let full = service.zip(label(container, "project")).map(|(service, project)| format!("{service}.{project}"));
-    let all = [Some(container.plain_name().to_owned()), full, service.map(str::to_owned)];
+    let of_compose = [full, service.map(str::to_owned)].into_iter().flatten();
+    let own = std::iter::once(container.plain_name().to_owned());
     let mut names: Vec<ServiceName> = Vec::new();
-    for name in all.into_iter().flatten().filter_map(|name| ServiceName::new(name).ok()) {
+    let all = own.chain(of_compose).chain(swarm_names(container));
+    for name in all.filter_map(|name| ServiceName::new(name).ok()) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
     names
+}
+
+/// The names of a task or service of swarm, none of anything else.
+fn swarm_names(container: &Container) -> impl Iterator<Item = String> {
+    let labels = &container.config.labels;
+    let service = labels.get(swarm::SERVICE);
+    let of_task = service.filter(|_| labels.contains_key(swarm::TASK)).map(|service| format!("tasks.{service}"));
+    // A stack's services are called `<stack>_<service>`.
+    let stack = labels.get(swarm::STACK);
+    let short = service.zip(stack).and_then(|(service, stack)| {
+        let short = service.strip_prefix(stack.as_str())?.strip_prefix('_')?;
+        Some([format!("{short}.{stack}"), short.to_owned()])
+    });
+    of_task.into_iter().chain(service.cloned()).chain(short.into_iter().flatten())
 }
 
 /// What compose's labels begin with.

@@ -22,11 +22,11 @@
 //! | names, IDs, tags, meta | `service` |
 //! | `CHECK_` keys and `HEALTHCHECK` | `checks` |
 //! | paused, stopping, exited; which signal stops a container | [`state`] |
+//! | swarm's services and tasks | [`swarm`] |
 //! | templates for tags and names | [`template`] |
 //!
 //! **Limits:** nothing is connected to a daemon yet: the client, its events and the publishing of what comes out here are the
-//! next part. Until then nobody but tests calls this. Swarm's services and tasks are not read; a task's container is
-//! a container like any other. At most 1,024 services a container.
+//! next part. Until then nobody but tests calls this. At most 1,024 services a container.
 //!
 //! **Source:** Registrator 7.4 (`bridge/bridge.go`, `bridge/util.go`, `consul/consul.go`) for the keys; Docker's Engine API
 //! 1.40 to 1.52 and Podman's 4.3 for the documents.
@@ -40,6 +40,7 @@ pub mod metadata;
 mod ports;
 mod service;
 pub mod state;
+pub mod swarm;
 pub mod template;
 
 use std::{
@@ -121,6 +122,8 @@ pub enum AddressMode {
 pub struct Surroundings<'a> {
     /// The host's addresses.
     pub host: HostAddresses,
+    /// What stands in service IDs for the host, if that is not our own node.
+    pub host_name: Option<String>,
     /// Docker's networks by name; what is missing here is taken from the document.
     pub networks: BTreeMap<String, Network>,
     /// The container whose network this one uses, if [`Container::joins`] names one and it is known.

@@ -88,7 +88,8 @@ pub(super) fn id(
         Protocol::Tcp => format!(":{}", port.number),
         other => format!(":{}:{}", port.number, other.as_str()),
     });
-    let derived = format!("{}:{}{behind}", context.settings.node, context.container.plain_name());
+    let host = context.around.host_name.as_deref().unwrap_or(context.settings.node.as_str());
+    let derived = format!("{host}:{}{behind}", context.container.plain_name());
     let (key, wanted) = match metadata.get("id") {
         Some(entry) => (entry.key.as_str(), entry.value.clone()),
         None => ("the container's name", derived.clone()),
