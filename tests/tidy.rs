@@ -92,6 +92,7 @@ const VERBS: &[&str] = &[
     "serve",
     "register",
     "deregister",
+    "exec",
     "services",
     "instances",
     "query",

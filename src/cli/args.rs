@@ -1,8 +1,8 @@
 //! What may be written on the command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::{api::client::DEFAULT_SERVER, catalog::duration::parse_duration};
@@ -30,6 +30,8 @@ pub enum Verb {
     Register(RegisterArgs),
     /// Deregisters an instance by its service ID
     Deregister(DeregisterArgs),
+    /// Runs a program: registered while it lives, and told where the services are that it needs
+    Exec(ExecArgs),
     /// Lists the services
     Services(ServicesArgs),
     /// Lists the instances of a service and how they are
@@ -123,13 +125,21 @@ pub struct ServeArgs {
 
 /// Which server is asked, and as whom.
 #[derive(Debug, Clone, Args)]
-pub struct ServerArgs {
+pub struct Connection {
     /// The server's HTTP API
     #[arg(long, value_name = "URL", env = "NAMEPLATE_SERVER", default_value = DEFAULT_SERVER)]
     pub server: String,
     /// Token for the server
     #[arg(long, value_name = "T", env = "NAMEPLATE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+}
+
+/// Which server is asked, and how the answer is written.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// The server.
+    #[command(flatten)]
+    pub connection: Connection,
     /// Prints JSON for programs
     #[arg(long)]
     pub json: bool,
@@ -137,40 +147,78 @@ pub struct ServerArgs {
 
 /// A registration.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("check").multiple(false))]
 pub struct RegisterArgs {
     /// Name of the service
     pub name: String,
     /// Port of the instance
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
-    /// Address of the instance [default: that of the server's node]
-    #[arg(long, value_name = "IP")]
-    pub address: Option<String>,
     /// Service ID [default: the name]
     #[arg(long)]
     pub id: Option<String>,
+    /// The rest of it.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What an instance has besides its service, port and ID.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("check").multiple(false))]
+pub struct InstanceArgs {
+    /// Address of the instance [default: that of the server's node]
+    #[arg(long, value_name = "IP", requires = "name")]
+    pub address: Option<String>,
     /// Tag; may be repeated
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", requires = "name")]
     pub tag: Vec<String>,
     /// Pair of meta; may be repeated
-    #[arg(long, value_name = "K=V", value_parser = pair)]
+    #[arg(long, value_name = "K=V", requires = "name", value_parser = pair)]
     pub meta: Vec<(String, String)>,
-    /// Checks by an HTTP request
-    #[arg(long, value_name = "URL", group = "check")]
+    /// Checks by an HTTP request: a URL, or a path at the instance's own address and port
+    #[arg(long, value_name = "URL|PATH", requires = "name", group = "check")]
     pub check_http: Option<String>,
     /// Checks by a TCP connection
-    #[arg(long, value_name = "ADDR:PORT", group = "check")]
+    #[arg(long, value_name = "ADDR:PORT", requires = "name", group = "check")]
     pub check_tcp: Option<String>,
     /// Check deadline: critical unless renewed within this time, by PUT /v1/agent/check/pass/service:ID
-    #[arg(long, value_name = "DURATION", group = "check", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", requires = "name", group = "check", value_parser = duration)]
     pub check_ttl: Option<String>,
     /// Time between two probes [default: 10s]
     #[arg(long, value_name = "DURATION", requires = "check", conflicts_with = "check_ttl", value_parser = duration)]
     pub interval: Option<String>,
+}
+
+/// A program to run, and what it is to others.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("purpose").args(["name"]).required(true).multiple(true),
+    after_help = "The program runs whether or not the server is reached; it is registered as soon as that works, and again when the \
+                  server has forgotten it. A stop signal (TERM, INT, QUIT) is passed on when it is deregistered. A check deadline is \
+                  renewed here while the program lives. Exit code: the program's, 128+N if signal N ended it, 126 if it cannot be \
+                  run, 127 if it is not found."
+)]
+pub struct ExecArgs {
+    /// Registers the program as an instance of this service
+    #[arg(long, requires = "port")]
+    pub name: Option<String>,
+    /// Port of the instance
+    #[arg(long, value_name = "N", requires = "name", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// Service ID [default: NAME-PORT]
+    #[arg(long, requires = "name")]
+    pub id: Option<String>,
+    /// The rest of the registration.
+    #[command(flatten)]
+    pub instance: InstanceArgs,
     /// The server.
     #[command(flatten)]
-    pub server: ServerArgs,
+    pub connection: Connection,
+    /// The program and its arguments, as they are: no shell reads them
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
 }
 
 /// What to deregister.

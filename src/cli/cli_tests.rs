@@ -31,6 +31,8 @@ fn every_verb_parses() {
          --docker off --forward system --log debug --log-format json",
         "nameplate serve --ephemeral",
         "nameplate deregister web-1 --server http://192.0.2.1:8500 --token t",
+        "nameplate exec --name web --port 80 --check-http /health -- ./server -p 80 --name other",
+        "nameplate exec --name web --port 80 --id a --tag b --meta c=d --address 192.0.2.1 --check-ttl 3s ./server -p 80",
         "nameplate services --json",
         "nameplate instances web",
         "nameplate query web.service.internal SRV",
@@ -61,6 +63,10 @@ fn wrong_use_is_refused() {
     check_refused("nameplate register web --port 80 --check-ttl 30s --check-tcp a:1", ErrorKind::ArgumentConflict);
     check_refused("nameplate register web --port 80 --check-ttl 30s --interval 1s", ErrorKind::ArgumentConflict);
     check_refused("nameplate register web --port 80 --interval 1s", ErrorKind::MissingRequiredArgument);
+    check_refused("nameplate exec -- ./server", ErrorKind::MissingRequiredArgument);
+    check_refused("nameplate exec --name web -- ./server", ErrorKind::MissingRequiredArgument);
+    check_refused("nameplate exec --name web --port 80", ErrorKind::MissingRequiredArgument);
+    check_refused("nameplate exec --name web --port 80 --json -- ./server", ErrorKind::UnknownArgument);
     check_refused("nameplate serve --server http://127.0.0.1:8500", ErrorKind::UnknownArgument);
     check_refused("nameplate serve --store etcd://127.0.0.1", ErrorKind::UnknownArgument);
 }

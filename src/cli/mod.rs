@@ -9,6 +9,8 @@
 //! | 2 | wrong use or setting |
 //! | 3 | server not reached |
 //!
+//! Those of `exec` are the program's ([`exec`]).
+//!
 //! **Limits:** answers go to standard output, everything else to standard error.
 
 use std::{
@@ -19,6 +21,7 @@ use std::{
 use clap::CommandFactory;
 
 pub mod args;
+mod exec;
 mod export;
 mod import;
 mod read;
@@ -34,7 +37,7 @@ use crate::{
     api::client::{Client, ClientError, DEFAULT_SERVER},
     config::Config,
 };
-use args::{CacheAction, ConfigAction, ServerArgs, Verb, ZoneAction};
+use args::{CacheAction, ConfigAction, Connection, ServerArgs, Verb, ZoneAction};
 
 /// What a verb found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub enum Verdict {
     Done,
     /// The answer is no.
     No,
+    /// A program was run, and this is its exit code.
+    Ended(u8),
 }
 
 impl Verdict {
@@ -51,6 +56,7 @@ impl Verdict {
         match self {
             Verdict::Done => ExitCode::from(DONE),
             Verdict::No => ExitCode::from(NO),
+            Verdict::Ended(code) => ExitCode::from(code),
         }
     }
 }
@@ -93,6 +99,7 @@ async fn ask(verb: Verb) -> anyhow::Result<Verdict> {
     match verb {
         Verb::Register(register) => write::register(&client(&register.server)?, &register).await,
         Verb::Deregister(deregister) => write::deregister(&client(&deregister.server)?, &deregister).await,
+        Verb::Exec(exec) => exec::exec(&connected(&exec.connection)?, &exec).await,
         Verb::Services(services) => read::services(&client(&services.server)?, &services).await,
         Verb::Instances(instances) => read::instances(&client(&instances.server)?, &instances).await,
         Verb::Query(query) => read::query(&client(&query.server)?, &query).await,
@@ -108,9 +115,13 @@ async fn ask(verb: Verb) -> anyhow::Result<Verdict> {
 }
 
 fn client(server: &ServerArgs) -> Result<Client, ClientError> {
+    connected(&server.connection)
+}
+
+fn connected(connection: &Connection) -> Result<Client, ClientError> {
     // An empty variable is as good as none, as for settings.
-    let url = if server.server.is_empty() { DEFAULT_SERVER } else { &server.server };
-    Client::new(url, server.token.as_deref())
+    let url = if connection.server.is_empty() { DEFAULT_SERVER } else { &connection.server };
+    Client::new(url, connection.token.as_deref())
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

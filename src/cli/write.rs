@@ -1,24 +1,24 @@
 //! Verbs that have a server change something.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, net::Ipv6Addr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
     Verdict,
-    args::{DeregisterArgs, RegisterArgs, ServerArgs},
+    args::{DeregisterArgs, InstanceArgs, RegisterArgs, ServerArgs},
     print,
 };
-use crate::api::client::Client;
+use crate::api::client::{Client, ClientError, Written};
 
 /// Body of `PUT /v1/agent/service/register`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Registration<'a> {
+pub(super) struct Registration<'a> {
     name: &'a str,
     #[serde(rename = "ID", skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
+    id: Option<Cow<'a, str>>,
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
@@ -30,8 +30,8 @@ struct Registration<'a> {
 
 /// Registers an instance on the server's node.
 pub(super) async fn register(client: &Client, args: &RegisterArgs) -> anyhow::Result<Verdict> {
-    let body = registration(args)?;
-    let written = client.put(&["agent", "service", "register"], &[], Some(&body)).await?;
+    let id = args.id.as_deref().map(Cow::Borrowed);
+    let written = Registration::new((&args.name, id, args.port), &args.instance)?.send(client).await?;
     for warning in &written.warnings {
         eprintln!("nameplate: warning: {warning}");
     }
@@ -63,26 +63,64 @@ pub(super) async fn flush(client: &Client, name: Option<&str>, server: &ServerAr
     }
 }
 
-fn registration(args: &RegisterArgs) -> anyhow::Result<Registration<'_>> {
-    let mut meta = BTreeMap::new();
-    for (key, value) in &args.meta {
-        if meta.insert(key.as_str(), value.as_str()).is_some() {
-            anyhow::bail!("--meta: key {key:?} is given twice");
+impl<'a> Registration<'a> {
+    /// What the arguments say of an instance of this service, with this ID and port.
+    pub(super) fn new(
+        (name, id, port): (&'a str, Option<Cow<'a, str>>, u16),
+        args: &'a InstanceArgs,
+    ) -> anyhow::Result<Registration<'a>> {
+        let mut meta = BTreeMap::new();
+        for (key, value) in &args.meta {
+            if meta.insert(key.as_str(), value.as_str()).is_some() {
+                anyhow::bail!("--meta: key {key:?} is given twice");
+            }
         }
+        let interval = args.interval.as_deref().unwrap_or(DEFAULT_INTERVAL);
+        let http = args.check_http.as_ref().map(|target| json!({ "HTTP": target, "Interval": interval }));
+        let tcp = args.check_tcp.as_ref().map(|target| json!({ "TCP": target, "Interval": interval }));
+        let deadline = args.check_ttl.as_ref().map(|span| json!({ "TTL": span }));
+        let check = http.or(tcp).or(deadline);
+        Ok(Registration { name, id, port, address: args.address.as_deref(), tags: &args.tag, meta, check })
     }
-    let interval = args.interval.as_deref().unwrap_or(DEFAULT_INTERVAL);
-    let http = args.check_http.as_ref().map(|url| json!({ "HTTP": url, "Interval": interval }));
-    let tcp = args.check_tcp.as_ref().map(|target| json!({ "TCP": target, "Interval": interval }));
-    let deadline = args.check_ttl.as_ref().map(|span| json!({ "TTL": span }));
-    Ok(Registration {
-        name: &args.name,
-        id: args.id.as_deref(),
-        port: args.port,
-        address: args.address.as_deref(),
-        tags: &args.tag,
-        meta,
-        check: http.or(tcp).or(deadline),
-    })
+
+    /// Registers it. A check of a path is one of the instance's own address, or of that of the server's node if it has none.
+    pub(super) async fn send(&self, client: &Client) -> Result<Written, ClientError> {
+        let own = match self.address {
+            Some(address) => address.to_owned(),
+            None if self.checked_path().is_some() => node_address(client).await?,
+            None => String::new(),
+        };
+        client.put(&["agent", "service", "register"], &[], Some(&self.checked_at(&own))).await
+    }
+
+    /// The same with the URL of the checked path at this address.
+    fn checked_at(&self, address: &str) -> Registration<'a> {
+        let mut all = self.clone();
+        if let Some((check, path)) = all.check.as_mut().zip(self.checked_path()) {
+            let host = if address.parse::<Ipv6Addr>().is_ok() { format!("[{address}]") } else { address.to_owned() };
+            check["HTTP"] = format!("http://{host}:{}{path}", self.port).into();
+        }
+        all
+    }
+
+    fn checked_path(&self) -> Option<&str> {
+        self.check.as_ref()?.get("HTTP")?.as_str().filter(|target| target.starts_with('/'))
+    }
+}
+
+/// The address of the server's node.
+async fn node_address(client: &Client) -> Result<String, ClientError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Agent {
+        member: Member,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Member {
+        addr: String,
+    }
+    Ok(client.get::<Agent>(&["agent", "self"], &[]).await?.member.addr)
 }
 
 /// Time between probes when none is given. Source: none, chosen: Registrator's default.

@@ -7,7 +7,9 @@ use crate::cli::args::{CommandLine, Verb};
 fn check(arguments: &str, expected: Value) {
     let words = ["nameplate", "register"].into_iter().chain(arguments.split(' '));
     let Verb::Register(args) = CommandLine::try_parse_from(words).unwrap().verb else { panic!("not register") };
-    assert_eq!(serde_json::to_value(registration(&args).unwrap()).unwrap(), expected, "{arguments}");
+    let registration =
+        Registration::new((&args.name, args.id.as_deref().map(Cow::from), args.port), &args.instance).unwrap();
+    assert_eq!(serde_json::to_value(registration.checked_at("2001:db8::1")).unwrap(), expected, "{arguments}");
 }
 
 #[test]
@@ -30,11 +32,16 @@ fn a_check_has_an_interval_and_a_deadline_has_none() {
         body(json!({ "TCP": "192.0.2.1:80", "Interval": "2s" })),
     );
     check("web --port 80 --check-ttl 30s", body(json!({ "TTL": "30s" })));
+    check(
+        "web --port 80 --check-http /health?deep=1",
+        body(json!({ "HTTP": "http://[2001:db8::1]:80/health?deep=1", "Interval": "10s" })),
+    );
 }
 
 #[test]
 fn a_key_of_meta_stands_once() {
     let words = "nameplate register web --port 80 --meta k=1 --meta k=2".split(' ');
     let Verb::Register(args) = CommandLine::try_parse_from(words).unwrap().verb else { panic!("not register") };
-    assert_eq!(registration(&args).unwrap_err().to_string(), "--meta: key \"k\" is given twice");
+    let refused = Registration::new((&args.name, None, args.port), &args.instance).unwrap_err();
+    assert_eq!(refused.to_string(), "--meta: key \"k\" is given twice");
 }

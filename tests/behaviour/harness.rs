@@ -300,8 +300,11 @@ pub async fn serve(home: &TempDir, arguments: &[&str]) -> Served {
 pub async fn serve_by(mut command: Command, home: &TempDir, arguments: &[&str]) -> Served {
     let said = home.path().join("said");
     let complained = home.path().join("complained");
-    command.args(["serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0", "--forward", "off", "--node", "n1"]);
-    command.args(arguments).stdout(fs::File::create(&said).unwrap()).stderr(fs::File::create(&complained).unwrap());
+    command.args(["serve", "--dns", "127.0.0.1:0", "--forward", "off", "--node", "n1"]).args(arguments);
+    if !arguments.contains(&"--http") {
+        command.args(["--http", "127.0.0.1:0"]);
+    }
+    command.stdout(fs::File::create(&said).unwrap()).stderr(fs::File::create(&complained).unwrap());
     let child = command.spawn().unwrap();
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut served = Served { child, home: home.path().to_owned(), at: Client { dns: nowhere, http: nowhere } };

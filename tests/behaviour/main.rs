@@ -21,6 +21,7 @@ mod harness;
 mod blocking;
 mod bulk;
 mod cli;
+mod exec;
 mod forwarding;
 mod health;
 mod hostile;
