@@ -194,6 +194,7 @@ fn instance(number: u32) -> Arc<InstanceEntry> {
         weights: Weights::default(),
         tagged_addresses: [].into(),
         network_addresses: [].into(),
+        further_names: [].into(),
         enable_tag_override: false,
         origin: Origin::Api,
     };

@@ -165,6 +165,7 @@ fn registration(service: &str, at: usize, tags: &[&str]) -> Registration {
         weights: Weights { passing: 1 + (at % 3) as u16, warning: 1 },
         tagged_addresses: Default::default(),
         network_addresses: Default::default(),
+        further_names: Default::default(),
         enable_tag_override: false,
         origin: Origin::Api,
     };

@@ -129,6 +129,7 @@ pub fn registration(number: u32) -> Registration {
         weights: Weights::default(),
         tagged_addresses: [].into(),
         network_addresses: [].into(),
+        further_names: [].into(),
         enable_tag_override: false,
         origin: Origin::Registry,
     };

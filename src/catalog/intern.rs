@@ -93,6 +93,9 @@ impl Interner {
         for tagged in &mut instance.tagged_addresses {
             self.roles.share(&mut tagged.role);
         }
+        for further in &mut instance.further_names {
+            self.text(further.name.text_mut());
+        }
         for tag in Arc::get_mut(&mut instance.tags).into_iter().flatten() {
             self.text(tag.text_mut());
         }

@@ -21,6 +21,7 @@ fn registration(id: &str, tag: &str) -> Registration {
         weights: Weights::default(),
         tagged_addresses: Default::default(),
         network_addresses: Default::default(),
+        further_names: Default::default(),
         enable_tag_override: false,
         origin: Origin::Api,
     };

@@ -46,6 +46,8 @@ pub struct Instance {
     pub tagged_addresses: ThinVec<TaggedAddress>,
     /// Addresses for clients in certain networks of this node (Docker's), sorted by network.
     pub network_addresses: ThinVec<NetworkAddress>,
+    /// Further names, each once: only the Docker source gives any.
+    pub further_names: ThinVec<FurtherName>,
     /// Consul's field of the same name; kept and given back, otherwise without effect.
     pub enable_tag_override: bool,
     /// Who registered it.
@@ -118,6 +120,16 @@ pub struct NetworkAddress {
     pub address: IpAddr,
     /// The port numbers there, in the order of [`Instance::ports`]; 0 where a port is not reached.
     pub ports: Box<[u16]>,
+}
+
+/// A name by which an instance is found where no service has that name: its container's, or one of compose's. Instances with
+/// an equal one share it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FurtherName {
+    /// The name. It is read as a service's.
+    pub name: ServiceName,
+    /// Whether it also stands for the instance's service ID: `<name>._id.<service>`.
+    pub stands_for_id: bool,
 }
 
 /// An IP prefix. Its host bits are zero.

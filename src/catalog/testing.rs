@@ -9,7 +9,7 @@ use super::{
     check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, ScriptCheck},
     names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
     node::{Address, Node},
-    service::{Instance, InstanceKey, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
+    service::{FurtherName, Instance, InstanceKey, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
 };
 
 /// The key of an instance.
@@ -35,6 +35,7 @@ pub(crate) fn instance(service: &str, id: &str) -> Instance {
         weights: Weights::default(),
         tagged_addresses: Default::default(),
         network_addresses: Default::default(),
+        further_names: Default::default(),
         enable_tag_override: false,
         origin: Origin::Api,
     }
@@ -206,6 +207,23 @@ fn any_network_addresses() -> impl Strategy<Value = thin_vec::ThinVec<NetworkAdd
         .prop_map(Into::into)
 }
 
+fn any_further_names() -> impl Strategy<Value = thin_vec::ThinVec<FurtherName>> {
+    let lists: [&[&str]; 8] = [
+        &[],
+        &[],
+        &[],
+        &["c1"],
+        &["C1", "c.shop"],
+        &["web", "web.shop"],
+        &["shop.c", "shop"],
+        &["my_c", "i1", "my-web"],
+    ];
+    select(lists.to_vec()).prop_map(|names| {
+        let further = |(at, name)| FurtherName { name: ServiceName::new(name).unwrap(), stands_for_id: at == 0 };
+        names.iter().copied().enumerate().map(further).collect()
+    })
+}
+
 pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
     let services = ["web", "Web", "web@1", "web-1", "my_web", "my-web", "web.shop", "shop", "a.web.shop", "w.x.y.z.q"];
     let tags = ["blue", "Blue", "a.b", "b", "udp", "c.a.b", "t 1"];
@@ -214,10 +232,14 @@ pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
     (
         (any_key(), select(services.to_vec()), any_origin(), option::of(any_address())),
         (any_ports(), proptest::sample::subsequence(tags.to_vec(), 0..3), any_meta()),
-        (weights, tagged, any_network_addresses()),
+        (weights, tagged, any_network_addresses(), any_further_names()),
     )
         .prop_map(
-            |((key, service, origin, address), (ports, tags, meta), (weights, tagged, network_addresses))| {
+            |(
+                (key, service, origin, address),
+                (ports, tags, meta),
+                (weights, tagged, network_addresses, further_names),
+            )| {
                 let tagged = tagged.map(|(role, address)| TaggedAddress {
                     role: Arc::from(role),
                     address: Address::parse(address).unwrap(),
@@ -234,6 +256,7 @@ pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
                     weights: Weights { passing: weights.0, warning: weights.1 },
                     tagged_addresses: tagged.into_iter().collect(),
                     network_addresses,
+                    further_names,
                     enable_tag_override: false,
                     origin,
                 }

@@ -36,6 +36,7 @@ pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> an
         weights: Weights::default(),
         tagged_addresses: Default::default(),
         network_addresses: Default::default(),
+        further_names: Default::default(),
         enable_tag_override: false,
         origin: Origin::Server,
     };

@@ -309,6 +309,7 @@ fn instance_of(node: &str) -> Instance {
         weights: Weights::default(),
         tagged_addresses: Default::default(),
         network_addresses: Default::default(),
+        further_names: Default::default(),
         enable_tag_override: false,
         origin: Origin::Api,
     }

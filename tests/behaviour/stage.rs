@@ -13,7 +13,7 @@ use nameplate::{
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
         names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
-        service::{Instance, InstanceKey, IpNetwork, NetworkAddress, Port, TaggedAddress, Weights},
+        service::{FurtherName, Instance, InstanceKey, IpNetwork, NetworkAddress, Port, TaggedAddress, Weights},
         state::State,
         table::Seed,
     },
@@ -311,6 +311,13 @@ fn read_instance(service: &str, words: &Words) -> Result<Instance, String> {
             ports: list.split(',').filter_map(|port| port.parse().ok()).collect(),
         });
     }
+    let mut further = Vec::new();
+    for (word, stands_for_id) in [("container", true), ("further", false)] {
+        for name in words.all(word) {
+            let name = ServiceName::new(name).map_err(|error| error.to_string())?;
+            further.push(FurtherName { name, stands_for_id });
+        }
+    }
     Ok(Instance {
         node,
         id: ServiceId::new(id).map_err(|error| error.to_string())?,
@@ -322,6 +329,7 @@ fn read_instance(service: &str, words: &Words) -> Result<Instance, String> {
         weights: Weights { passing: weight(passing)?, warning: weight(warning.unwrap_or("1"))? },
         tagged_addresses: tagged.into(),
         network_addresses: networks.into(),
+        further_names: further.into(),
         enable_tag_override: false,
         origin: read_origin(words.value("origin").unwrap_or("api"))?,
     })

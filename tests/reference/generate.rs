@@ -291,6 +291,7 @@ fn draw_registration(
         weights: Weights { passing: weight(rng), warning: weight(rng) },
         tagged_addresses: tagged.into(),
         network_addresses: networks.into(),
+        further_names: Default::default(),
         enable_tag_override: false,
         origin: *rng.pick(&[Origin::Api, Origin::Api, Origin::File, Origin::Docker]),
     };

@@ -52,6 +52,7 @@ pub(super) fn instance(
         weights,
         tagged_addresses: tagged_addresses(fields)?,
         network_addresses: Default::default(),
+        further_names: Default::default(),
         enable_tag_override: fields.flag("EnableTagOverride")?,
         origin: owner.origin,
     })

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::{Equivalent, HashMap, HashSet};
 use serde::Deserialize;
+use thin_vec::ThinVec;
 
 use crate::{
     catalog::{
@@ -15,7 +16,7 @@ use crate::{
         names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag, Text},
         node::{Address, Node},
         output::Output,
-        service::{Instance, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
+        service::{FurtherName, Instance, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
         state::{CheckEntry, InstanceEntry},
     },
     publish::journal::{
@@ -23,8 +24,9 @@ use crate::{
         encode::{SEAL_BYTES, seal_of},
         pending::NewestResult,
         record::{
-            AddressRecord, CheckRecord, DefinitionRecord, InstanceRecord, KindRecord, NetworkAddressRecord, NodeRecord,
-            OriginRecord, PortRecord, RegistrationRecord, ResultRecord, StatusRecord, TaggedAddressRecord,
+            AddressRecord, CheckRecord, DefinitionRecord, FurtherNameRecord, FurtherNameRecords, InstanceRecord,
+            KindRecord, NetworkAddressRecord, NodeRecord, OriginRecord, PortRecord, RegistrationRecord, ResultRecord,
+            StatusRecord, TaggedAddressRecord,
         },
     },
 };
@@ -54,19 +56,21 @@ pub(super) fn instance(
     newest: Newest<'_>,
     sharing: &mut Sharing,
 ) -> Result<InstanceEntry, RecordError> {
-    let record: InstanceRecord<'_> = opened(key, value)?;
+    let (record, further) = instance_record(key, value)?;
+    let mut further = further.into_iter();
     let (node, id) = split(key)?;
     let subject = Subject { node: NodeName::new(sharing.text(node))?, service_id: Some(ServiceId::new(id)?) };
     let checks = check_entries(&record.registration.checks, &subject, newest, sharing)?;
+    let instance = registered(record.registration, further.next(), &subject, sharing)?;
     let shadowed = record.shadowed.into_iter().map(|shadowed| {
         let checks = shadowed.checks.iter().map(|record| check(record, &subject, sharing)).collect::<Result<_, _>>()?;
         let replace_existing_checks = shadowed.replace_existing_checks;
-        let instance = registered(shadowed, &subject, sharing)?;
+        let instance = registered(shadowed, further.next(), &subject, sharing)?;
         Ok(Arc::new(Registration { instance, checks, replace_existing_checks }))
     });
     let shadowed = shadowed.collect::<Result<_, RecordError>>()?;
     Ok(InstanceEntry {
-        instance: Arc::new(registered(record.registration, &subject, sharing)?),
+        instance: Arc::new(instance),
         checks,
         shadowed,
         create_index: record.create_index,
@@ -109,7 +113,7 @@ pub(super) fn result(key: &[u8], value: &[u8]) -> Result<NewestResult, RecordErr
 
 /// IDs of the checks in an instance's record.
 pub(super) fn checks_of_instance(key: &[u8], value: &[u8]) -> Result<Vec<String>, RecordError> {
-    let record: InstanceRecord<'_> = opened(key, value)?;
+    let (record, _) = instance_record(key, value)?;
     Ok(record.registration.checks.iter().map(|check| check.id.to_owned()).collect())
 }
 
@@ -119,13 +123,24 @@ pub(super) fn checks_of_node(key: &[u8], value: &[u8]) -> Result<Vec<String>, Re
     Ok(record.checks.iter().map(|check| check.id.to_owned()).collect())
 }
 
+/// The record of an instance, and the further names behind it.
+fn instance_record<'a>(
+    key: &[u8],
+    value: &'a [u8],
+) -> Result<(InstanceRecord<'a>, FurtherNameRecords<'a>), RecordError> {
+    let (record, rest): (InstanceRecord<'_>, _) = postcard::take_from_bytes(unsealed(key, value)?)?;
+    let further: FurtherNameRecords<'_> = if rest.is_empty() { Vec::new() } else { whole(rest)? };
+    Ok((record, further))
+}
+
 /// The record under its key, if its seal is whole and nothing is left over.
 pub(super) fn opened<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, RecordError> {
+    whole(unsealed(key, value)?)
+}
+
+fn unsealed<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], RecordError> {
     let (bytes, seal) = value.split_last_chunk::<SEAL_BYTES>().ok_or(RecordError::Seal)?;
-    if seal_of(key, bytes) != *seal {
-        return Err(RecordError::Seal);
-    }
-    whole(bytes)
+    if seal_of(key, bytes) == *seal { Ok(bytes) } else { Err(RecordError::Seal) }
 }
 
 /// Node and ID of a key.
@@ -286,6 +301,7 @@ impl Subject {
 
 fn registered(
     record: RegistrationRecord<'_>,
+    further: Option<Vec<FurtherNameRecord<'_>>>,
     subject: &Subject,
     sharing: &mut Sharing,
 ) -> Result<Instance, RecordError> {
@@ -300,9 +316,20 @@ fn registered(
         weights: Weights { passing: record.passing_weight, warning: record.warning_weight },
         tagged_addresses: record.tagged_addresses.into_iter().map(|record| tagged(record, sharing)).collect(),
         network_addresses: record.network_addresses.into_iter().map(network).collect::<Result<_, _>>()?,
+        further_names: further_names(further, sharing)?,
         enable_tag_override: record.enable_tag_override,
         origin: origin(record.origin),
     })
+}
+
+fn further_names(
+    records: Option<Vec<FurtherNameRecord<'_>>>,
+    sharing: &mut Sharing,
+) -> Result<ThinVec<FurtherName>, RecordError> {
+    let name = |FurtherNameRecord { name, stands_for_id }: FurtherNameRecord<'_>| {
+        Ok(FurtherName { name: ServiceName::new(sharing.text(name))?, stands_for_id })
+    };
+    records.into_iter().flatten().map(name).collect()
 }
 
 fn check_entries(

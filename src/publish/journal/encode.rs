@@ -19,8 +19,9 @@ use crate::{
         StoredNode,
         pending::NewestResult,
         record::{
-            AddressRecord, CheckRecord, DefinitionRecord, InstanceRecord, KindRecord, NetworkAddressRecord, NodeRecord,
-            OriginRecord, PortRecord, RegistrationRecord, ResultRecord, StatusRecord, TaggedAddressRecord,
+            AddressRecord, CheckRecord, DefinitionRecord, FurtherNameRecord, FurtherNameRecords, InstanceRecord,
+            KindRecord, NetworkAddressRecord, NodeRecord, OriginRecord, PortRecord, RegistrationRecord, ResultRecord,
+            StatusRecord, TaggedAddressRecord,
         },
     },
 };
@@ -53,7 +54,13 @@ pub(super) fn instance(key: &[u8], entry: &InstanceEntry) -> Vec<u8> {
         create_index: entry.create_index,
         modify_index: entry.modify_index,
     };
-    sealed(key, &record)
+    let mut bytes = encoded(&record);
+    let instances = || std::iter::once(&*entry.instance).chain(entry.shadowed.iter().map(|one| &one.instance));
+    if instances().any(|instance| !instance.further_names.is_empty()) {
+        let records: FurtherNameRecords<'_> = instances().map(further_names).collect();
+        bytes.extend_from_slice(&encoded(&records));
+    }
+    seal(key, bytes)
 }
 
 /// The value of a node, under its key.
@@ -83,7 +90,10 @@ pub(super) fn result(key: &[u8], newest: &NewestResult) -> Vec<u8> {
 
 /// The record's bytes, then [`seal_of`] key and bytes.
 pub(super) fn sealed(key: &[u8], record: &impl Serialize) -> Vec<u8> {
-    let mut bytes = encoded(record);
+    seal(key, encoded(record))
+}
+
+fn seal(key: &[u8], mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.extend_from_slice(&seal_of(key, &bytes));
     bytes
 }
@@ -152,6 +162,11 @@ fn registration<'a>(
         replace_existing_checks,
         checks,
     }
+}
+
+fn further_names(instance: &Instance) -> Vec<FurtherNameRecord<'_>> {
+    let names = instance.further_names.iter();
+    names.map(|it| FurtherNameRecord { name: it.name.as_str(), stands_for_id: it.stands_for_id }).collect()
 }
 
 fn shadowed_registration(shadowed: &Registration) -> RegistrationRecord<'_> {

@@ -55,10 +55,25 @@ proptest! {
     }
 }
 
+/// What format 2 wrote: service `web`, origin Docker, 192.0.2.1, port 80, and nothing else; indexes 7 and 8.
+const INSTANCE_OF_FORMAT_2: &[u8] =
+    b"\x03web\x03\x01\x00\x00\xc0\x00\x02\x01\x01\x00\x50\x00\x01\x00\x01\x00\x01\x01\x00\x00\x00\x00\x00\x00\x07\x08";
+
+#[test]
+fn an_instance_without_further_names_has_the_record_of_format_2() {
+    let key = b"n1\0web-1";
+    let value = [INSTANCE_OF_FORMAT_2, &encode::seal_of(key, INSTANCE_OF_FORMAT_2)].concat();
+    let entry = decode::instance(key, &value, &|_, _| None, &mut Sharing::default()).unwrap();
+    assert_eq!((entry.instance.service.as_str(), entry.instance.further_names.len()), ("web", 0));
+    assert_eq!((entry.create_index, entry.modify_index), (7, 8));
+    assert_eq!(encode::instance(key, &entry), value);
+}
+
 #[test]
 fn an_older_format_is_migrated_once_and_as_a_whole() {
-    const STEPS: [Step; 3] = [
-        |_| panic!("the file is of format 2 already"),
+    const STEPS: [Step; 4] = [
+        |_| panic!("the file is of format 3 already"),
+        |_| panic!("the file is of format 3 already"),
         |transaction| note(transaction, "first"),
         |transaction| note(transaction, "second"),
     ];
@@ -76,7 +91,7 @@ fn an_older_format_is_migrated_once_and_as_a_whole() {
     drop(transaction);
     drop(database);
     // And the nameplate from before refuses what the migration made.
-    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 4, known: FORMAT, .. }));
+    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 5, known: FORMAT, .. }));
 }
 
 #[test]

@@ -58,6 +58,16 @@ pub(super) struct RegistrationRecord<'a> {
     pub(super) checks: Few<CheckRecord<'a>>,
 }
 
+/// What stands behind an [`InstanceRecord`] since format 3, unless it would be empty: the further names of its registrations, that
+/// of the instance first, then those of the shadowed ones.
+pub(super) type FurtherNameRecords<'a> = Vec<Vec<FurtherNameRecord<'a>>>;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct FurtherNameRecord<'a> {
+    pub(super) name: &'a str,
+    pub(super) stands_for_id: bool,
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct NodeRecord<'a> {
     pub(super) uuid: &'a str,

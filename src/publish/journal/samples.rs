@@ -13,7 +13,7 @@ use crate::{
         names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
         output::Output,
-        service::{Instance, InstanceKey, IpNetwork, NetworkAddress, Port, TaggedAddress, Weights},
+        service::{FurtherName, Instance, InstanceKey, IpNetwork, NetworkAddress, Port, TaggedAddress, Weights},
         state::{CheckEntry, InstanceEntry},
     },
     publish::journal::{Batch, Restored, StoredNode, Write},
@@ -185,9 +185,15 @@ fn instance(dice: &mut Dice, key: &InstanceKey) -> Instance {
             .map(|_| TaggedAddress { role: text(dice), address: address(dice), port: dice.roll(65536) as u16 })
             .collect(),
         network_addresses: (0..dice.roll(2)).map(|_| network_address(dice)).collect(),
+        further_names: (0..dice.roll(6) / 3).map(|_| further_name(dice)).collect(),
         enable_tag_override: dice.roll(2) == 0,
         origin: origin(dice),
     }
+}
+
+fn further_name(dice: &mut Dice) -> FurtherName {
+    let name = ServiceName::new(format!("shop-web-{}", dice.roll(3))).unwrap();
+    FurtherName { name, stands_for_id: dice.roll(2) == 0 }
 }
 
 fn network_address(dice: &mut Dice) -> NetworkAddress {

@@ -54,6 +54,8 @@ pub(super) const FORMAT: u32 = 1 + STEPS.len() as u32;
 const STEPS: &[Step] = &[
     // Two kinds of checks more, behind the others: records stay as they are.
     |_| Ok(()),
+    // Further names stand behind an instance's record, where there are any: records stay as they are.
+    |_| Ok(()),
 ];
 
 /// `format`: 4 bytes, little-endian, in every format. `counters`, `node_uuid`: sealed records.

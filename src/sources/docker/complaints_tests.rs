@@ -5,7 +5,10 @@
 use super::{
     super::{
         AddressMode, Deregister, Fate, Settings, Surroundings, Template, is_stop_signal, kept,
-        testing::{around, check_line, check_lines, check_with, host, internal, lines, only, running, settings, web},
+        testing::{
+            around, check_line, check_lines, check_with, further_names, host, internal, lines, only, running, settings,
+            web,
+        },
     },
     map,
 };
@@ -261,7 +264,7 @@ fn a_renamed_container_is_registered_under_its_new_name() {
     let renamed = web().with("Name", "/shop".into());
     check_lines(&renamed, &internal(), &["nginx; n1:shop:80; at 172.17.0.2 80"]);
     let mapped = map(&renamed.container(), &internal(), &around());
-    assert_eq!(mapped.names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["shop"]);
+    assert_eq!(further_names(&mapped), ["shop"]);
     // Of the one before it the state says that it is gone, whatever the order of the news.
     let before = map(&renamed.exited(0).container(), &internal(), &around());
     assert_eq!((before.fate, before.registrations.len()), (Fate::Gone("exited with status 0".into()), 0));

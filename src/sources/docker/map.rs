@@ -1,5 +1,7 @@
 //! From a document to registrations.
 
+use thin_vec::ThinVec;
+
 use super::{
     AddressMode, Fate, Settings, Surroundings,
     addresses::{self, Reached},
@@ -15,7 +17,7 @@ use crate::catalog::{
     check::{CheckKey, CheckKind, CheckResult},
     names::{ServiceId, ServiceName},
     node::Address,
-    service::{Instance, Port, TaggedAddress, Weights},
+    service::{FurtherName, Instance, Port, TaggedAddress, Weights},
 };
 
 /// What a container is to the catalog.
@@ -25,9 +27,6 @@ pub struct Mapped {
     pub fate: Fate,
     /// Its services, by port; empty unless it is registered. The IDs of one container are different from each other.
     pub registrations: Vec<Registration>,
-    /// Further names by which all its services are found where no service has that name: its own first, by which its services
-    /// are also found as `<container>._id.<service>`, then compose's `<service>.<project>` and `<service>`.
-    pub names: Vec<ServiceName>,
     /// For people: what was not taken as it was written, with container, key and cure.
     pub warnings: Vec<String>,
 }
@@ -41,7 +40,7 @@ impl Mapped {
     }
 
     fn without(fate: Fate, warnings: Warnings) -> Mapped {
-        Mapped { fate, registrations: Vec::new(), names: Vec::new(), warnings: warnings.texts }
+        Mapped { fate, registrations: Vec::new(), warnings: warnings.texts }
     }
 }
 
@@ -107,8 +106,7 @@ pub fn map(container: &Container, settings: &Settings, around: &Surroundings<'_>
         let reason = "has no port or address by which it is reached, or its keys or settings leave it out";
         return Mapped::without(Fate::Gone(reason.to_owned()), warnings);
     }
-    let names = names(container);
-    Mapped { fate: Fate::Registered, registrations, names, warnings: warnings.texts }
+    Mapped { fate: Fate::Registered, registrations, warnings: warnings.texts }
 }
 
 /// The services, one a port that is reached; one without port if the container serves none.
@@ -218,6 +216,7 @@ fn bare(
         weights: Weights::default(),
         tagged_addresses: tagged.collect(),
         network_addresses: reached.networks.iter().cloned().collect(),
+        further_names: further_names(context.container),
         enable_tag_override: false,
         origin: Origin::Docker,
     }
@@ -232,17 +231,18 @@ fn is_one_off(container: &Container) -> bool {
     label(container, "oneoff").is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// Further names: the container's own, compose's, and swarm's.
-fn names(container: &Container) -> Vec<ServiceName> {
+/// By which names its services are found where no service has them: its own, which also stands for their IDs, compose's, and
+/// swarm's.
+fn further_names(container: &Container) -> ThinVec<FurtherName> {
     let service = label(container, "service");
     let full = service.zip(label(container, "project")).map(|(service, project)| format!("{service}.{project}"));
     let of_compose = [full, service.map(str::to_owned)].into_iter().flatten();
-    let own = std::iter::once(container.plain_name().to_owned());
-    let mut names: Vec<ServiceName> = Vec::new();
-    let all = own.chain(of_compose).chain(swarm_names(container));
-    for name in all.filter_map(|name| ServiceName::new(name).ok()) {
-        if !names.contains(&name) {
-            names.push(name);
+    let all = of_compose.chain(swarm_names(container)).map(|name| (name, false));
+    let mut names: ThinVec<FurtherName> = ThinVec::new();
+    for (name, stands_for_id) in std::iter::once((container.plain_name().to_owned(), true)).chain(all) {
+        let Ok(name) = ServiceName::new(name) else { continue };
+        if !names.iter().any(|other| other.name == name) {
+            names.push(FurtherName { name, stands_for_id });
         }
     }
     names

@@ -1,7 +1,9 @@
 //! Checks, compose, and what comes out besides registrations.
 
 use super::{
-    super::testing::{Document, around, check_line, host, internal, lines, only, running, settings, web},
+    super::testing::{
+        Document, around, check_line, further_names, host, internal, lines, only, running, settings, web,
+    },
     *,
 };
 use crate::catalog::check::{CheckStatus, NOT_RUN};
@@ -200,7 +202,11 @@ fn compose(document: Document) -> Document {
 #[track_caller]
 fn check_names(document: &Document, expected: &[&str]) {
     let mapped = map(&document.container(), &settings(), &around());
-    assert_eq!(mapped.names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), expected);
+    assert_eq!(further_names(&mapped), expected);
+    for registration in &mapped.registrations {
+        let names = registration.instance.further_names.iter().enumerate();
+        assert!(names.into_iter().all(|(at, further)| further.stands_for_id == (at == 0)), "the container's own does");
+    }
 }
 
 #[test]

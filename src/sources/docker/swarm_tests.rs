@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::testing::{around, check_line, lines, network, settings},
+    super::testing::{around, check_line, further_names, lines, network, settings},
     *,
 };
 use crate::catalog::service::IpNetwork;
@@ -98,10 +98,7 @@ fn a_service_is_its_virtual_address_inside_and_the_mesh_outside() {
 fn a_service_without_virtual_address_or_mesh_is_its_tasks_alone() {
     check(&told(), "s-rr", &[]);
     check(&told(), "s-direct", &[]);
-    assert_eq!(
-        mapped(&told())["t3"].names.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
-        ["rr.1.t3", "tasks.rr", "rr"]
-    );
+    assert_eq!(further_names(&mapped(&told())["t3"]), ["rr.1.t3", "tasks.rr", "rr"]);
 }
 
 #[test]
@@ -178,9 +175,8 @@ fn a_stack_gives_its_services_short_names() {
     stack.services[0]["Spec"]["Labels"] = json!({"com.docker.stack.namespace": "shop"});
     stack.tasks[1]["Spec"]["ContainerSpec"]["Labels"] = json!({"com.docker.stack.namespace": "shop"});
     let all = mapped(&stack);
-    let names = |id: &str| all[id].names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
-    assert_eq!(names("s-web"), ["shop_web", "web.shop", "web"]);
-    assert_eq!(names("t2"), ["shop_web.1.t2", "tasks.shop_web", "shop_web", "web.shop", "web"]);
+    assert_eq!(further_names(&all["s-web"]), ["shop_web", "web.shop", "web"]);
+    assert_eq!(further_names(&all["t2"]), ["shop_web.1.t2", "tasks.shop_web", "shop_web", "web.shop", "web"]);
 }
 
 #[test]

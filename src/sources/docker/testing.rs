@@ -162,6 +162,13 @@ fn line(registration: &Registration) -> String {
     parts.join("; ")
 }
 
+/// The further names of the services, which have all the same ones.
+pub(crate) fn further_names(mapped: &Mapped) -> Vec<&str> {
+    let all: Vec<_> = mapped.registrations.iter().map(|registration| &registration.instance.further_names).collect();
+    assert!(all.iter().all(|names| *names == all[0]), "one container has one set of names");
+    all.into_iter().take(1).flatten().map(|further| further.name.as_str()).collect()
+}
+
 /// A check as one line: ID, status, kind, target, interval/timeout, output.
 pub(crate) fn check_line(check: &Check) -> String {
     let definition = &check.definition;
