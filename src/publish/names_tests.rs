@@ -10,6 +10,7 @@ use crate::{
         names::{CheckId, ServiceId},
         node::Node,
         service::Instance,
+        state::State,
         table::Measured,
         testing::{any_change, any_instance, any_status, check, instance, register, registration, set_status},
     },

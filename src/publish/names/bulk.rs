@@ -5,18 +5,19 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{
-    Claim, GroupKind, GroupName, IpNetwork, Key, NameEntry, Names, Presence, Seed, ServiceAnswers, Settings, State,
-    Table, Word, claims, sort_networks, word_hash, words_of,
+    Claim, GroupKind, IpNetwork, Key, NameEntry, Names, Presence, Seed, ServiceAnswers, Settings, Table, Word, claims,
+    networks::sort_networks, word_hash, words::words_of,
 };
 use crate::{
     catalog::{
         node::Node,
-        state::{NodeEntry, ServiceEntry},
+        state::{NodeEntry, ServiceEntry, State},
     },
     publish::{
         nodes::Nodes,
         reverse::{Found, Reverse},
         service::Context,
+        view::GroupName,
     },
 };
 

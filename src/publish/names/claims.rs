@@ -1,0 +1,149 @@
+//! Which service has which name.
+//!
+//! A service wants up to three keys (`label`), and others may want them too. A key's claims stand in the order in which they
+//! win; the first has it. A service that has none of its keys is kept hidden.
+
+use std::sync::Arc;
+
+use super::{NameEntry, Names, ServiceAnswers};
+use crate::{
+    catalog::names::ServiceName,
+    publish::label::{Key, service_keys},
+};
+
+/// The order is that in which claims win.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Claim {
+    rank: Rank,
+    pub(super) service: ServiceName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// It is the name.
+    Own,
+    /// It is the hashed form, which only a name made to look like it has too.
+    Hashed,
+    /// It is what DNS makes of the name.
+    Plain,
+    /// It is the name with `-` for `_`.
+    Dashed,
+}
+
+impl Names {
+    pub(super) fn is_claimed(&self, key: &Key, service: &ServiceName) -> bool {
+        self.entry(key.as_wire()).is_some_and(|entry| entry.claims.iter().any(|claim| claim.service == *service))
+    }
+
+    /// Those of the keys that their service has.
+    pub(super) fn held<'c>(&self, claims: &'c [(Key, Claim)]) -> Vec<&'c Key> {
+        let has =
+            |key: &Key, claim: &Claim| self.entry(key.as_wire()).and_then(|entry| entry.claims.first()) == Some(claim);
+        claims.iter().filter(|(key, claim)| has(key, claim)).map(|(key, _)| key).collect()
+    }
+
+    /// What is answered about a service, wherever it is kept.
+    pub(super) fn answers(&self, service: &ServiceName, claims: &[(Key, Claim)]) -> Option<ServiceAnswers> {
+        let held = claims.iter().filter_map(|(key, _)| self.entry(key.as_wire())?.answers.as_ref());
+        let mut held = held.filter(|answers| answers.name == *service);
+        let hidden = || self.hidden.get(self.seed().hash(service), |answers| answers.name == *service);
+        held.next().or_else(|| hidden().map(|answers| &**answers)).cloned()
+    }
+
+    /// Puts answers in at all keys that their service holds; if it holds none, they are kept hidden.
+    pub(super) fn put_answers(&mut self, claims: &[(Key, Claim)], answers: ServiceAnswers) {
+        let mut held = false;
+        for (key, claim) in claims {
+            let Some(entry) = self.entry(key.as_wire()).filter(|entry| entry.claims.first() == Some(claim)) else {
+                continue;
+            };
+            held = true;
+            let entry = NameEntry {
+                key: entry.key.clone(),
+                claims: entry.claims.clone(),
+                below: entry.below,
+                below_short: entry.below_short,
+                answers: Some(answers.clone()),
+            };
+            self.put(entry);
+        }
+        let hash = self.seed().hash(&answers.name);
+        let name = answers.name.clone();
+        if held {
+            self.hidden.remove(hash, |old| old.name == name);
+        } else {
+            self.hidden.set(hash, Arc::new(answers), |old| old.name == name);
+        }
+    }
+
+    pub(super) fn claim(&mut self, claims: &[(Key, Claim)]) {
+        for (key, claim) in claims {
+            let mut entry = self.entry_or_new(key);
+            let existed = !entry.claims.is_empty();
+            let loser = entry.answers.take_if(|_| entry.claims.first().is_some_and(|first| claim < first));
+            let at = entry.claims.partition_point(|other| other < claim);
+            entry.claims.insert(at, claim.clone());
+            self.put(entry);
+            if !existed {
+                self.count_below(key, true);
+            }
+            if let Some(loser) = loser {
+                self.count_all_at(key, &loser, false);
+                self.put_answers(&self::claims(&loser.name.clone()), loser);
+            }
+        }
+    }
+
+    pub(super) fn unclaim(&mut self, service: &ServiceName, claims: &[(Key, Claim)]) {
+        for (key, claim) in claims {
+            let mut entry = self.entry_or_new(key);
+            let held = entry.claims.first() == Some(claim);
+            entry.claims.retain(|other| other != claim);
+            entry.answers.take_if(|answers| answers.name == *service);
+            let next = entry.claims.first().map(|claim| claim.service.clone());
+            let exists = !entry.claims.is_empty();
+            self.put(entry);
+            if !exists {
+                self.count_below(key, false);
+            }
+            if let Some(next) = next {
+                let claims = self::claims(&next);
+                if let Some(answers) = self.answers(&next, &claims) {
+                    if held {
+                        self.count_all_at(key, &answers, true);
+                    }
+                    self.put_answers(&claims, answers);
+                }
+            }
+        }
+        self.hidden.remove(self.seed().hash(service), |old| old.name == *service);
+    }
+
+    /// Keeps the count of names of one label, and of names below each ancestor of a name.
+    fn count_below(&mut self, key: &Key, exists: bool) {
+        let short = u32::from(key.has_short_form());
+        self.singles = if !key.takes_underscore() {
+            self.singles
+        } else if exists {
+            self.singles + 1
+        } else {
+            self.singles - 1
+        };
+        let ancestors: Vec<Key> = key.ancestors().map(Key::from_wire).collect();
+        for ancestor in ancestors {
+            let mut entry = self.entry_or_new(&ancestor);
+            entry.below = if exists { entry.below + 1 } else { entry.below - 1 };
+            entry.below_short = if exists { entry.below_short + short } else { entry.below_short - short };
+            self.put(entry);
+        }
+    }
+}
+
+/// The keys that a service wants, and how much.
+pub(super) fn claims(service: &ServiceName) -> Vec<(Key, Claim)> {
+    let keys = service_keys(service);
+    let plain = if keys.hashed.is_some() { Rank::Plain } else { Rank::Own };
+    let wanted = [(keys.hashed, Rank::Hashed), (keys.plain, plain), (keys.dashed, Rank::Dashed)];
+    let claim = |rank| Claim { rank, service: service.clone() };
+    wanted.into_iter().filter_map(|(key, rank)| Some((key?, claim(rank)))).collect()
+}
