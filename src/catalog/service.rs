@@ -65,6 +65,11 @@ impl Instance {
         self.ports.iter().find(|port| port.default).or_else(|| self.ports.first())
     }
 
+    /// The name that also stands for its service ID.
+    pub fn id_alias(&self) -> Option<&ServiceName> {
+        self.further_names.iter().find(|further| further.stands_for_id).map(|further| &further.name)
+    }
+
     /// The tagged address of this role.
     pub fn tagged_address(&self, role: &str) -> Option<&TaggedAddress> {
         self.tagged_addresses.iter().find(|tagged| &*tagged.role == role)
@@ -128,7 +133,7 @@ pub struct NetworkAddress {
 pub struct FurtherName {
     /// The name. It is read as a service's.
     pub name: ServiceName,
-    /// Whether it also stands for the instance's service ID: `<name>._id.<service>`.
+    /// Whether it also stands for the instance's service ID, as `<name>._id.<service>`; the first that says so does.
     pub stands_for_id: bool,
 }
 

@@ -19,7 +19,7 @@ use crate::{
         apply::{Effects, Presence, TouchedInstance},
         names::ServiceName,
         node::Node,
-        service::IpNetwork,
+        service::{FurtherName, IpNetwork},
         state::NodeEntry,
         table::{FOUND_TOGETHER_MAX, Seed, Table},
     },
@@ -28,7 +28,7 @@ use crate::{
         label::{Key, service_keys},
         nodes::Nodes,
         reverse::Reverse,
-        service::{Context, ServiceAnswers},
+        service::{Called, Context, ServiceAnswers},
         settings::Settings,
         view::GroupKind,
     },
@@ -39,7 +39,7 @@ use crate::{
 pub struct Names {
     seed: Option<Seed>,
     services: Table<Arc<NameEntry>>,
-    /// Services that hold no key, because others that differ in letter case only come first.
+    /// Services that hold no key, because others that differ in letter case only come first, and further names that do not.
     hidden: Table<Arc<ServiceAnswers>>,
     /// Nodes by name.
     pub nodes: Nodes,
@@ -58,7 +58,7 @@ pub struct Names {
 /// What a name of services leads to.
 #[derive(Debug, Clone, Copy)]
 pub enum FoundService<'a> {
-    /// The service of that name.
+    /// The service of that name, or the instances with that further name.
     Service(&'a ServiceAnswers),
     /// No service, but services below that name.
     Below {
@@ -165,11 +165,10 @@ impl Names {
 
     /// What is answered about a service.
     pub fn answers_of(&self, service: &ServiceName) -> Option<&ServiceAnswers> {
+        let called = Called::service(service);
         match self.service(self.labels_of(service)?.as_wire()) {
-            FoundService::Service(answers) if answers.name == *service => Some(answers),
-            _ => {
-                self.hidden.get(self.seed().hash(service), |answers| answers.name == *service).map(|answers| &**answers)
-            }
+            FoundService::Service(answers) if answers.is_of(&called) => Some(answers),
+            _ => self.hidden(&called),
         }
     }
 
@@ -178,43 +177,59 @@ impl Names {
     pub fn labels_of(&self, service: &ServiceName) -> Option<Key> {
         let keys = service_keys(service);
         let Some(hashed) = keys.hashed else { return keys.plain };
-        let has = |key: &Key| matches!(self.service(key.as_wire()), FoundService::Service(answers) if answers.name == *service);
+        let called = Called::service(service);
+        let has =
+            |key: &Key| matches!(self.service(key.as_wire()), FoundService::Service(answers) if answers.is_of(&called));
         keys.plain.filter(has).or(Some(hashed))
     }
 
     fn follow_instance(&mut self, touched: &TouchedInstance, settings: &Settings) {
         let service = |presence: &Option<Presence>| presence.as_ref().map(|p| p.entry.instance.service.clone());
-        let (before, after) = (service(&touched.before), service(&touched.after));
-        if before == after {
-            if let Some(service) = after {
-                self.change_service(&service, touched.before.as_ref(), touched.after.as_ref(), settings);
+        let (was, is) = (service(&touched.before), service(&touched.after));
+        let (before, after) = (touched.before.as_ref(), touched.after.as_ref());
+        if was == is {
+            if let Some(service) = is {
+                self.change_service(&Called::service(&service), before, after, settings);
             }
         } else {
-            if let Some(service) = before {
-                self.change_service(&service, touched.before.as_ref(), None, settings);
+            if let Some(service) = was {
+                self.change_service(&Called::service(&service), before, None, settings);
             }
-            if let Some(service) = after {
-                self.change_service(&service, None, touched.after.as_ref(), settings);
+            if let Some(service) = is {
+                self.change_service(&Called::service(&service), None, after, settings);
             }
         }
+        self.follow_further_names(before, after, settings);
         self.reverse.change_instance(self.seed(), settings, touched);
         self.change_networks(touched, settings);
     }
 
+    /// Follows an instance in what is answered by its further names.
+    fn follow_further_names(&mut self, before: Option<&Presence>, after: Option<&Presence>, settings: &Settings) {
+        let (was, is) = (further_names(before), further_names(after));
+        for FurtherName { name, .. } in was {
+            let stays = is.iter().any(|further| further.name == *name);
+            self.change_service(&Called::further(name), before, after.filter(|_| stays), settings);
+        }
+        for FurtherName { name, .. } in is.iter().filter(|new| !was.iter().any(|old| old.name == new.name)) {
+            self.change_service(&Called::further(name), None, after, settings);
+        }
+    }
+
     fn change_service(
         &mut self,
-        service: &ServiceName,
+        called: &Called,
         before: Option<&Presence>,
         after: Option<&Presence>,
         settings: &Settings,
     ) {
-        let claims = claims(service);
-        if before.is_none() && !self.is_claimed(&claims[0].0, service) {
+        let claims = claims(called);
+        if before.is_none() && !self.is_claimed(&claims[0].0, &claims[0].1) {
             self.claim(&claims);
         }
         let mut answers = self
-            .answers(service, &claims)
-            .unwrap_or_else(|| ServiceAnswers::new(service.clone(), settings.rule(service.as_str())));
+            .answers(called, &claims)
+            .unwrap_or_else(|| ServiceAnswers::new(called.clone(), settings.rule(called.name.as_str())));
         let nodes = &self.nodes;
         let seed = self.seed();
         let target = |node: &Node| nodes.target(seed, node);
@@ -224,7 +239,7 @@ impl Names {
             self.count_groups(&claims, changes);
         }
         if answers.registered == 0 {
-            self.unclaim(service, &claims);
+            self.unclaim(called, &claims);
         } else {
             self.put_answers(&claims, answers);
         }
@@ -249,6 +264,10 @@ impl Names {
             self.services.set(hash, Arc::new(entry), |old| old.key == key);
         }
     }
+}
+
+fn further_names(presence: Option<&Presence>) -> &[FurtherName] {
+    presence.map_or(&[], |presence| &presence.entry.instance.further_names)
 }
 
 /// Whether anything changed that an answer could depend on: outputs of checks, and what is kept aside, are not.

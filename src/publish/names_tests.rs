@@ -185,7 +185,8 @@ fn observed(names: &Names) -> Vec<String> {
         let below = (entry.below, entry.below_short);
         all.push(format!("name {} claims {:?} below {below:?}: {holder}", entry.key, entry.claims));
         for claim in &entry.claims {
-            all.push(format!("labels of {}: {:?}", claim.service, names.labels_of(&claim.service)));
+            let name = claim.called().name;
+            all.push(format!("labels of {name}: {:?}", names.labels_of(&name)));
         }
     }
     all.extend(names.hidden.iter().map(|answers| format!("hidden {}", service(answers))));
@@ -236,8 +237,8 @@ fn reverse(names: &Names) -> Vec<String> {
 }
 
 fn service(answers: &ServiceAnswers) -> String {
-    let mut text = format!("{} {:?} registered {} ids", answers.name, answers.rule, answers.registered);
-    let ids = ["i1", "i2", "i.3", "i4", "web-1"].map(id_key);
+    let mut text = format!("{:?} {:?} registered {} ids", answers.called(), answers.rule, answers.registered);
+    let ids = ["i1", "i2", "i.3", "i4", "web-1", "c1", "shop.c", "my_c", "web"].map(id_key);
     for id in ids.iter().chain([id_key("I.3")].iter()) {
         let found: BTreeSet<String> = answers.by_id(SEED, id.as_wire()).map(|one| format!("{one:?}")).collect();
         text.push_str(&format!(" {id}={found:?}"));

@@ -15,7 +15,7 @@ use crate::{
     },
     publish::{
         eligible::{self, Reach, Via},
-        label::{dotted_key, id_key, port_key},
+        label::{Key, dotted_key, id_key, port_key},
         selection::{Addressed, Entry, Member, NodeTarget, Target},
         settings::{DefaultRule, NoneEligible, Settings},
         view::{Brought, GroupChange, View},
@@ -23,11 +23,43 @@ use crate::{
     wire::name::Name,
 };
 
-/// What DNS answers about one service.
+/// A service, or all instances with one further name, which are answered as if they were one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// Which of the two.
+    pub standing: Standing,
+    /// Its name.
+    pub name: ServiceName,
+}
+
+impl Called {
+    /// A service of this name.
+    pub fn service(name: &ServiceName) -> Called {
+        Called { standing: Standing::Service, name: name.clone() }
+    }
+
+    /// The instances with this further name.
+    pub fn further(name: &ServiceName) -> Called {
+        Called { standing: Standing::Further, name: name.clone() }
+    }
+}
+
+/// What a name is the name of. The order is that in which they win it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Standing {
+    /// A service.
+    Service,
+    /// Instances, beside their service.
+    Further,
+}
+
+/// What DNS answers about one service, or about the instances with one further name.
 #[derive(Debug, Clone)]
 pub struct ServiceAnswers {
     /// Its name.
     pub name: ServiceName,
+    /// What that is the name of.
+    pub standing: Standing,
     /// What holds for it.
     pub rule: DefaultRule,
     /// How many instances are registered.
@@ -36,6 +68,8 @@ pub struct ServiceAnswers {
     origins: [u32; Origin::COUNT],
     /// Registered instances, those of one ID side by side ([`id_hash`]).
     ids: Table<Arc<Instance>>,
+    /// Those of which a further name stands for the ID, by that name in the same way; seldom any.
+    aliases: Option<Arc<Table<Arc<Instance>>>>,
     /// What ordinary clients see.
     ordinary: Views,
     /// What clients in one of our client networks see; seldom any.
@@ -72,17 +106,29 @@ pub struct Context<'a> {
 
 impl ServiceAnswers {
     /// A service without instances.
-    pub fn new(name: ServiceName, rule: DefaultRule) -> ServiceAnswers {
+    pub fn new(Called { standing, name }: Called, rule: DefaultRule) -> ServiceAnswers {
         let everyone = (rule.none_eligible == NoneEligible::All).then(Arc::default);
         ServiceAnswers {
             name,
+            standing,
             rule,
             registered: 0,
             origins: [0; Origin::COUNT],
             ids: Table::default(),
+            aliases: None,
             ordinary: Views { eligible: View::default(), everyone },
             networks: None,
         }
+    }
+
+    /// Whose answers they are.
+    pub fn called(&self) -> Called {
+        Called { standing: self.standing, name: self.name.clone() }
+    }
+
+    /// Whether they are those of this service or further name.
+    pub fn is_of(&self, called: &Called) -> bool {
+        self.standing == called.standing && self.name == called.name
     }
 
     /// Reads what every answer about the service reads of it.
@@ -110,12 +156,17 @@ impl ServiceAnswers {
         found.map_or(&self.ordinary, |views| &views.views)
     }
 
-    /// Registered instances whose ID has this label (in wire form), one a node. Costs O(what it returns), and one look
-    /// at each 65,536th of the service's instances.
-    pub fn by_id<'a>(&'a self, seed: Seed, label: &[u8]) -> impl Iterator<Item = &'a Arc<Instance>> {
-        self.ids
-            .with_prefix(seed.hash(label), ID_BITS)
-            .filter(move |instance| id_key(instance.id.as_str()).as_wire() == label)
+    /// Registered instances whose ID has this label (in wire form), one a node; if there are none, those of which a further
+    /// name stands for the ID. Costs O(what it returns), and one look at each 65,536th of the service's instances.
+    pub fn by_id<'a>(&'a self, seed: Seed, label: &'a [u8]) -> impl Iterator<Item = &'a Arc<Instance>> {
+        let hash = seed.hash(label);
+        let own = self.ids.with_prefix(hash, ID_BITS);
+        let mut own = own.filter(move |instance| id_key(instance.id.as_str()).as_wire() == label).peekable();
+        let aliases = self.aliases.as_ref().filter(|_| own.peek().is_none());
+        let of_label = move |instance: &&'a Arc<Instance>| {
+            instance.id_alias().is_some_and(|alias| id_key(alias.as_str()).as_wire() == label)
+        };
+        own.chain(aliases.into_iter().flat_map(move |table| table.with_prefix(hash, ID_BITS)).filter(of_label))
     }
 
     /// Whether an instance is registered by this origin.
@@ -167,16 +218,20 @@ impl ServiceAnswers {
 
     fn change_ids(&mut self, seed: Seed, before: Option<&Presence>, after: Option<&Presence>) {
         let instance = |presence: Option<&Presence>| presence.map(|presence| Arc::clone(&presence.entry.instance));
-        match (instance(before), instance(after)) {
-            (Some(before), Some(after)) if Arc::ptr_eq(&before, &after) => {}
-            (Some(before), None) => {
-                self.ids.remove(id_hash(seed, &before), |old| old.id == before.id && old.node == before.node);
+        let (before, after) = (instance(before), instance(after));
+        if before.as_ref().map(Arc::as_ptr) == after.as_ref().map(Arc::as_ptr) {
+            return;
+        }
+        let at = |instance: &Arc<Instance>| (id_hash(seed, instance), Arc::clone(instance));
+        place(&mut self.ids, before.as_ref().map(at), after.as_ref().map(at));
+        let at = |instance: &Arc<Instance>| Some((alias_hash(seed, instance)?, Arc::clone(instance)));
+        let (before, after) = (before.as_ref().and_then(at), after.as_ref().and_then(at));
+        if before.is_some() || after.is_some() {
+            let aliases = Arc::make_mut(self.aliases.get_or_insert_default());
+            place(aliases, before, after);
+            if aliases.is_empty() {
+                self.aliases = None;
             }
-            (_, Some(after)) => {
-                self.ids
-                    .set(id_hash(seed, &after), Arc::clone(&after), |old| old.id == after.id && old.node == after.node);
-            }
-            (None, None) => {}
         }
     }
 
@@ -287,12 +342,40 @@ fn groups(instance: &Instance, there: Option<&NetworkAddress>) -> Brought {
     brought
 }
 
-/// The hash of an instance among those of its service: first bits from the label of its ID, so that all of one ID are
-/// found, and the rest from ID and node, so that one ID on very many nodes does not make one leaf of them.
+/// Puts an instance in, in place of what it was; each comes with its hash.
+fn place(table: &mut Table<Arc<Instance>>, before: Option<Hashed>, after: Option<Hashed>) {
+    let is = |one: &Arc<Instance>| {
+        let (id, node) = (one.id.clone(), one.node.clone());
+        move |old: &Arc<Instance>| old.id == id && old.node == node
+    };
+    if let Some((hash, before)) = before
+        && after.as_ref().is_none_or(|(now, _)| *now != hash)
+    {
+        table.remove(hash, is(&before));
+    }
+    if let Some((hash, after)) = after {
+        let is = is(&after);
+        table.set(hash, after, is);
+    }
+}
+
+type Hashed = (u32, Arc<Instance>);
+
+/// The hash of an instance among those of its service, by the label of its ID.
 fn id_hash(seed: Seed, instance: &Instance) -> u32 {
+    label_hash(seed, &id_key(instance.id.as_str()), instance)
+}
+
+/// The same by the label of the further name that stands for its ID, if one does.
+fn alias_hash(seed: Seed, instance: &Instance) -> Option<u32> {
+    Some(label_hash(seed, &id_key(instance.id_alias()?.as_str()), instance))
+}
+
+/// First bits from the label, so that all of one label are found, and the rest from ID and node, so that one ID on very many
+/// nodes does not make one leaf of them.
+fn label_hash(seed: Seed, label: &Key, instance: &Instance) -> u32 {
     let node_bits = u32::MAX >> ID_BITS;
-    let id = seed.hash(id_key(instance.id.as_str()).as_wire());
-    id & !node_bits | seed.hash(&(&instance.node, &instance.id)) & node_bits
+    seed.hash(label.as_wire()) & !node_bits | seed.hash(&(&instance.node, &instance.id)) & node_bits
 }
 
 /// Whether an instance has a tag with these labels.
@@ -326,6 +409,6 @@ fn own_networks(context: Context<'_>, presence: Option<&Presence>) -> Vec<IpNetw
     networks
 }
 
-/// Bits of [`id_hash`] that are the ID's. Source: none, chosen: half of them, so that a million instances lie in small
+/// Bits of [`label_hash`] that are the label's. Source: none, chosen: half of them, so that a million instances lie in small
 /// leaves, whether each has an ID of its own or all have one.
 const ID_BITS: u32 = 16;

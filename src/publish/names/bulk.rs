@@ -5,11 +5,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{
-    Claim, GroupKind, IpNetwork, Key, NameEntry, Names, Presence, Seed, ServiceAnswers, Settings, Table, Word, claims,
-    networks::sort_networks, word_hash, words::words_of,
+    Called, Claim, FurtherName, GroupKind, IpNetwork, Key, NameEntry, Names, Presence, Seed, ServiceAnswers, Settings,
+    Table, Word, claims, claims::hidden_hash, networks::sort_networks, word_hash, words::words_of,
 };
 use crate::{
     catalog::{
+        names::ServiceName,
         node::Node,
         state::{NodeEntry, ServiceEntry, State},
     },
@@ -54,7 +55,7 @@ impl Names {
                     others.iter().for_each(|at| put(*at, answers.clone()));
                     put(*last, answers);
                 }
-                None => hidden.push((seed.hash(&answers.name), Arc::new(answers))),
+                None => hidden.push((hidden_hash(seed, &answers.called()), Arc::new(answers))),
             }
         }
         // What is left is between names.
@@ -62,6 +63,9 @@ impl Names {
         names.services = Table::of(entries);
         names.hidden = Table::of(hidden);
         names.fill_words(seed, words);
+        for (name, presences) in std::mem::take(&mut reader.further) {
+            names.join(reader.answers(Called::further(&name), &presences));
+        }
         let mut networks: Vec<_> = reader.networks.into_iter().collect();
         sort_networks(&mut networks);
         names.networks = Arc::new(networks);
@@ -83,7 +87,7 @@ impl Names {
 fn plan(services: &[&Arc<ServiceEntry>]) -> (Vec<NameEntry>, Vec<Vec<usize>>) {
     let mut wanted: Vec<(Key, Claim, usize)> = Vec::with_capacity(services.len());
     for (at, service) in services.iter().enumerate() {
-        wanted.extend(claims(&service.name).into_iter().map(|(key, claim)| (key, claim, at)));
+        wanted.extend(claims(&Called::service(&service.name)).into_iter().map(|(key, claim)| (key, claim, at)));
     }
     wanted.sort_unstable();
     let mut above: HashMap<Key, (u32, u32)> = HashMap::new();
@@ -123,14 +127,16 @@ struct Reader<'c> {
     found: Found,
     /// Client networks of our own node, and how many instances have an address there.
     networks: HashMap<IpNetwork, u32>,
+    /// Instances by further name.
+    further: HashMap<ServiceName, Vec<Presence>>,
     /// The node of the instance before: most have the same one.
     last: Option<&'c Arc<NodeEntry>>,
 }
 
 impl<'c> Reader<'c> {
     fn new(catalog: &'c State, settings: &'c Settings) -> Reader<'c> {
-        let (nodes, found, networks) = Default::default();
-        Reader { catalog, settings, nodes, found, networks, last: None }
+        let (nodes, found, networks, further) = Default::default();
+        Reader { catalog, settings, nodes, found, networks, further, last: None }
     }
 
     fn service(&mut self, service: &'c ServiceEntry) -> ServiceAnswers {
@@ -146,11 +152,19 @@ impl<'c> Reader<'c> {
             for address in entry.instance.network_addresses.iter().filter(|_| *name == self.settings.node) {
                 *self.networks.entry(address.network).or_insert(0) += 1;
             }
+            for FurtherName { name, .. } in &entry.instance.further_names {
+                self.further.entry(name.clone()).or_default().push(presence.clone());
+            }
             presences.push(presence);
         }
+        self.answers(Called::service(&service.name), &presences)
+    }
+
+    fn answers(&self, called: Called, presences: &[Presence]) -> ServiceAnswers {
         let (seed, settings, nodes) = (self.catalog.seed(), self.settings, &self.nodes);
         let target = |node: &Node| nodes.target(seed, node);
         let context = Context { seed, settings, target: &target };
-        ServiceAnswers::of(context, service.name.clone(), settings.rule(service.name.as_str()), &presences)
+        let rule = settings.rule(called.name.as_str());
+        ServiceAnswers::of(context, called, rule, presences)
     }
 }

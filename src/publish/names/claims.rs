@@ -1,21 +1,26 @@
 //! Which service has which name.
 //!
-//! A service wants up to three keys (`label`), and others may want them too. A key's claims stand in the order in which they
-//! win; the first has it. A service that has none of its keys is kept hidden.
+//! A service wants up to three keys (`label`), and others may want them too. So do instances with a further name, together for
+//! each such name, where no service wants it. A key's claims stand in the order in which they win; the first has it. What has
+//! none of its keys is kept hidden.
 
 use std::sync::Arc;
 
 use super::{NameEntry, Names, ServiceAnswers};
 use crate::{
-    catalog::names::ServiceName,
-    publish::label::{Key, service_keys},
+    catalog::{names::ServiceName, table::Seed},
+    publish::{
+        label::{Key, service_keys},
+        service::{Called, Standing},
+    },
 };
 
 /// The order is that in which claims win.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
+    standing: Standing,
     rank: Rank,
-    pub(super) service: ServiceName,
+    name: ServiceName,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,9 +35,16 @@ pub(super) enum Rank {
     Dashed,
 }
 
+impl Claim {
+    /// Who claims.
+    pub(super) fn called(&self) -> Called {
+        Called { standing: self.standing, name: self.name.clone() }
+    }
+}
+
 impl Names {
-    pub(super) fn is_claimed(&self, key: &Key, service: &ServiceName) -> bool {
-        self.entry(key.as_wire()).is_some_and(|entry| entry.claims.iter().any(|claim| claim.service == *service))
+    pub(super) fn is_claimed(&self, key: &Key, claim: &Claim) -> bool {
+        self.entry(key.as_wire()).is_some_and(|entry| entry.claims.contains(claim))
     }
 
     /// Those of the keys that their service has.
@@ -43,11 +55,25 @@ impl Names {
     }
 
     /// What is answered about a service, wherever it is kept.
-    pub(super) fn answers(&self, service: &ServiceName, claims: &[(Key, Claim)]) -> Option<ServiceAnswers> {
-        let held = claims.iter().filter_map(|(key, _)| self.entry(key.as_wire())?.answers.as_ref());
-        let mut held = held.filter(|answers| answers.name == *service);
-        let hidden = || self.hidden.get(self.seed().hash(service), |answers| answers.name == *service);
-        held.next().or_else(|| hidden().map(|answers| &**answers)).cloned()
+    pub(super) fn answers(&self, called: &Called, claims: &[(Key, Claim)]) -> Option<ServiceAnswers> {
+        let mut held = claims.iter().filter_map(|(key, _)| self.entry(key.as_wire())?.answers.as_ref());
+        held.find(|answers| answers.is_of(called)).or_else(|| self.hidden(called)).cloned()
+    }
+
+    /// What is answered about a service that has no name.
+    pub(super) fn hidden(&self, called: &Called) -> Option<&ServiceAnswers> {
+        let found = self.hidden.get(hidden_hash(self.seed(), called), |answers| answers.is_of(called));
+        found.map(|answers| &**answers)
+    }
+
+    /// Takes in answers about what had no claims yet.
+    pub(super) fn join(&mut self, answers: ServiceAnswers) {
+        let claims = claims(&answers.called());
+        self.claim(&claims);
+        for key in self.held(&claims) {
+            self.count_all_at(key, &answers, true);
+        }
+        self.put_answers(&claims, answers);
     }
 
     /// Puts answers in at all keys that their service holds; if it holds none, they are kept hidden.
@@ -67,12 +93,12 @@ impl Names {
             };
             self.put(entry);
         }
-        let hash = self.seed().hash(&answers.name);
-        let name = answers.name.clone();
+        let called = answers.called();
+        let hash = hidden_hash(self.seed(), &called);
         if held {
-            self.hidden.remove(hash, |old| old.name == name);
+            self.hidden.remove(hash, |old| old.is_of(&called));
         } else {
-            self.hidden.set(hash, Arc::new(answers), |old| old.name == name);
+            self.hidden.set(hash, Arc::new(answers), |old| old.is_of(&called));
         }
     }
 
@@ -89,18 +115,18 @@ impl Names {
             }
             if let Some(loser) = loser {
                 self.count_all_at(key, &loser, false);
-                self.put_answers(&self::claims(&loser.name.clone()), loser);
+                self.put_answers(&self::claims(&loser.called()), loser);
             }
         }
     }
 
-    pub(super) fn unclaim(&mut self, service: &ServiceName, claims: &[(Key, Claim)]) {
+    pub(super) fn unclaim(&mut self, called: &Called, claims: &[(Key, Claim)]) {
         for (key, claim) in claims {
             let mut entry = self.entry_or_new(key);
             let held = entry.claims.first() == Some(claim);
             entry.claims.retain(|other| other != claim);
-            entry.answers.take_if(|answers| answers.name == *service);
-            let next = entry.claims.first().map(|claim| claim.service.clone());
+            entry.answers.take_if(|answers| answers.is_of(called));
+            let next = entry.claims.first().map(Claim::called);
             let exists = !entry.claims.is_empty();
             self.put(entry);
             if !exists {
@@ -116,7 +142,7 @@ impl Names {
                 }
             }
         }
-        self.hidden.remove(self.seed().hash(service), |old| old.name == *service);
+        self.hidden.remove(hidden_hash(self.seed(), called), |old| old.is_of(called));
     }
 
     /// Keeps the count of names of one label, and of names below each ancestor of a name.
@@ -140,10 +166,14 @@ impl Names {
 }
 
 /// The keys that a service wants, and how much.
-pub(super) fn claims(service: &ServiceName) -> Vec<(Key, Claim)> {
-    let keys = service_keys(service);
+pub(super) fn claims(called: &Called) -> Vec<(Key, Claim)> {
+    let keys = service_keys(&called.name);
     let plain = if keys.hashed.is_some() { Rank::Plain } else { Rank::Own };
     let wanted = [(keys.hashed, Rank::Hashed), (keys.plain, plain), (keys.dashed, Rank::Dashed)];
-    let claim = |rank| Claim { rank, service: service.clone() };
+    let claim = |rank| Claim { standing: called.standing, rank, name: called.name.clone() };
     wanted.into_iter().filter_map(|(key, rank)| Some((key?, claim(rank)))).collect()
+}
+
+pub(super) fn hidden_hash(seed: Seed, called: &Called) -> u32 {
+    seed.hash(&(called.standing, &called.name))
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    Brought, Context, DefaultRule, Presence, ServiceAnswers, ServiceName, Table, View, Who, eligible, groups, id_hash,
-    own_networks,
+    Brought, Called, Context, DefaultRule, Presence, ServiceAnswers, Table, View, Who, alias_hash, eligible, groups,
+    id_hash, own_networks,
 };
 use crate::publish::view::Kind;
 
 impl ServiceAnswers {
     /// The answers about a service with these instances. They are those that following them one by one makes.
-    pub fn of(context: Context<'_>, name: ServiceName, rule: DefaultRule, presences: &[Presence]) -> ServiceAnswers {
-        let mut answers = ServiceAnswers::new(name, rule);
+    pub fn of(context: Context<'_>, called: Called, rule: DefaultRule, presences: &[Presence]) -> ServiceAnswers {
+        let mut answers = ServiceAnswers::new(called, rule);
         if presences.iter().any(|presence| !own_networks(context, Some(presence)).is_empty()) {
             // Each network has views of its own, which begin as that of ordinary clients when the first instance has
             // an address there. There are never many such instances: they all run on this machine.
@@ -21,12 +21,15 @@ impl ServiceAnswers {
             return answers;
         }
         answers.registered = presences.len() as u32;
-        let mut hashed = Vec::with_capacity(presences.len());
+        let (mut hashed, mut aliases) = (Vec::with_capacity(presences.len()), Vec::new());
         for Presence { entry, .. } in presences {
             answers.origins[entry.instance.origin as usize] += 1;
             hashed.push((id_hash(context.seed, &entry.instance), Arc::clone(&entry.instance)));
+            let alias = alias_hash(context.seed, &entry.instance);
+            aliases.extend(alias.map(|hash| (hash, Arc::clone(&entry.instance))));
         }
         answers.ids = Table::of(hashed);
+        answers.aliases = (!aliases.is_empty()).then(|| Arc::new(Table::of(aliases)));
         let (kinds, kind_of) = kinds(presences);
         let view = |who| {
             let members = presences.iter().zip(&kind_of).filter(|(presence, _)| answers.counts(presence, who));
