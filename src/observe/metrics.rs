@@ -242,6 +242,13 @@ impl Metrics {
         self.sources_stale.get_or_create(&label).set(i64::from(state.stale));
     }
 
+    /// A source is not there any more.
+    pub fn forget_source(&self, source: &Arc<str>) {
+        let label = SourceLabel { source: Arc::clone(source) };
+        self.sources_synced.remove(&label);
+        self.sources_stale.remove(&label);
+    }
+
     /// The metrics as text.
     pub fn encode(&self, exposition: Exposition) -> String {
         let mut text = String::with_capacity(16 * 1024);

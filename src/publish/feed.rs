@@ -123,6 +123,11 @@ impl Feed {
         self.send(Work::Source(status)).await
     }
 
+    /// A source of this name is not there, so that nothing waits for it.
+    pub async fn forget_source(&self, name: Arc<str>) -> Result<Receipt, SubmitError> {
+        self.send(Work::NoSource(name)).await
+    }
+
     async fn send(&self, work: Work) -> Result<Receipt, SubmitError> {
         let (done, outcome) = oneshot::channel();
         let submission = Submission { work, accepted: Instant::now(), done };
@@ -193,6 +198,7 @@ pub(super) enum Work {
     Settings(Box<Settings>),
     Zones(Zones),
     Source(SourceStatus),
+    NoSource(Arc<str>),
 }
 
 #[derive(Debug, Default)]

@@ -252,10 +252,13 @@ impl Writer {
             }
             Work::Source(status) => {
                 self.tell_source(&status);
-                let mut sources: Vec<_> =
-                    self.next.sources.iter().filter(|source| source.name != status.name).cloned().collect();
-                sources.push(status);
-                self.next.sources = sources.into();
+                let others = self.next.sources.iter().filter(|source| source.name != status.name);
+                self.next.sources = others.cloned().chain([status.clone()]).collect();
+                (batch.changed, batch.touched.sources) = (true, true);
+            }
+            Work::NoSource(name) => {
+                self.metrics.forget_source(&name);
+                self.next.sources = self.next.sources.iter().filter(|source| source.name != name).cloned().collect();
                 (batch.changed, batch.touched.sources) = (true, true);
             }
         }

@@ -33,6 +33,9 @@ pub struct Container {
     /// Its ID, 64 hex digits.
     #[serde(deserialize_with = "or_default")]
     pub id: String,
+    /// When it was created (RFC 3339).
+    #[serde(deserialize_with = "or_default")]
+    pub created: String,
     /// Its name, behind a slash.
     #[serde(deserialize_with = "or_default")]
     pub name: String,
@@ -75,6 +78,9 @@ pub struct State {
     /// Of its last end; 128 and the signal if that ended it.
     #[serde(deserialize_with = "or_default")]
     pub exit_code: i64,
+    /// When it was last started (RFC 3339).
+    #[serde(deserialize_with = "or_default")]
+    pub started_at: String,
     /// What its `HEALTHCHECK` says, if it has one. Older Podmans call it `Healthcheck`.
     #[serde(alias = "Healthcheck", deserialize_with = "or_default")]
     pub health: Option<Health>,
@@ -120,6 +126,9 @@ pub struct Config {
     /// A signal's name or number; empty for `SIGTERM`.
     #[serde(deserialize_with = "or_default")]
     pub stop_signal: String,
+    /// Seconds that it has to end after that signal; negative for ever; none for the engine's default.
+    #[serde(deserialize_with = "or_default")]
+    pub stop_timeout: Option<i64>,
 }
 
 /// How a container is tied to the host.

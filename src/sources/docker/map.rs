@@ -34,14 +34,18 @@ pub struct Mapped {
 impl Mapped {
     /// The statuses that the document tells. A registration keeps those that its checks have, so these are set besides.
     pub fn results(&self) -> Vec<(CheckKey, CheckResult)> {
-        let checks = self.registrations.iter().flat_map(|registration| &registration.checks);
-        let told = checks.filter(|check| check.definition.kind == CheckKind::External);
-        told.map(|check| (check.key(), CheckResult { status: check.status, output: check.output.clone() })).collect()
+        self.registrations.iter().flat_map(results).collect()
     }
 
     fn without(fate: Fate, warnings: Warnings) -> Mapped {
         Mapped { fate, registrations: Vec::new(), warnings: warnings.texts }
     }
+}
+
+/// The statuses of a registration that come from the document.
+pub(super) fn results(registration: &Registration) -> impl Iterator<Item = (CheckKey, CheckResult)> {
+    let told = registration.checks.iter().filter(|check| check.definition.kind == CheckKind::External);
+    told.map(|check| (check.key(), CheckResult { status: check.status, output: check.output.clone() }))
 }
 
 /// All that a container is mapped by.

@@ -1,5 +1,5 @@
 //! Docker's containers as services: what the daemon says of a container, made into registrations by the rules that
-//! Registrator's users have in their images and compose files. Pure.
+//! Registrator's users have in their images and compose files; and the source that follows a daemon.
 //!
 //! ```
 //! use nameplate::{catalog::names::NodeName, sources::docker::{self, Container, Settings, Surroundings}};
@@ -24,9 +24,14 @@
 //! | paused, stopping, exited; which signal stops a container | [`state`] |
 //! | swarm's services and tasks | [`swarm`] |
 //! | templates for tags and names | [`template`] |
+//! | two containers with one service ID, stopping, what was reaped | `known`, `wanted` |
+//! | when the daemon is asked what | `session` |
+//! | a daemon that is away | `source` |
 //!
-//! **Limits:** nothing is connected to a daemon yet: the client, its events and the publishing of what comes out here are the
-//! next part. Until then nobody but tests calls this. At most 1,024 services a container.
+//! From [`map`] to `wanted` all is pure: the document, the event and the time are handed in.
+//!
+//! **Limits:** nothing asks a manager of a swarm yet. At most 1,024 services a container. A stop signal that was sent while the
+//! daemon could not be read is not known.
 //!
 //! **Source:** Registrator 7.4 (`bridge/bridge.go`, `bridge/util.go`, `consul/consul.go`) for the keys; Docker's Engine API
 //! 1.40 to 1.52 and Podman's 4.3 for the documents.
@@ -34,23 +39,35 @@
 mod addresses;
 mod attributes;
 mod checks;
+pub mod client;
+mod events;
 pub mod inspect;
+mod inspections;
+mod known;
+mod lists;
 mod map;
 pub mod metadata;
 mod ports;
 mod service;
+mod session;
+mod source;
 pub mod state;
+mod stream;
 pub mod swarm;
 pub mod template;
+mod wanted;
 
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 
 pub use self::{
+    client::{Client, Endpoint},
     inspect::{Container, InspectError},
     map::{Mapped, map},
+    source::{Connection, Daemon, DockerSettings, DockerSource},
     state::{Fate, is_stop_signal, kept},
     template::Template,
 };
@@ -125,7 +142,7 @@ pub struct Surroundings<'a> {
     /// What stands in service IDs for the host, if that is not our own node.
     pub host_name: Option<String>,
     /// Docker's networks by name; what is missing here is taken from the document.
-    pub networks: BTreeMap<String, Network>,
+    pub networks: Arc<BTreeMap<String, Network>>,
     /// The container whose network this one uses, if [`Container::joins`] names one and it is known.
     pub joined: Option<&'a Container>,
     /// Whether it was sent its stop signal ([`is_stop_signal`]) and has not ended yet.
@@ -151,6 +168,9 @@ pub struct Network {
     /// Its prefixes.
     pub subnets: Vec<IpNetwork>,
 }
+
+#[cfg(test)]
+mod fake;
 
 #[cfg(test)]
 mod testing;

@@ -55,6 +55,13 @@ pub(super) fn fate(container: &Container, settings: &Settings) -> Fate {
     if settings.deregister == Deregister::Always || succeeded { Fate::Gone(reason) } else { Fate::Kept(reason) }
 }
 
+/// Whether its process is there, so that others can use its network.
+pub(super) fn runs(container: &Container) -> bool {
+    let state = &container.state;
+    let is_up = state.running || matches!(state.status.as_str(), "running" | "paused" | "stopping");
+    is_up && !state.restarting && !state.dead
+}
+
 /// Why a running container answers nobody now.
 pub(super) fn hidden(container: &Container, stopping: bool) -> Option<&'static str> {
     let state = &container.state;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -70,10 +72,10 @@ fn mapped_with(told: &Told, settings: &Settings) -> BTreeMap<String, Mapped> {
         networks: networks.as_bytes(),
     };
     let mut around = around();
-    around.networks.insert("shop".to_owned(), network("overlay"));
+    Arc::make_mut(&mut around.networks).insert("shop".to_owned(), network("overlay"));
     let subnet = IpNetwork::new("172.18.0.0".parse().unwrap(), 16).unwrap();
     let bridge = super::super::Network { subnets: vec![subnet], ..network("bridge") };
-    around.networks.insert("docker_gwbridge".to_owned(), bridge);
+    Arc::make_mut(&mut around.networks).insert("docker_gwbridge".to_owned(), bridge);
     Swarm::read("m1", documents).unwrap().map(settings, &around)
 }
 

@@ -96,6 +96,10 @@ impl Document {
             .with("NetworkSettings", json!({"Ports": {}, "Networks": {}}))
     }
 
+    pub(crate) fn value(self) -> Value {
+        self.0
+    }
+
     pub(crate) fn container(&self) -> Container {
         Container::read(self.0.to_string().as_bytes()).unwrap()
     }
@@ -128,7 +132,7 @@ pub(crate) fn network(driver: &str) -> Network {
 }
 
 pub(crate) fn known(name: &str, network: Network) -> Surroundings<'static> {
-    Surroundings { networks: BTreeMap::from([(name.to_owned(), network)]), ..around() }
+    Surroundings { networks: Arc::new(BTreeMap::from([(name.to_owned(), network)])), ..around() }
 }
 
 /// Each registration as one line: `service id=ID at ADDRESS:PORT in NETWORK=ADDRESS:PORT tags=A,B`. What is everybody's follows `at`,

@@ -28,7 +28,10 @@ use parse::Node;
 
 /// A template that was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Template(Vec<Node>);
+pub struct Template {
+    text: String,
+    nodes: Vec<Node>,
+}
 
 /// What is wrong with a template, or with what it was given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,12 +41,18 @@ pub struct TemplateError(String);
 impl Template {
     /// Reads a template.
     pub fn parse(text: &str) -> Result<Template, TemplateError> {
-        parse::parse(text).map(Template).map_err(TemplateError)
+        let nodes = parse::parse(text).map_err(TemplateError)?;
+        Ok(Template { text: text.to_owned(), nodes })
     }
 
     /// What the template says of a document.
     pub fn render(&self, document: &Value) -> Result<String, TemplateError> {
-        eval::render(&self.0, document).map_err(TemplateError)
+        eval::render(&self.nodes, document).map_err(TemplateError)
+    }
+
+    /// The template as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 }
 

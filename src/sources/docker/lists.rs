@@ -1,0 +1,40 @@
+//! The daemon's lists, as far as they are read: of containers their IDs, of networks what their members do not tell. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Network, events::is_id};
+use crate::catalog::service::IpNetwork;
+
+/// IDs of the containers of `GET /containers/json`.
+pub(super) fn container_ids(document: &[u8]) -> Result<Vec<String>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Listed {
+        #[serde(rename = "Id")]
+        id: Option<String>,
+    }
+    let listed: Option<Vec<Listed>> = serde_json::from_slice(document)?;
+    let ids = listed.unwrap_or_default().into_iter().filter_map(|listed| listed.id);
+    Ok(ids.filter(|id| is_id(id)).collect())
+}
+
+/// The networks of `GET /networks` by name; of several of one name the first.
+pub(super) fn networks(document: &[u8]) -> Result<BTreeMap<String, Network>, serde_json::Error> {
+    let listed: Option<Vec<Value>> = serde_json::from_slice(document)?;
+    let mut networks = BTreeMap::new();
+    for network in listed.unwrap_or_default() {
+        let Some(name) = network["Name"].as_str() else { continue };
+        let prefixes = network["IPAM"]["Config"].as_array().into_iter().flatten();
+        let subnets = prefixes.filter_map(|prefix| IpNetwork::parse(prefix["Subnet"].as_str()?)).collect();
+        let driver = network["Driver"].as_str().unwrap_or_default().to_owned();
+        let ingress = network["Ingress"].as_bool().unwrap_or_default();
+        networks.entry(name.to_owned()).or_insert(Network { driver, ingress, subnets });
+    }
+    Ok(networks)
+}
+
+#[cfg(test)]
+#[path = "lists_tests.rs"]
+mod tests;
