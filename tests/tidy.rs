@@ -28,7 +28,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sources", &["catalog", "publish", "observe", "fingerprint"]),
     ("health", &["catalog", "publish", "forward", "observe"]),
     ("api", &["catalog", "publish", "health::deadlines", "forward", "answer::explain", "observe"]),
-    ("config", &["wire::name", "catalog"]),
+    // What settings of the Docker source are: a template that is wrong is told before anything starts.
+    (
+        "config",
+        &[
+            "wire::name",
+            "catalog",
+            "sources::docker::AddressMode",
+            "sources::docker::Deregister",
+            "sources::docker::Endpoint",
+            "sources::docker::Template",
+            "sources::docker::client::EndpointError",
+        ],
+    ),
     // `catalog::duration` because a duration is read alike on the command line, in the settings and in JSON.
     ("cli", &["config", "zones", "api::client", "api::body", "daemon", "catalog::duration"]),
     ("daemon", &[""]),

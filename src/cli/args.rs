@@ -109,9 +109,33 @@ pub struct ServeArgs {
     /// Directory of service definitions, *.toml and *.json
     #[arg(long, value_name = "DIR")]
     pub services: Option<String>,
-    /// Registration of Docker's containers: off
-    #[arg(long, value_name = "off")]
+    /// Docker daemon whose containers become services: auto, off, unix:///PATH or tcp://HOST:PORT [default: auto]
+    #[arg(long, value_name = "URL")]
     pub docker: Option<String>,
+    /// Whose address is answered: auto (by client), host, or container [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub docker_address: Option<String>,
+    /// Address of every published port, in place of the one it is bound to
+    #[arg(long, value_name = "IP")]
+    pub docker_ip: Option<String>,
+    /// Label that holds a container's address
+    #[arg(long, value_name = "LABEL")]
+    pub docker_ip_label: Option<String>,
+    /// Docker network whose address counts with --docker-address container
+    #[arg(long, value_name = "NAME")]
+    pub docker_network: Option<String>,
+    /// Only containers that have a SERVICE_NAME are services
+    #[arg(long)]
+    pub docker_explicit: bool,
+    /// Tags of every service, with commas; a template over the inspect document
+    #[arg(long, value_name = "TEMPLATE")]
+    pub docker_tags: Option<String>,
+    /// Name of services that have none of their own, as a template [default: the image's]
+    #[arg(long, value_name = "TEMPLATE")]
+    pub docker_name: Option<String>,
+    /// Which ends of a container deregister its services: always or on-success [default: always]
+    #[arg(long, value_name = "WHEN")]
+    pub docker_deregister: Option<String>,
     /// Who is asked about other names: system, off, or IP[:PORT],... [default: system]
     #[arg(long, value_name = "UPSTREAMS")]
     pub forward: Vec<String>,
@@ -374,7 +398,7 @@ impl ServeArgs {
     /// Keys with the values of the flags that were given.
     pub fn flags(&self) -> Vec<(&'static str, Vec<String>)> {
         let one = |value: &Option<String>| value.iter().cloned().collect::<Vec<String>>();
-        let ephemeral = if self.ephemeral { vec!["true".to_owned()] } else { Vec::new() };
+        let set = |flag: bool| if flag { vec!["true".to_owned()] } else { Vec::new() };
         let mut flags = vec![
             ("dns", self.dns.clone()),
             ("http", one(&self.http)),
@@ -385,10 +409,18 @@ impl ServeArgs {
             ("advertise", self.advertise.clone()),
             ("workers", one(&self.workers)),
             ("data_dir", one(&self.data_dir)),
-            ("ephemeral", ephemeral),
+            ("ephemeral", set(self.ephemeral)),
             ("zones", one(&self.zones)),
             ("services", one(&self.services)),
             ("docker", one(&self.docker)),
+            ("docker_address", one(&self.docker_address)),
+            ("docker_ip", one(&self.docker_ip)),
+            ("docker_ip_label", one(&self.docker_ip_label)),
+            ("docker_network", one(&self.docker_network)),
+            ("docker_explicit", set(self.docker_explicit)),
+            ("docker_tags", one(&self.docker_tags)),
+            ("docker_name", one(&self.docker_name)),
+            ("docker_deregister", one(&self.docker_deregister)),
             ("forward", self.forward.clone()),
             ("log", one(&self.log)),
             ("log_format", one(&self.log_format)),

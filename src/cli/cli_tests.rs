@@ -28,7 +28,7 @@ fn every_verb_parses() {
         "nameplate serve",
         "nameplate serve -c a.toml --dns 127.0.0.1:53 --dns [::1]:53 --http 127.0.0.1:8500 --domain example --alt-domain a \
          --alt-domain b --datacenter dc2 --node n1 --advertise 192.0.2.1 --workers 2 --data-dir /d --zones z --services s \
-         --docker off --forward system --log debug --log-format json",
+         --docker off --docker-ip 192.0.2.1 --docker-explicit --forward system --log debug --log-format json",
         "nameplate serve --ephemeral",
         "nameplate deregister web-1 --server http://192.0.2.1:8500 --token t",
         "nameplate exec --name web --port 80 --check-http /health -- ./server -p 80 --name other",
@@ -111,6 +111,14 @@ fn every_flag_of_serve_is_a_setting() {
         zones: Some("x".into()),
         services: Some("x".into()),
         docker: Some("x".into()),
+        docker_address: Some("x".into()),
+        docker_ip: Some("x".into()),
+        docker_ip_label: Some("x".into()),
+        docker_network: Some("x".into()),
+        docker_explicit: true,
+        docker_tags: Some("x".into()),
+        docker_name: Some("x".into()),
+        docker_deregister: Some("x".into()),
         forward: vec!["x".into()],
         log: Some("x".into()),
         log_format: Some("x".into()),

@@ -403,17 +403,13 @@ fn a_mistyped_level_does_not_silence_the_log() {
 }
 
 #[test]
-fn docker_is_off_in_this_version() {
-    check_problems("docker = \"auto\"", &["nameplate.toml line 1: docker: expected \"off\", got \"auto\""]);
-}
-
-#[test]
 fn printed_settings_load_as_the_same_settings() {
     for text in [
         "",
         "dns = \"192.0.2.1:53\"\nworkers = 3\nalt_domain = [\"consul\", \"example\"]\nephemeral = true\nttl = \"1m\"\n\
          forward = [\"192.0.2.1\"]\nfallthrough = { consul = \"192.0.2.2\" }\nudp_payload_max = { \"::/0\" = 1200 }\n\
-         log = \"info,nameplate=debug\"\nquery_log_file = \"/a \\\"b\\\"\"\n[service.\"web*\"]\nttl = 0\nonly_passing = \
+         log = \"info,nameplate=debug\"\ndocker = \"tcp://[::1]:2375\"\ndocker_ip = \"192.0.2.9\"\ndocker_explicit = true\n\
+         docker_tags = '{{index .Config.Labels \"a\"}}'\ndocker_deregister = \"on-success\"\nquery_log_file = \"/a \\\"b\\\"\"\n[service.\"web*\"]\nttl = 0\nonly_passing = \
          true\n[forward_zone.\"docker.internal\"]\nupstreams = \"off\"",
     ] {
         let config = load_file(text);
@@ -470,10 +466,12 @@ fn what_needs_a_restart_stays_as_it_was_at_the_start_and_is_named_until_then() {
     std::fs::write(&path, "ttl = 1\n").unwrap();
     let config = Config::load(&Inputs { file: Some(ConfigFile::read(&path).unwrap()), ..inputs() }).unwrap();
     let changed = "ttl = 2\ndns = \"127.0.0.1:5353\"\nhttp = \"127.0.0.1:81\"\ntxn_max_ops = 9\nworkers = 3\nadvertise = \"192.0.2.9\"\n\
-                   datacenter = \"dc2\"\nnode = \"n2\"\ndata_dir = \"/d\"\nzones = \"z\"\nservices = \"s\"\nlog_format = \"json\"";
+                   datacenter = \"dc2\"\nnode = \"n2\"\ndata_dir = \"/d\"\nzones = \"z\"\nservices = \"s\"\nlog_format = \"json\"\n\
+                   docker = \"off\"\ndocker_address = \"host\"\ndocker_ip = \"192.0.2.9\"\ndocker_ip_label = \"ip\"\ndocker_network = \"n\"\n\
+                   docker_explicit = true\ndocker_tags = \"t\"\ndocker_name = \"n\"\ndocker_deregister = \"on-success\"";
     std::fs::write(&path, changed).unwrap();
-    // `docker` has one value only, and `ephemeral` another data directory.
-    let restart = keys::KEYS.iter().filter(|key| key.restart && !matches!(key.name, "docker" | "ephemeral"));
+    // `ephemeral` is another data directory.
+    let restart = keys::KEYS.iter().filter(|key| key.restart && key.name != "ephemeral");
     let expected: Vec<&str> = restart.map(|key| key.name).collect();
     let mut running = config.clone();
     for _ in 0..2 {

@@ -38,7 +38,7 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 38] = [
+pub(super) const KEYS: [Key; 46] = [
     at_start("dns", Shape::List),
     at_start("http", Shape::One),
     at_start("txn_max_ops", Shape::One),
@@ -53,6 +53,14 @@ pub(super) const KEYS: [Key; 38] = [
     at_start("zones", Shape::One),
     at_start("services", Shape::One),
     at_start("docker", Shape::One),
+    at_start("docker_address", Shape::One),
+    at_start("docker_ip", Shape::One),
+    at_start("docker_ip_label", Shape::One),
+    at_start("docker_network", Shape::One),
+    at_start("docker_explicit", Shape::One),
+    at_start("docker_tags", Shape::One),
+    at_start("docker_name", Shape::One),
+    at_start("docker_deregister", Shape::One),
     live("ttl", Shape::One),
     live("negative_ttl", Shape::One),
     live("only_passing", Shape::One),

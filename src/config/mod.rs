@@ -25,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+mod docker;
 mod host;
 mod keys;
 mod layer;
@@ -34,6 +35,7 @@ mod read;
 mod rules;
 mod values;
 
+pub use docker::{Docker, DockerDaemon};
 pub use host::Host;
 pub use problem::{ConfigProblem, Place};
 
@@ -72,6 +74,8 @@ pub struct Config {
     pub zones: Option<PathBuf>,
     /// Directory of service definitions.
     pub services: Option<PathBuf>,
+    /// Registration of Docker's containers.
+    pub docker: Docker,
     /// What holds for services that no rule names.
     pub default_rule: DefaultRule,
     /// Rules for services; exact names first, then prefixes, the longest first.
@@ -284,6 +288,7 @@ impl Config {
             data: running.data,
             zones: running.zones,
             services: running.services,
+            docker: running.docker,
             log_format: running.log_format,
             ..self
         }

@@ -43,6 +43,7 @@ impl Config {
     /// value.
     pub(super) fn entries(&self) -> Vec<(&'static str, Option<String>)> {
         let mut entries = self.server_entries();
+        entries.extend(self.docker.entries());
         entries.extend(self.answer_entries());
         entries.sort_by_key(|(name, _)| KEYS.iter().position(|key| key.name == *name));
         entries
@@ -72,7 +73,6 @@ impl Config {
             ("ephemeral", Some(ephemeral)),
             ("zones", Some(path(zones))),
             ("services", self.services.as_deref().map(path)),
-            ("docker", Some(quoted("off"))),
             ("stale_after", Some(quoted(format_duration(self.stale_after)))),
             ("stale_max", Some(quoted(format_duration(self.stale_max)))),
             ("log", Some(quoted(&self.log))),
@@ -153,7 +153,7 @@ fn query_log(which: QueryLog) -> &'static str {
     }
 }
 
-fn quoted(value: impl Display) -> String {
+pub(super) fn quoted(value: impl Display) -> String {
     Value::String(value.to_string()).to_string()
 }
 

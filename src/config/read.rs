@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Config, DataDirectory, DefaultRule, Forward, ForwardZone, HostNames, Inputs, LogFormat, NoneEligible, QueryLog,
-    REFERENCE, ServiceRule, ZoneUpstreams,
+    REFERENCE, ServiceRule, ZoneUpstreams, docker,
     host::ZONES_DIRECTORY,
     layer::{self, Given, Item},
     problem::{ConfigProblem, Place},
@@ -52,7 +52,7 @@ impl Reader {
     }
 
     /// The value of a setting, if it was given. Every place is checked, also where a better one wins.
-    fn one<T>(&mut self, key: &'static str, parse: impl Fn(&Item) -> Parsed<T>) -> Option<T> {
+    pub(super) fn one<T>(&mut self, key: &'static str, parse: impl Fn(&Item) -> Parsed<T>) -> Option<T> {
         let mut best = None;
         for given in self.all(key) {
             let value = self.item(&given, &parse);
@@ -62,7 +62,7 @@ impl Reader {
     }
 
     /// The value of a setting that reference.toml gives.
-    fn set<T>(&mut self, key: &'static str, parse: impl Fn(&Item) -> Parsed<T>) -> T {
+    pub(super) fn set<T>(&mut self, key: &'static str, parse: impl Fn(&Item) -> Parsed<T>) -> T {
         self.one(key, parse).expect("reference.toml gives each setting that has a fixed default")
     }
 
@@ -127,7 +127,6 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
     let data = data_directory(reader, inputs);
     let query_log =
         reader.set("query_log", word(&[("off", QueryLog::Off), ("errors", QueryLog::Errors), ("all", QueryLog::All)]));
-    reader.set("docker", word(&[("off", ())]));
     Config {
         dns: reader.list("dns", values::listen_address),
         dns_is_default: reader.place("dns").is_default(),
@@ -143,6 +142,7 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         node: node(reader, inputs),
         zones: zones(reader, inputs),
         services: reader.one("services", values::path),
+        docker: docker::read(reader, inputs),
         default_rule: DefaultRule {
             ttl_secs: reader.set("ttl", values::ttl_secs),
             max_answers: reader.set("max_answers", number(0, i64::from(u16::MAX))),
@@ -176,7 +176,7 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
 /// What a reload needs of the inputs. The rest of the environment may hold secrets and is let go.
 fn kept(inputs: &Inputs) -> Inputs {
     let ours =
-        |name: &str| name != "NAMEPLATE_TOKEN" && (name.starts_with("NAMEPLATE_") || STATE_VARIABLES.contains(&name));
+        |name: &str| name != "NAMEPLATE_TOKEN" && (name.starts_with("NAMEPLATE_") || DEFAULT_VARIABLES.contains(&name));
     let variables = inputs.variables.iter().filter(|(name, _)| ours(name)).cloned().collect();
     Inputs { variables, ..inputs.clone() }
 }
@@ -379,8 +379,8 @@ fn entry_domain(reader: &mut Reader, given: &Given) -> Option<Name> {
     }
 }
 
-/// Variables that the default of `data_dir` is made of.
-const STATE_VARIABLES: [&str; 3] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME"];
+/// Variables that the defaults of `data_dir` and `docker` are made of.
+const DEFAULT_VARIABLES: [&str; 5] = ["STATE_DIRECTORY", "XDG_STATE_HOME", "HOME", "DOCKER_HOST", "XDG_RUNTIME_DIR"];
 
 /// Highest `txn_max_ops`. Source: none, chosen: so many operations hold up others for some ten milliseconds.
 const TXN_OPS_MOST: i64 = 4096;

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::{forward::Description, wire::name::Name};
+use crate::{forward::Description, sources::docker::Connection, wire::name::Name};
 
 /// What is up.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Banner<'a> {
     pub forward: Description,
     /// Suffixes that are forwarded though they may look like ours.
     pub forward_zones: &'a [Name],
+    /// How Docker is; none if it is off.
+    pub docker: Option<Connection>,
     /// An address under which others reach this machine, if there is one.
     pub reached_at: Option<IpAddr>,
 }
@@ -44,6 +46,15 @@ impl Display for Banner<'_> {
         match self.data {
             Some(data) => writeln!(f, "  data       {}", data.display())?,
             None => writeln!(f, "  data       in memory only (--ephemeral)")?,
+        }
+        match &self.docker {
+            None => writeln!(f, "  Docker     off")?,
+            Some(Connection::Looking) => writeln!(f, "  Docker     not read yet; the log tells when it is")?,
+            Some(Connection::Absent) => writeln!(f, "  Docker     no daemon found (--docker URL names one)")?,
+            Some(Connection::Away(problem)) => writeln!(f, "  Docker     {problem}")?,
+            Some(Connection::Connected { daemon, containers, services }) => {
+                writeln!(f, "  Docker     {daemon}: {containers} containers with {services} services")?;
+            }
         }
         match &self.forward.upstreams {
             None => writeln!(f, "  upstreams  none: forwarding is off")?,

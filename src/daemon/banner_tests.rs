@@ -22,6 +22,7 @@ fn told(dns: &[&str], reached_at: Option<&str>, upstreams: Option<&[&str]>) -> S
         zones: Vec::new(),
         forward,
         forward_zones: &[cloud],
+        docker: None,
         reached_at: reached_at.map(|text| text.parse().unwrap()),
     };
     banner.to_string()
@@ -37,7 +38,7 @@ fn check_advice(dns: &[&str], reached_at: Option<&str>, expected: &str) {
 fn it_tells_what_is_up() {
     let expected = format!(
         "nameplate {} is up\n  DNS        127.0.0.1:8600, [::1]:8600 (UDP and TCP)\n  HTTP       http://127.0.0.1:8500\n  \
-         domain     internal.\n  data       /var/lib/nameplate\n  upstreams  198.51.100.1:53\n  forwarded  ec2.internal.",
+         domain     internal.\n  data       /var/lib/nameplate\n  Docker     off\n  upstreams  198.51.100.1:53\n  forwarded  ec2.internal.",
         env!("CARGO_PKG_VERSION")
     );
     let told = told(&["127.0.0.1:8600", "[::1]:8600"], None, Some(&["198.51.100.1:53"]));

@@ -1,7 +1,7 @@
 //! The composition root: it alone sees every part, starts them in order, reloads and stops them.
 //!
 //! ```text
-//! journal -> catalog -> publisher -> (own registration) -> health, HTTP, file source -> DNS -> "is up"
+//! journal -> catalog -> publisher -> (own registration) -> health, HTTP, sources -> DNS -> "is up"
 //! ```
 //!
 //! The ports open when the journal is loaded: closed until then, never empty. SIGHUP reloads configuration, zones
@@ -15,6 +15,7 @@ mod http;
 mod own;
 mod reload;
 mod settings;
+mod sources;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -32,7 +33,7 @@ use tokio::{
 };
 
 pub use self::reload::Why;
-use self::{banner::Banner, engine::DnsEngine, reload::Reloader};
+use self::{banner::Banner, engine::DnsEngine, reload::Reloader, sources::Sources};
 use crate::{
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
     catalog::{names::NodeName, state::State, table::Seed},
@@ -46,7 +47,6 @@ use crate::{
         publisher::{Publisher, Start},
         watch::Published,
     },
-    sources::file::{self, FileSettings, FileSource, Reload},
     transport::{BindError, Observer, Transport, TransportSettings, holder::holder, listen::Protocol},
     wire::name::Name,
     zones::{self, Zones},
@@ -68,6 +68,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         // From here on, so that a signal during the start is no end without order.
         let signals = Signals::watch()?;
         let server = Server::start(config, Some(log)).await?;
+        server.reloader.sources().settled().await;
         // Who has closed standard output, as `head` does, wants the server all the same.
         let _ = io::stdout().lock().write_all(server.banner().as_bytes());
         server.run_until_told(signals).await;
@@ -107,13 +108,13 @@ impl Server {
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
         let advertised = settings::advertised(&config);
         let search = settings::search(&forwarder.describe());
-        let sources = config.services.iter().map(|directory| FileSource::initial_status(directory)).collect();
         let serial = restored.serial;
+        let catalog = catalog(restored);
         let (publisher, feed, published) = Publisher::start(Start {
-            catalog: catalog(restored),
+            sources: Sources::initial(&config, &catalog),
+            catalog,
             settings: settings::answering(&config, &search, &advertised),
             zones,
-            sources,
             serial,
             clock: unix_seconds,
             journal,
@@ -141,7 +142,7 @@ impl Server {
         };
         register_own(&config, (&local, http_address), (&feed, &published)).await?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
-        let reload = start_files(&config, (&feed, &published), &metrics);
+        let sources = Sources::start(&config, &advertised, (&feed, &published), &metrics);
         let parts = api_parts(
             local,
             (&feed, &published),
@@ -149,7 +150,7 @@ impl Server {
             (Arc::clone(&metrics), stopped.clone(), config.txn_max_ops),
         );
         let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
-        let reloader = Reloader::new(reload, log, query_log, (metrics, included));
+        let reloader = Reloader::new(sources, log, query_log, (metrics, included));
         Ok(Server {
             config,
             advertised,
@@ -190,6 +191,7 @@ impl Server {
             zones: snapshot.zones.iter().map(|zone| zone.origin()).collect(),
             forward: self.forwarder.describe(),
             forward_zones: &snapshot.settings.forward_zones,
+            docker: self.reloader.sources().docker(),
             reached_at: self.advertised.iter().copied().find(|address| !address.is_loopback()),
         };
         banner.to_string()
@@ -314,10 +316,8 @@ async fn register_own(
 ) -> anyhow::Result<()> {
     let own = own::registrations(local, http, &published.load().catalog)?;
     feed.submit(own).await.context("cannot register this node")?;
-    if config.services.is_none() {
-        let forgotten = file::none_defined(&published.load().catalog, &config.node);
-        feed.submit(forgotten).await.context("cannot deregister what files had registered")?;
-    }
+    let forgotten = Sources::forgotten(config, &published.load().catalog);
+    feed.submit(forgotten).await.context("cannot deregister what sources had registered that are off")?;
     Ok(())
 }
 
@@ -340,21 +340,6 @@ fn start_health(
         ca_bundle: None,
     };
     Health::start(settings, feed.clone(), Arc::clone(published), resolver)
-}
-
-fn start_files(
-    config: &Config,
-    (feed, published): (&Feed, &Arc<Published>),
-    metrics: &Arc<Metrics>,
-) -> Option<(Reload, tokio::task::JoinHandle<()>)> {
-    let settings = FileSettings {
-        directory: config.services.clone()?,
-        node: config.node.clone(),
-        stale_after: config.stale_after,
-        metrics: Arc::clone(metrics),
-    };
-    let (source, reload) = FileSource::new(settings, feed.clone(), Arc::clone(published));
-    Some((reload, tokio::spawn(source.run())))
 }
 
 fn api_parts(

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::settings;
+use super::{settings, sources::Sources};
 use crate::{
     config::Config,
     fingerprint::{Fingerprint, Watched},
@@ -13,7 +13,6 @@ use crate::{
         query_log::QueryLog,
     },
     publish::{feed::Feed, watch::Published},
-    sources::file::Reload,
     zones,
 };
 
@@ -42,7 +41,7 @@ pub struct Parts<'a> {
 
 /// Remembers what files were like.
 pub struct Reloader {
-    files: Option<(Reload, tokio::task::JoinHandle<()>)>,
+    sources: Sources,
     log: Option<LogHandle>,
     query_log: QueryLog,
     metrics: Arc<Metrics>,
@@ -58,19 +57,19 @@ impl Reloader {
     /// Has not looked yet: what is there at the first look counts as read. `included` are the files that the zone files
     /// include.
     pub fn new(
-        files: Option<(Reload, tokio::task::JoinHandle<()>)>,
+        sources: Sources,
         log: Option<LogHandle>,
         query_log: QueryLog,
         (metrics, included): (Arc<Metrics>, Vec<PathBuf>),
     ) -> Reloader {
-        Reloader { files, log, query_log, metrics, included, config: None, zones: None, search: None, first: true }
+        Reloader { sources, log, query_log, metrics, included, config: None, zones: None, search: None, first: true }
     }
 
     /// Looks at all files; returns the configuration if it was read anew.
     pub async fn look(&mut self, why: Why, config: &Config, parts: &Parts<'_>) -> Option<Config> {
         let told = why == Why::Told;
-        if told && let Some((files, _)) = &self.files {
-            files.reload();
+        if told {
+            self.sources.reload();
         }
         let new = self.config_changed(config, told).then(|| self.reload_config(config)).flatten();
         let current = new.as_ref().unwrap_or(config);
@@ -86,11 +85,14 @@ impl Reloader {
         new
     }
 
+    /// What runs beside the HTTP API.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// Ends what it holds.
     pub fn stop(self) {
-        if let Some((_, task)) = self.files {
-            task.abort();
-        }
+        self.sources.stop();
     }
 
     fn config_changed(&mut self, config: &Config, told: bool) -> bool {

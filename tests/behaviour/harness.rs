@@ -56,6 +56,7 @@ async fn start_with(file: ConfigFile) -> Running {
         ("workers", "1"),
         ("ephemeral", "true"),
         ("forward", "off"),
+        ("docker", "off"),
     ];
     let taken = |key: &str| given(&format!("{key} =")) || (key == "ephemeral" && given("data_dir ="));
     let flags = defaults.into_iter().filter(|(key, _)| !taken(key));
@@ -275,7 +276,7 @@ pub async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
 /// The program, without settings from outside.
 pub fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nameplate"));
-    command.env_clear().env("HOME", home).current_dir(home).stdin(Stdio::null());
+    command.env_clear().env("HOME", home).env("NAMEPLATE_DOCKER", "off").current_dir(home).stdin(Stdio::null());
     command
 }
 
@@ -305,7 +306,7 @@ pub async fn serve_by(mut command: Command, home: &TempDir, arguments: &[&str]) 
         command.args(["--http", "127.0.0.1:0"]);
     }
     command.stdout(fs::File::create(&said).unwrap()).stderr(fs::File::create(&complained).unwrap());
-    let child = command.spawn().unwrap();
+    let child = command.env("NAMEPLATE_DOCKER", "off").spawn().unwrap();
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut served = Served { child, home: home.path().to_owned(), at: Client { dns: nowhere, http: nowhere } };
     until("the server is up", async || {

@@ -1,0 +1,150 @@
+//! The sources beside the HTTP API: service files and Docker.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    catalog::{
+        change::{Change, Origin},
+        state::State,
+    },
+    config::{Config, DockerDaemon},
+    observe::metrics::Metrics,
+    publish::{
+        feed::{Feed, SourceStatus},
+        watch::Published,
+    },
+    sources::{
+        docker::{self, Connection, Daemon, DockerSettings, DockerSource, HostAddresses},
+        file::{self, FileSettings, FileSource, Reload},
+    },
+};
+
+/// The sources that run.
+pub struct Sources {
+    files: Option<(Reload, JoinHandle<()>)>,
+    docker: Option<(watch::Receiver<Connection>, JoinHandle<()>)>,
+}
+
+impl Sources {
+    /// How they are before they have looked, given the catalog as it was stored.
+    pub fn initial(config: &Config, catalog: &State) -> Vec<SourceStatus> {
+        let files = config.services.iter().map(|directory| FileSource::initial_status(directory));
+        files.chain(docker_status(config, catalog)).collect()
+    }
+
+    /// What takes back what the sources had registered that do not run any more: nobody else can.
+    pub fn forgotten(config: &Config, catalog: &State) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if config.services.is_none() {
+            changes.extend(file::none_defined(catalog, &config.node));
+        }
+        if config.docker.daemon == DockerDaemon::Off {
+            let node = config.node.clone();
+            changes.push(Change::ReplaceOrigin { node, origin: Origin::Docker, registrations: Vec::new() });
+        }
+        changes
+    }
+
+    /// Starts them. `advertised` are this machine's addresses.
+    pub fn start(
+        config: &Config,
+        advertised: &[IpAddr],
+        (feed, published): (&Feed, &Arc<Published>),
+        metrics: &Arc<Metrics>,
+    ) -> Sources {
+        let files = config.services.clone().map(|directory| {
+            let settings = FileSettings {
+                directory,
+                node: config.node.clone(),
+                stale_after: config.stale_after,
+                metrics: Arc::clone(metrics),
+            };
+            let (source, reload) = FileSource::new(settings, feed.clone(), Arc::clone(published));
+            (reload, tokio::spawn(source.run()))
+        });
+        let docker = daemon(config).map(|daemon| {
+            let status = docker_status(config, &published.load().catalog);
+            let settings = DockerSettings {
+                daemon,
+                containers: containers(config),
+                host: host(advertised),
+                stale_after: config.stale_after,
+            };
+            let (source, connection) = DockerSource::new(settings, status, feed.clone(), Arc::clone(published));
+            (connection, tokio::spawn(source.run()))
+        });
+        Sources { files, docker }
+    }
+
+    /// Has them read again, now, what they otherwise read now and then.
+    pub fn reload(&self) {
+        if let Some((files, _)) = &self.files {
+            files.reload();
+        }
+    }
+
+    /// Returns when it is known how Docker is, or after a moment.
+    pub async fn settled(&self) {
+        let Some((connection, _)) = &self.docker else { return };
+        let mut connection = connection.clone();
+        let latest = Instant::now() + SETTLING_MAX;
+        let settled = connection.wait_for(|connection| *connection != Connection::Looking);
+        // Who starts the server learns the rest from the log.
+        let _ = tokio::time::timeout_at(latest.into(), settled).await;
+    }
+
+    /// How Docker is; none if it is off.
+    pub fn docker(&self) -> Option<Connection> {
+        self.docker.as_ref().map(|(connection, _)| connection.borrow().clone())
+    }
+
+    /// Ends them.
+    pub fn stop(self) {
+        let tasks = self.files.map(|(_, task)| task).into_iter().chain(self.docker.map(|(_, task)| task));
+        tasks.for_each(|task| task.abort());
+    }
+}
+
+fn docker_status(config: &Config, catalog: &State) -> Option<SourceStatus> {
+    let is_on_disk = !catalog.of_origin(&config.node, Origin::Docker).is_empty();
+    DockerSource::initial_status(&daemon(config)?, is_on_disk)
+}
+
+fn daemon(config: &Config) -> Option<Daemon> {
+    match &config.docker.daemon {
+        DockerDaemon::Off => None,
+        DockerDaemon::Auto(candidates) => Some(Daemon::Found(candidates.clone())),
+        DockerDaemon::At(endpoint) => Some(Daemon::Named(endpoint.clone())),
+    }
+}
+
+fn containers(config: &Config) -> docker::Settings {
+    let docker = config.docker.clone();
+    docker::Settings {
+        node: config.node.clone(),
+        ip: docker.ip,
+        explicit: docker.explicit,
+        ip_label: docker.ip_label,
+        tags: docker.tags,
+        name: docker.name,
+        deregister: docker.deregister,
+        address: docker.address,
+        network: docker.network,
+    }
+}
+
+fn host(advertised: &[IpAddr]) -> HostAddresses {
+    let v4 = advertised.iter().find_map(|address| if let IpAddr::V4(v4) = address { Some(*v4) } else { None });
+    let v6 = advertised.iter().find_map(|address| if let IpAddr::V6(v6) = address { Some(*v6) } else { None });
+    HostAddresses { v4, v6 }
+}
+
+/// Longest wait for Docker before it is told what is up. Source: none, chosen: a daemon of some hundred containers is read by
+/// then, and nothing but what is printed waits for it.
+const SETTLING_MAX: Duration = Duration::from_secs(1);
