@@ -14,12 +14,14 @@ use nameplate::{
         state::State,
         table::Seed,
     },
+    sources::docker::{self, AddressMode, Container, Fate, Settings, Surroundings},
     wire::name::Name,
     zones::{
         Zone, ZoneContext, Zones, check_text,
         lookup::{Lookup, lowercase_into},
     },
 };
+use serde_json::{Value, json};
 
 /// A name that can be read, as text or as bytes, is the same after it was written as text.
 pub fn name_text(data: &[u8]) {
@@ -72,6 +74,87 @@ pub fn registration(data: &[u8]) {
     }
 }
 
+/// Any document of a container, or any variables (`e KEY=VALUE`), labels (`l KEY=VALUE`), ports (`p 80/tcp`, `p 80/tcp ADDRESS 8080`)
+/// and networks (`n NAME ADDRESS LENGTH`) of one, map to what the catalog takes; the same again changes nothing.
+pub fn docker_labels(data: &[u8]) {
+    let document = if data.first() == Some(&b'{') { data.to_vec() } else { container_document(data) };
+    let Ok(container) = Container::read(&document) else { return };
+    for address in [AddressMode::Auto, AddressMode::Host, AddressMode::Container] {
+        let node = NodeName::new("n1").expect("a name");
+        let settings = Settings { address, ..Settings::new(node.clone()) };
+        let mapped = docker::map(&container, &settings, &Surroundings::default());
+        assert_eq!(mapped, docker::map(&container, &settings, &Surroundings::default()));
+        assert_eq!(mapped.registrations.is_empty(), mapped.fate != Fate::Registered);
+        assert!(mapped.registrations.len() <= 1_024 && mapped.warnings.len() <= 32);
+        let mut catalog = catalog_of(&node);
+        let count = mapped.registrations.len();
+        let mut replace = || {
+            let registrations = mapped.registrations.clone();
+            let change = Change::ReplaceOrigin { node: node.clone(), origin: Origin::Docker, registrations };
+            let effects = catalog.apply(change).expect("the catalog takes what is mapped");
+            for (key, result) in mapped.results() {
+                catalog.apply(Change::SetStatus { key, result }).expect("its checks are there");
+            }
+            assert_eq!(catalog.instance_count(), count, "IDs are different");
+            effects.is_empty()
+        };
+        assert_eq!(replace(), count == 0);
+        assert!(replace(), "the same again changes nothing");
+    }
+}
+
+fn container_document(data: &[u8]) -> Vec<u8> {
+    let mut document = json!({
+        "Id": "4bcff63911fc", "Name": "/web", "State": {"Status": "running", "Running": true},
+        "Config": {"Image": "nginx", "Env": [], "Labels": {}, "ExposedPorts": {}},
+        "NetworkSettings": {"Ports": {}, "Networks": {}},
+    });
+    for line in String::from_utf8_lossy(data).lines() {
+        let (kind, rest) = line.split_at_checked(2).unwrap_or_default();
+        let mut words = rest.split(' ');
+        let mut word = || words.next().unwrap_or_default();
+        match kind {
+            "e " => document["Config"]["Env"].as_array_mut().expect("a list").push(rest.into()),
+            "l " => {
+                let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+                document["Config"]["Labels"][key] = value.into();
+            }
+            "p " => {
+                let (port, address, number) = (word(), word(), word());
+                document["Config"]["ExposedPorts"][port] = json!({});
+                if !number.is_empty() {
+                    document["NetworkSettings"]["Ports"][port] = json!([{"HostIp": address, "HostPort": number}]);
+                }
+            }
+            "n " => {
+                let (name, address, length) = (word(), word(), word().parse().unwrap_or(0));
+                let keys = if address.contains(':') {
+                    ["GlobalIPv6Address", "GlobalIPv6PrefixLen"]
+                } else {
+                    ["IPAddress", "IPPrefixLen"]
+                };
+                let endpoint = &mut document["NetworkSettings"]["Networks"][name];
+                (endpoint[keys[0]], endpoint[keys[1]]) = (address.into(), Value::from(length));
+            }
+            _ => {}
+        }
+    }
+    document.to_string().into_bytes()
+}
+
+fn catalog_of(node: &NodeName) -> State {
+    let mut catalog = State::new(Seed(1), 0);
+    let node = Node {
+        name: node.clone(),
+        uuid: "00000000-0000-4000-8000-000000000000".into(),
+        address: Address::Ip([192, 0, 2, 1].into()),
+        tagged_addresses: Default::default(),
+        meta: Meta::default(),
+    };
+    catalog.apply(Change::RegisterNode(node)).expect("the node can be registered");
+    catalog
+}
+
 /// One line that a terminal shows as it is, on a line that is there.
 fn is_refusal(text: &str, line: u32, data: &[u8]) {
     assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
@@ -84,15 +167,7 @@ fn is_registered(registration: &Registration, owner: &Owner) {
     assert!(instance.ports.len() <= 256 && instance.tags.len() <= 1_024 && checks.len() <= 128);
     assert!(instance.node == owner.node && instance.origin == owner.origin);
     assert!(checks.iter().all(|check| check.service_id.as_ref() == Some(&instance.id)));
-    let mut catalog = State::new(Seed(1), 0);
-    let node = Node {
-        name: owner.node.clone(),
-        uuid: "00000000-0000-4000-8000-000000000000".into(),
-        address: Address::Ip([192, 0, 2, 1].into()),
-        tagged_addresses: Default::default(),
-        meta: Meta::default(),
-    };
-    catalog.apply(Change::RegisterNode(node)).expect("the node can be registered");
+    let mut catalog = catalog_of(&owner.node);
     let mut register = || {
         let effects = catalog.apply(Change::Register(Box::new(registration.clone())));
         effects.map(|effects| (effects.is_empty(), catalog.index()))

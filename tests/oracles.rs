@@ -32,6 +32,11 @@ fn regressions_of_the_registration_oracle_stay_fixed() {
 }
 
 #[test]
+fn regressions_of_the_container_oracle_stay_fixed() {
+    replay("docker_labels", oracles::docker_labels);
+}
+
+#[test]
 fn the_example_zones_hold_the_zone_oracle() {
     for file in ["zones/corp.example.zone", "zones/internal.zone"] {
         let text = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
@@ -117,6 +122,18 @@ fn member() -> impl Strategy<Value = String> {
     (prop::sample::select(keys), prop::sample::select(values)).prop_map(|(key, value)| format!("\"{key}\":\n{value}"))
 }
 
+fn container_line() -> impl Strategy<Value = String> {
+    let key =
+        "(SERVICE_)?(80_|81_)?(NAME|TAGS|ID|IGNORE|PORTS|REGION|CHECK_(HTTP|TCP|TTL|CMD|INTERVAL|DEREGISTER_AFTER))";
+    let value = prop_oneof![Just("80,53/udp".to_owned()), Just("10s".to_owned()), "[a-z,/é:\\\\]{0,8}"];
+    prop_oneof![
+        4 => ("[el]", key, value).prop_map(|(kind, key, value)| format!("{kind} {key}={value}\n")),
+        2 => "p (80|81|0|99999)/(tcp|udp|sctp|x)( (0.0.0.0|::|127.0.0.1|192.0.2.7||x) (0|80|99999))?\n",
+        2 => "n (bridge|app|ingress|) (192.0.2.[1-9]|2001:db8::[1-9]|0.0.0.0|x) (0|8|24|64|999)\n",
+        1 => "\\PC{0,9}\n",
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -128,6 +145,11 @@ proptest! {
     #[test]
     fn names_hold_the_name_oracle(labels in prop::collection::vec("[a-zA-Z*\\\\.0-9@;\"]{1,12}", 0..8)) {
         oracles::name_text(labels.join(".").as_bytes());
+    }
+
+    #[test]
+    fn containers_hold_the_container_oracle(lines in prop::collection::vec(container_line(), 0..9)) {
+        oracles::docker_labels(lines.concat().as_bytes());
     }
 
     #[test]
