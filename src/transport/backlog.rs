@@ -58,6 +58,12 @@ struct Look {
     least: Duration,
 }
 
+impl Default for Backlog {
+    fn default() -> Backlog {
+        Backlog::new()
+    }
+}
+
 /// What to do with a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advice {

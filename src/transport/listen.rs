@@ -104,13 +104,11 @@ pub struct Listening {
     pub udp: Vec<UdpSocket>,
 }
 
-impl Listening {
-    /// Whether what is sent to this address comes here.
-    pub fn covers(&self, address: SocketAddr) -> bool {
-        let ip = self.address.ip();
-        let has_ip = ip == address.ip() || ip.is_unspecified() && ip.is_ipv4() == address.is_ipv4();
-        has_ip && self.address.port() == address.port()
-    }
+/// Whether what is sent to `address` comes to who listens on `listening`.
+pub fn covers(listening: SocketAddr, address: SocketAddr) -> bool {
+    let ip = listening.ip();
+    let has_ip = ip == address.ip() || ip.is_unspecified() && ip.is_ipv4() == address.is_ipv4();
+    has_ip && listening.port() == address.port()
 }
 
 /// Opens the sockets of `address`. Where a wildcard can't be had as such, those of all local addresses that it stands for,

@@ -1,8 +1,15 @@
-//! The addresses that are listened on now, and keeping up with those that a wildcard stands for.
+//! The addresses that are listened on now, and those that come and go while the server runs.
 //!
-//! A wildcard that was had as such needs no keeping up but of the list of what it stands for.
+//! | reason | is opened and closed |
+//! |---|---|
+//! | the settings name it | at the start, and never |
+//! | it lies behind a wildcard that could not be had as such | with the host's addresses |
+//! | it was asked for at run time | as it is asked for |
 //!
-//! **Limits:** a local address is opened, closed or listed within 3 s of its coming or going. One that somebody else has taken is
+//! A wildcard that was had as such needs no keeping up but of the list of what it stands for. The sockets of all other
+//! addresses stay what they are when one comes or goes.
+//!
+//! **Limits:** a local address is opened, closed or listed within 3 s of its coming or going. One that can't be had is
 //! left out, with one warning, and tried again each time.
 
 use std::{
@@ -16,7 +23,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
     engine::Engine,
-    listen::{self, Listening},
+    listen::{self, BindError, Listening},
     tcp::TcpServer,
     worker::{Orders, WorkerSocket},
 };
@@ -33,8 +40,8 @@ struct State {
     open: Vec<Listener>,
     /// What the wildcards with port 0 were given: the port by the wildcard.
     ports: HashMap<SocketAddr, u16>,
-    /// Addresses behind a wildcard that can't be had, which was told.
-    told: HashSet<SocketAddr>,
+    /// Addresses that can't be had, which was told.
+    told: HashSet<(Reason, SocketAddr)>,
     stopped: bool,
 }
 
@@ -43,10 +50,20 @@ struct Listener {
     address: SocketAddr,
     /// The addresses of this host that it stands for: its own, or those behind a wildcard that was had as such.
     own: Arc<[IpAddr]>,
-    /// The wildcard that it belongs to, if to any.
-    wildcard: Option<SocketAddr>,
+    reason: Reason,
     accept: JoinHandle<()>,
     sockets: Vec<WorkerSocket>,
+}
+
+/// Why an address is listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Reason {
+    /// The settings name it.
+    Settings,
+    /// The settings name this wildcard, which stands for it or is it.
+    Wildcard(SocketAddr),
+    /// It was asked for at run time.
+    Asked,
 }
 
 impl<E: Engine> Listeners<E> {
@@ -58,7 +75,8 @@ impl<E: Engine> Listeners<E> {
     /// Answers on this address.
     pub fn open(&self, listening: Listening) -> Result<(), (SocketAddr, io::Error)> {
         let mut state = self.state();
-        self.add(&mut state, listening)?;
+        let reason = listening.wildcard.map_or(Reason::Settings, Reason::Wildcard);
+        self.add(&mut state, listening, reason)?;
         self.hand_out(&state);
         Ok(())
     }
@@ -91,6 +109,23 @@ impl<E: Engine> Listeners<E> {
         }
     }
 
+    /// Of what is asked for at run time, listens on these addresses and no others.
+    pub fn set_asked(&self, addresses: &[SocketAddr]) {
+        let mut state = self.state();
+        if state.stopped {
+            return;
+        }
+        let mut changed = state.close(|reason, address| reason != Reason::Asked || addresses.contains(&address));
+        for &address in addresses {
+            if !state.open.iter().any(|listener| listen::covers(listener.address, address)) {
+                changed |= self.open_local(&mut state, address, Reason::Asked);
+            }
+        }
+        if changed {
+            self.hand_out(&state);
+        }
+    }
+
     /// Stops accepting and answering.
     pub fn stop(&self) {
         let mut state = self.state();
@@ -114,48 +149,43 @@ impl<E: Engine> Listeners<E> {
         if let Some(whole) = state.open.iter_mut().find(|listener| listener.is_whole(wildcard)) {
             return whole.stand_for(local);
         }
-        let before = state.open.len();
-        state.open.retain(|listener| {
-            let stays = listener.wildcard != Some(wildcard) || local.contains(&listener.address);
-            if !stays {
-                listener.accept.abort();
-                tracing::info!(address = %listener.address, "stopped listening: the host lost this address");
-            }
-            stays
-        });
-        state.told.retain(|address| !same_family(*address, wildcard) || local.contains(address));
-        let mut changed = state.open.len() != before;
+        let mut changed =
+            state.close(|reason, address| reason != Reason::Wildcard(wildcard) || local.contains(&address));
         for &address in local {
-            if state.open.iter().any(|listener| listener.address == address) {
-                continue;
-            }
-            match listen::open_one(address, self.orders.len()) {
-                Ok(mut listening) => {
-                    listening.wildcard = Some(wildcard);
-                    if let Err((address, error)) = self.add(state, listening) {
-                        tracing::warn!(%address, %error, "cannot listen on an address of this host");
-                        continue;
-                    }
-                    state.told.remove(&address);
-                    tracing::info!(%address, "listening: the host got this address");
-                    changed = true;
-                }
-                // Still being checked for a duplicate, or gone again.
-                Err(listen::BindError::NotLocal { .. }) => {}
-                Err(error) => {
-                    if state.told.insert(address) {
-                        tracing::warn!(%address, %error, "cannot listen on an address of this host");
-                    }
-                }
+            if !state.open.iter().any(|listener| listener.address == address) {
+                changed |= self.open_local(state, address, Reason::Wildcard(wildcard));
             }
         }
         changed
     }
 
-    fn add(&self, state: &mut State, listening: Listening) -> Result<(), (SocketAddr, io::Error)> {
-        let Listening { address, wildcard, tcp, udp } = listening;
+    /// Listens on an address that the host has, or had a moment ago. Returns whether it does.
+    fn open_local(&self, state: &mut State, address: SocketAddr, reason: Reason) -> bool {
+        let opened = listen::open_one(address, self.orders.len()).and_then(|listening| {
+            let open = |(address, source)| BindError::Open { address, protocol: listen::Protocol::Tcp, source };
+            self.add(state, listening, reason).map_err(open)
+        });
+        match opened {
+            Ok(()) => {
+                state.told.remove(&(reason, address));
+                tracing::info!(%address, "listening on an address that came");
+            }
+            // Still being checked for a duplicate, or gone again.
+            Err(BindError::NotLocal { .. }) => return false,
+            Err(error) => {
+                if state.told.insert((reason, address)) {
+                    tracing::warn!(%address, "{error}; it is tried again until it succeeds");
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    fn add(&self, state: &mut State, listening: Listening, reason: Reason) -> Result<(), (SocketAddr, io::Error)> {
+        let Listening { address, tcp, udp, .. } = listening;
         let tcp = TcpListener::from_std(tcp).map_err(|error| (address, error))?;
-        if let Some(wildcard) = wildcard {
+        if let Reason::Wildcard(wildcard) = reason {
             state.ports.insert(wildcard, address.port());
         }
         let accept = tokio::spawn(Arc::clone(&self.server).accept(tcp));
@@ -163,7 +193,7 @@ impl<E: Engine> Listeners<E> {
             listen::expand(address).map_err(|error| (address, error))?.iter().map(SocketAddr::ip).collect();
         let socket = |socket| WorkerSocket { local: address, own: Arc::clone(&own), socket: Arc::new(socket) };
         let sockets = udp.into_iter().map(socket).collect();
-        state.open.push(Listener { address, own, wildcard, accept, sockets });
+        state.open.push(Listener { address, own, reason, accept, sockets });
         Ok(())
     }
 
@@ -179,6 +209,23 @@ impl<E: Engine> Listeners<E> {
     }
 }
 
+impl State {
+    /// Closes what is not to stay, and forgets what was told of it. Returns whether anything was closed.
+    fn close(&mut self, stays: impl Fn(Reason, SocketAddr) -> bool) -> bool {
+        let before = self.open.len();
+        self.open.retain(|listener| {
+            let stays = stays(listener.reason, listener.address);
+            if !stays {
+                listener.accept.abort();
+                tracing::info!(address = %listener.address, "no longer listening on an address that went");
+            }
+            stays
+        });
+        self.told.retain(|(reason, address)| stays(*reason, *address));
+        self.open.len() != before
+    }
+}
+
 impl Listener {
     fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.own.iter().map(|ip| SocketAddr::new(*ip, self.address.port()))
@@ -186,7 +233,7 @@ impl Listener {
 
     /// Whether it is this wildcard, had as such.
     fn is_whole(&self, wildcard: SocketAddr) -> bool {
-        self.wildcard == Some(wildcard) && self.address.ip().is_unspecified()
+        self.reason == Reason::Wildcard(wildcard) && self.address.ip().is_unspecified()
     }
 
     /// Makes it stand for these addresses. Returns whether that changes anything.
@@ -205,6 +252,6 @@ impl<E: Engine> fmt::Debug for Listeners<E> {
     }
 }
 
-fn same_family(one: SocketAddr, other: SocketAddr) -> bool {
-    one.is_ipv4() == other.is_ipv4()
-}
+#[cfg(test)]
+#[path = "listeners_tests.rs"]
+mod tests;

@@ -127,6 +127,12 @@ impl<E: Engine> Transport<E> {
         self.listeners.addresses()
     }
 
+    /// Listens on these addresses beside those of the settings, and no longer on what an earlier call named and this one
+    /// does not. What can't be had is told once in the log, and tried again by the next call.
+    pub fn listen_also(&self, addresses: &[SocketAddr]) {
+        self.listeners.set_asked(addresses);
+    }
+
     /// Why addresses of `listen_if_possible` were left out.
     pub fn left_out(&self) -> &[BindError] {
         &self.left_out
@@ -187,7 +193,7 @@ fn open_all(settings: &TransportSettings, workers: usize) -> Result<(Vec<Listeni
     for (address, must) in must.chain(settings.listen_if_possible.iter().map(|address| (*address, false))) {
         // An IPv6 socket takes no IPv4, also where IPv4 is written as IPv6.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        if opened.iter().any(|one| one.covers(address)) {
+        if opened.iter().any(|one| listen::covers(one.address, address)) {
             continue;
         }
         let taken: Vec<SocketAddr> = opened.iter().map(|one| one.address).collect();

@@ -7,7 +7,8 @@
 //! **Limits:** a worker looks at its sockets' list, the stop flag and the snapshot at least every 250 ms.
 
 use std::{
-    mem,
+    collections::HashMap,
+    iter, mem,
     net::{IpAddr, SocketAddr, UdpSocket},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -102,14 +103,15 @@ pub fn run<E: Engine>(parts: Parts<E>) {
         panics: 0,
         parts,
     };
-    let (mut sockets, mut seen, mut poller) = (Vec::new(), None, Poller::new(std::iter::empty()));
+    let (mut sockets, mut seen, mut poller): (Vec<WorkerSocket>, _, _) = (Vec::new(), None, Poller::new(iter::empty()));
     let mut refreshed = Instant::now();
     while !worker.parts.orders.stop.load(Ordering::Relaxed) {
         let changes = worker.parts.orders.changes.load(Ordering::Acquire);
         if seen != Some(changes) {
+            let before = sockets;
             sockets = worker.parts.orders.sockets.lock().unwrap_or_else(PoisonError::into_inner).clone();
             poller = Poller::new(sockets.iter().map(|one| &*one.socket));
-            worker.backlogs = sockets.iter().map(|_| Backlog::new()).collect();
+            worker.backlogs = carried_over(mem::take(&mut worker.backlogs), &before, &sockets);
             seen = Some(changes);
         }
         poller.wait(IDLE_MAX);
@@ -120,6 +122,14 @@ pub fn run<E: Engine>(parts: Parts<E>) {
             refreshed = Instant::now();
         }
     }
+}
+
+/// What is known of the sockets that stay, and nothing of those that are new. One that is overloaded has a small receive
+/// buffer, which nobody would make large again if that were forgotten.
+fn carried_over(backlogs: Vec<Backlog>, before: &[WorkerSocket], sockets: &[WorkerSocket]) -> Vec<Backlog> {
+    let known = backlogs.into_iter().zip(before).map(|(backlog, one)| (Arc::as_ptr(&one.socket), backlog));
+    let mut known: HashMap<_, _> = known.collect();
+    sockets.iter().map(|one| known.remove(&Arc::as_ptr(&one.socket)).unwrap_or_default()).collect()
 }
 
 struct Worker<E: Engine> {

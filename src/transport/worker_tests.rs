@@ -2,7 +2,7 @@ use std::{collections::HashSet, io::ErrorKind, sync::atomic::Ordering::SeqCst};
 
 use super::*;
 use crate::transport::{
-    limits::SlowLimits,
+    limits::{SlowLimits, WAIT_MAX},
     stub::{loopback, query, response, start},
 };
 
@@ -187,6 +187,28 @@ async fn behind_a_wildcard_each_answer_comes_from_the_address_asked() {
     for (peer, is_own) in [("192.0.2.1:53", true), ("192.0.2.1:54", false), ("192.0.2.2:53", false)] {
         assert_eq!(from_itself.is_at(peer.parse().unwrap()), is_own, "{peer}");
     }
+}
+
+#[test]
+fn what_is_known_of_a_socket_stays_when_others_come_and_go() {
+    let socket = || WorkerSocket {
+        local: "127.0.0.1:53".parse().unwrap(),
+        own: Arc::new([]),
+        socket: Arc::new(client("127.0.0.1:0")),
+    };
+    let [first, second, third] = [socket(), socket(), socket()];
+    let now = Instant::now();
+    let overloaded = || {
+        let mut backlog = Backlog::new();
+        // A wait that stands for longer than any burst.
+        for millis in 0..200 {
+            backlog.judge(WAIT_MAX, now + Duration::from_millis(millis));
+        }
+        assert!(backlog.is_overloaded());
+        backlog
+    };
+    let carried = carried_over(vec![Backlog::new(), overloaded()], &[first, second.clone()], &[third, second]);
+    assert_eq!(carried.iter().map(Backlog::is_overloaded).collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
