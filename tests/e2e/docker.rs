@@ -19,19 +19,28 @@ use crate::{
     dockerd::{Docker, GATEWAY, first_words},
     images,
     sandbox::scenario,
-    server::{OUTSIDE, UPSTREAM, serve, upstream},
+    server::{OUTSIDE, Place, UPSTREAM, upstream},
     until::{SOON, until},
 };
 
 #[test]
 fn containers_find_services_that_come_and_go() {
-    scenario("docker", |sandbox| {
+    come_and_go("docker", Place::Host);
+}
+
+#[test]
+fn containers_find_services_by_a_server_in_a_container() {
+    come_and_go("inside", Place::Container);
+}
+
+fn come_and_go(name: &str, place: Place) {
+    scenario(name, |sandbox| {
         sandbox.needs(&["curl"], "curl");
         sandbox.needs(&["dig"], "bind9-dnsutils");
         let docker = Docker::start(sandbox, &format!("--bip {GATEWAY}/16 --dns {GATEWAY}")).has_images();
         docker.run("network create --subnet 172.31.0.0/24 shop");
         let _upstream = upstream(sandbox);
-        let _server = serve(sandbox, &format!("--data-dir data --dns {GATEWAY}:53 --forward {UPSTREAM}"));
+        let _server = place.serve(&docker, &format!("--dns {GATEWAY}:53 --forward {UPSTREAM}"));
         let (web, api) = docker.run_servers();
         for (name, address) in web.iter().chain(&api) {
             docker.register(if web.contains_key(name) { "web" } else { "api" }, name, *address);

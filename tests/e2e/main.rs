@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `tour` | the README's tour does what it says, line by line |
 //! | `docker` | containers that never heard of nameplate find services that come and go |
+//! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
 //! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
 //! | `disk` | a full disk fails writes, names itself, and hinders neither DNS nor checks |
 //!
@@ -23,6 +24,7 @@ mod dns;
 mod docker;
 mod dockerd;
 mod http;
+mod image;
 mod images;
 mod kill;
 mod sandbox;

@@ -149,7 +149,8 @@ impl Sandbox {
 
     /// Puts the program in the sandbox's path: by its name, and as what `cargo run -- ARGS` runs.
     fn make_script(&self, name: &str) {
-        let program = env!("CARGO_BIN_EXE_nameplate");
+        let program = std::env::var("NAMEPLATE_E2E_PROGRAM");
+        let program = program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_nameplate"));
         let text = match name {
             "cargo" => format!("#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec {program} \"$@\"\n"),
             _ => format!("#!/bin/sh\nexec {program} \"$@\"\n"),

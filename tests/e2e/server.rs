@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use crate::{
     dns::{A, Asker},
-    http,
+    dockerd::Docker,
+    http, image,
     sandbox::{Process, Sandbox},
     until::{SOON, until},
 };
@@ -13,10 +14,39 @@ use crate::{
 #[track_caller]
 pub fn serve<'a>(sandbox: &'a Sandbox, options: &str) -> Process<'a> {
     let process = sandbox.start("nameplate", &format!("nameplate serve {options}"));
+    ready();
+    process
+}
+
+/// Waits until the server is ready.
+#[track_caller]
+pub fn ready() {
     until("the server is ready", SOON, || {
         http::request("GET", "/v1/status/ready", "").ok().filter(|response| response.status == 200)
     });
-    process
+}
+
+/// Where the server of a scenario with containers runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// As a program of the host.
+    Host,
+    /// In a container on the host's network, from the image.
+    Container,
+}
+
+impl Place {
+    /// Starts a server with these options, which keeps its catalog in the sandbox's folder `data`; returns when it is ready.
+    #[track_caller]
+    pub fn serve<'a>(self, docker: &Docker<'a>, options: &str) -> Process<'a> {
+        match self {
+            Place::Host => serve(docker.sandbox, &format!("--data-dir data {options}")),
+            Place::Container => {
+                image::build(docker);
+                image::serve(docker, options)
+            }
+        }
+    }
 }
 
 /// Starts the server that is asked about other names: a second one, with a static zone, at [`UPSTREAM`].
