@@ -76,6 +76,9 @@ pub struct ServeArgs {
     /// Address for DNS, UDP and TCP; may be repeated [default: 127.0.0.1:8600, [::1]:8600, and 127.0.0.1:53 if it can be had]
     #[arg(long, value_name = "ADDR:PORT")]
     pub dns: Vec<String>,
+    /// Answers on Docker's bridge too, port 53, whenever it is there [default interface: docker0]
+    #[arg(long, value_name = "INTERFACE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub docker_dns: Option<String>,
     /// Address of the HTTP API [default: 127.0.0.1:8500]
     #[arg(long, value_name = "ADDR:PORT")]
     pub http: Option<String>,
@@ -401,6 +404,7 @@ impl ServeArgs {
         let set = |flag: bool| if flag { vec!["true".to_owned()] } else { Vec::new() };
         let mut flags = vec![
             ("dns", self.dns.clone()),
+            ("docker_dns", one(&self.docker_dns)),
             ("http", one(&self.http)),
             ("domain", one(&self.domain)),
             ("alt_domain", self.alt_domain.clone()),

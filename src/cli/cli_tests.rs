@@ -99,6 +99,7 @@ fn every_flag_of_serve_is_a_setting() {
     }
     let all = ServeArgs {
         dns: vec!["x".into()],
+        docker_dns: Some("x".into()),
         http: Some("x".into()),
         domain: Some("x".into()),
         alt_domain: vec!["x".into()],

@@ -38,8 +38,9 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 46] = [
+pub(super) const KEYS: [Key; 47] = [
     at_start("dns", Shape::List),
+    live("docker_dns", Shape::One),
     at_start("http", Shape::One),
     at_start("txn_max_ops", Shape::One),
     at_start("workers", Shape::One),

@@ -52,6 +52,8 @@ pub struct Config {
     pub dns: Vec<SocketAddr>,
     /// Whether nobody chose `dns`; then 127.0.0.1:53 is opened too where it can be.
     pub dns_is_default: bool,
+    /// The bridge of Docker on which DNS is answered too, as far as it is there.
+    pub docker_dns: Option<DockerDns>,
     /// Address of the HTTP API.
     pub http: SocketAddr,
     /// Most operations of a transaction.
@@ -123,6 +125,21 @@ pub struct Config {
     pub warnings: Vec<ConfigProblem>,
     /// What it was made of, less the environment that is not about us.
     inputs: Arc<Inputs>,
+}
+
+/// A bridge of Docker, and the port there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerDns {
+    /// The bridge's name.
+    pub interface: String,
+    /// The port; 53, but where something else brings packets to it.
+    pub port: u16,
+}
+
+impl Default for DockerDns {
+    fn default() -> DockerDns {
+        DockerDns { interface: "docker0".to_owned(), port: 53 }
+    }
 }
 
 /// Where the catalog is kept.

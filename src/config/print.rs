@@ -5,8 +5,8 @@ use std::{fmt::Display, path::Path};
 use toml::Value;
 
 use super::{
-    Config, DataDirectory, Forward, HostNames, LogFormat, NoneEligible, QueryLog, ServiceRule, ZoneUpstreams,
-    keys::KEYS,
+    Config, DataDirectory, DockerDns, Forward, HostNames, LogFormat, NoneEligible, QueryLog, ServiceRule,
+    ZoneUpstreams, keys::KEYS,
 };
 use crate::catalog::duration::format_duration;
 
@@ -61,6 +61,7 @@ impl Config {
         let dns = (!self.dns_is_default).then(|| list(&self.dns));
         vec![
             ("dns", dns),
+            ("docker_dns", Some(docker_dns(self.docker_dns.as_ref()))),
             ("http", Some(quoted(self.http))),
             ("txn_max_ops", Some(self.txn_max_ops.to_string())),
             ("workers", self.workers.map(|workers| workers.to_string())),
@@ -135,6 +136,15 @@ fn none_eligible(what: NoneEligible) -> &'static str {
         NoneEligible::Nodata => "nodata",
         NoneEligible::Nxdomain => "nxdomain",
         NoneEligible::All => "all",
+    }
+}
+
+fn docker_dns(bridge: Option<&DockerDns>) -> String {
+    match bridge {
+        None => "false".to_owned(),
+        Some(bridge) if *bridge == DockerDns::default() => "true".to_owned(),
+        Some(DockerDns { interface, port: 53 }) => quoted(interface),
+        Some(DockerDns { interface, port }) => quoted(format!("{interface}:{port}")),
     }
 }
 

@@ -130,6 +130,7 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
     Config {
         dns: reader.list("dns", values::listen_address),
         dns_is_default: reader.place("dns").is_default(),
+        docker_dns: reader.set("docker_dns", values::docker_dns),
         http: reader.set("http", values::listen_address),
         txn_max_ops: reader.set("txn_max_ops", number(1, TXN_OPS_MOST)),
         workers: reader.one("workers", number(1, WORKERS_MAX)),

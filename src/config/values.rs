@@ -9,7 +9,7 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use super::layer::Item;
+use super::{DockerDns, layer::Item};
 use crate::{
     catalog::{
         duration::{format_duration, parse_duration},
@@ -38,6 +38,24 @@ pub(super) fn boolean(item: &Item) -> Parsed<bool> {
         Item::Untyped(text) if text == "false" || text == "0" => Ok(false),
         _ => Err("expected true or false".to_owned()),
     }
+}
+
+/// Whether to answer on Docker's bridge, or on which one: `INTERFACE` or `INTERFACE:PORT`.
+pub(super) fn docker_dns(item: &Item) -> Parsed<Option<DockerDns>> {
+    if let Ok(on) = boolean(item) {
+        return Ok(on.then(DockerDns::default));
+    }
+    let expected = || "expected true, false or an interface's name".to_owned();
+    let written = text(item).map_err(|_| expected())?;
+    let (name, port) = match written.rsplit_once(':') {
+        Some((name, port)) => (name, port.parse().ok().filter(|port| *port != 0).ok_or_else(expected)?),
+        None => (written, DockerDns::default().port),
+    };
+    // What the kernel takes for a name.
+    let is_name = (1..=INTERFACE_NAME_MAX).contains(&name.len())
+        && !name.contains(|byte: char| byte.is_whitespace() || "/:".contains(byte))
+        && !matches!(name, "." | ".." | "off");
+    is_name.then(|| Some(DockerDns { interface: name.to_owned(), port })).ok_or_else(expected)
 }
 
 /// A whole number between two bounds, both included.
@@ -231,3 +249,10 @@ const RESERVED: [&str; 5] = ["localhost", "invalid", "onion", "alt", "arpa"];
 
 /// Labels that mean something else where a datacenter may stand. Source: DNS.md, Reading a name.
 const LOCATION_WORDS: [&str; 9] = ["service", "node", "addr", "query", "connect", "ingress", "virtual", "dc", "port"];
+
+/// Longest name of an interface, in bytes. Source: Linux, IFNAMSIZ less the zero at the end.
+const INTERFACE_NAME_MAX: usize = 15;
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;

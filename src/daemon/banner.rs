@@ -29,8 +29,46 @@ pub struct Banner<'a> {
     pub forward_zones: &'a [Name],
     /// How Docker is; none if it is off.
     pub docker: Option<Connection>,
+    /// Docker's bridge, where it is asked for.
+    pub docker_dns: Option<DockerBridge<'a>>,
     /// An address under which others reach this machine, if there is one.
     pub reached_at: Option<IpAddr>,
+}
+
+/// A bridge of Docker on which DNS is to be answered.
+#[derive(Debug)]
+pub struct DockerBridge<'a> {
+    /// Its name.
+    pub interface: &'a str,
+    /// Its address, if it is there and listened on.
+    pub address: Option<IpAddr>,
+}
+
+/// The lines of Docker's daemon.json: our address, and a second server if one is known. Never `ndots`: with it Docker asks
+/// nobody about names of one label.
+#[derive(Debug)]
+pub struct DaemonJson<'a> {
+    first: IpAddr,
+    second: Option<IpAddr>,
+    domain: &'a Name,
+}
+
+impl DaemonJson<'_> {
+    /// For containers that reach us at this address. The second server is the first upstream that they reach too.
+    pub fn new<'a>(first: IpAddr, forward: &Description, domain: &'a Name) -> DaemonJson<'a> {
+        let reached = |upstream: &&SocketAddr| upstream.port() == 53 && !upstream.ip().is_loopback();
+        let second = forward.upstreams.iter().flatten().find(reached).map(SocketAddr::ip);
+        DaemonJson { first, second, domain }
+    }
+}
+
+impl Display for DaemonJson<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers = std::iter::once(self.first).chain(self.second).map(|ip| format!("\"{ip}\"")).collect::<Vec<_>>();
+        let domain = self.domain.to_string();
+        let domain = domain.trim_end_matches('.');
+        write!(f, "{{ \"dns\": [{}], \"dns-search\": [\"service.{domain}\"] }}", servers.join(", "))
+    }
 }
 
 impl Display for Banner<'_> {
@@ -67,7 +105,17 @@ impl Display for Banner<'_> {
             writeln!(f, "  forwarded  {}", list(self.forward_zones))?;
         }
         writeln!(f)?;
-        self.advice(f)
+        self.advice(f)?;
+        match &self.docker_dns {
+            Some(DockerBridge { interface, address: None }) => {
+                writeln!(
+                    f,
+                    "To ask it from containers: {interface} is not there yet; what to configure is logged when it is."
+                )
+            }
+            Some(DockerBridge { address: Some(address), .. }) => self.docker_advice(f, *address),
+            None => Ok(()),
+        }
     }
 }
 
@@ -76,15 +124,13 @@ impl Banner<'_> {
         let domain = self.domain.to_string();
         let domain = domain.trim_end_matches('.');
         let on_53 = || self.dns.iter().filter(|address| address.port() == 53).map(SocketAddr::ip);
-        if let Some(address) = on_53().next() {
+        if let Some(address) = on_53().find(|address| Some(*address) != self.bridge_address()) {
             writeln!(f, "To ask it from this machine, in /etc/resolv.conf:")?;
             writeln!(f, "  nameserver {address}")?;
             writeln!(f, "  search service.{domain}")?;
             match on_53().find(|address| !address.is_loopback()) {
-                Some(address) => {
-                    writeln!(f, "To ask it from containers, in /etc/docker/daemon.json (then restart Docker):")?;
-                    writeln!(f, "  {{ \"dns\": [\"{address}\"], \"dns-search\": [\"service.{domain}\"] }}")?;
-                }
+                _ if self.docker_dns.is_some() => {}
+                Some(address) => self.docker_advice(f, address)?,
                 None => {
                     let reached = self.reached_at.map_or("ADDRESS".to_owned(), |address| address.to_string());
                     let (here, reached) = (bracket(&address.to_string()), bracket(&reached));
@@ -112,6 +158,31 @@ impl Banner<'_> {
             writeln!(f, "  server: do-not-query-localhost: no")?;
         }
         writeln!(f, "  stub-zone: name: \"{domain}\" stub-addr: {}@{}", address.ip(), address.port())
+    }
+}
+
+impl Banner<'_> {
+    fn bridge_address(&self) -> Option<IpAddr> {
+        self.docker_dns.as_ref().and_then(|docker| docker.address)
+    }
+
+    /// What Docker is to be told, for containers that reach us at this address.
+    fn docker_advice(&self, f: &mut fmt::Formatter<'_>, address: IpAddr) -> fmt::Result {
+        let json = DaemonJson::new(address, &self.forward, self.domain);
+        writeln!(f, "To ask it from containers, in /etc/docker/daemon.json (then restart Docker):")?;
+        writeln!(f, "  {json}")?;
+        if json.second.is_some() {
+            writeln!(
+                f,
+                "The second server is for names of others while nameplate is stopped. Let it be another nameplate as"
+            )?;
+            writeln!(
+                f,
+                "soon as one container with musl (Alpine) is on the default bridge: musl asks all servers at once and"
+            )?;
+            writeln!(f, "believes the first that says NXDOMAIN.")?;
+        }
+        Ok(())
     }
 }
 

@@ -2,6 +2,16 @@ use super::*;
 
 /// What is told when these addresses are listened on, and these upstreams are asked.
 fn told(dns: &[&str], reached_at: Option<&str>, upstreams: Option<&[&str]>) -> String {
+    told_with(dns, reached_at, upstreams, None)
+}
+
+/// The same, and this is so of Docker's bridge.
+fn told_with(
+    dns: &[&str],
+    reached_at: Option<&str>,
+    upstreams: Option<&[&str]>,
+    docker: Option<Option<&str>>,
+) -> String {
     let sockets = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
     let [domain, cloud] = ["internal", "ec2.internal"].map(|text| Name::parse(text).unwrap());
     let forward = Description {
@@ -23,6 +33,8 @@ fn told(dns: &[&str], reached_at: Option<&str>, upstreams: Option<&[&str]>) -> S
         forward,
         forward_zones: &[cloud],
         docker: None,
+        docker_dns: docker
+            .map(|address| DockerBridge { interface: "docker0", address: address.map(|text| text.parse().unwrap()) }),
         reached_at: reached_at.map(|text| text.parse().unwrap()),
     };
     banner.to_string()
@@ -96,4 +108,33 @@ fn who_listens_on_port_53_is_told_the_lines_of_resolv_conf_and_docker() {
              {{ \"dns\": [\"192.0.2.10\"], \"dns-search\": [\"service.internal\"] }}\n"
         ),
     );
+}
+
+#[test]
+fn who_asks_for_dockers_bridge_is_told_its_address_and_a_second_server() {
+    let dns = ["127.0.0.1:8600", "127.0.0.1:53", "172.17.0.1:53"];
+    let upstreams = ["127.0.0.53:53", "198.51.100.54:5353", "198.51.100.53:53"];
+    let told = told_with(&dns, Some("192.0.2.10"), Some(&upstreams), Some(Some("172.17.0.1")));
+    assert_eq!(
+        told.split_once("\n\n").unwrap().1,
+        "To ask it from this machine, in /etc/resolv.conf:\n  nameserver 127.0.0.1\n  search service.internal\n\
+         To ask it from containers, in /etc/docker/daemon.json (then restart Docker):\n  \
+           { \"dns\": [\"172.17.0.1\", \"198.51.100.53\"], \"dns-search\": [\"service.internal\"] }\n\
+         The second server is for names of others while nameplate is stopped. Let it be another nameplate as\n\
+         soon as one container with musl (Alpine) is on the default bridge: musl asks all servers at once and\n\
+         believes the first that says NXDOMAIN.\n"
+    );
+}
+
+#[test]
+fn where_nobody_is_known_for_second_server_none_is_named() {
+    let told = told_with(&["172.17.0.1:53"], None, None, Some(Some("172.17.0.1")));
+    assert!(told.ends_with("  { \"dns\": [\"172.17.0.1\"], \"dns-search\": [\"service.internal\"] }\n"), "{told}");
+}
+
+#[test]
+fn a_bridge_that_is_not_there_yet_is_named() {
+    let told = told_with(&["127.0.0.1:53"], None, None, Some(None));
+    assert!(told.ends_with("docker0 is not there yet; what to configure is logged when it is.\n"), "{told}");
+    assert!(!told.contains("daemon.json"), "{told}");
 }

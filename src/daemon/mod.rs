@@ -9,6 +9,7 @@
 //! finished, what is to be kept is written.
 
 mod banner;
+mod docker_dns;
 mod engine;
 mod explain;
 mod http;
@@ -33,7 +34,13 @@ use tokio::{
 };
 
 pub use self::reload::Why;
-use self::{banner::Banner, engine::DnsEngine, reload::Reloader, sources::Sources};
+use self::{
+    banner::{Banner, DockerBridge},
+    docker_dns::DockerDns,
+    engine::DnsEngine,
+    reload::Reloader,
+    sources::Sources,
+};
 use crate::{
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
     catalog::{names::NodeName, state::State, table::Seed},
@@ -87,6 +94,7 @@ pub struct Server {
     forwarder: Arc<Forwarder>,
     health: Health,
     transport: Transport<DnsEngine>,
+    docker_dns: DockerDns,
     reloader: Reloader,
     stopping: watch::Sender<bool>,
     http: tokio::task::JoinHandle<()>,
@@ -128,6 +136,8 @@ impl Server {
         let listener = http::listen(http_socket).map_err(|error| taken(error, config.http))?;
         let transport =
             open_dns(&config, &engine, Observer { metrics: Arc::clone(&metrics), query_log: Some(query_log.clone()) })?;
+        let mut docker_dns = DockerDns::new(Arc::clone(&metrics));
+        docker_dns.look(&config, &transport, &forwarder);
         let dns = transport.local_addresses();
         forwarder.set_settings(settings::forwarding(&config, dns.clone()));
         tokio::spawn(Arc::clone(&forwarder).run(stopped.clone()));
@@ -161,6 +171,7 @@ impl Server {
             forwarder,
             health,
             transport,
+            docker_dns,
             reloader,
             stopping,
             http,
@@ -192,6 +203,11 @@ impl Server {
             forward: self.forwarder.describe(),
             forward_zones: &snapshot.settings.forward_zones,
             docker: self.reloader.sources().docker(),
+            docker_dns: self
+                .config
+                .docker_dns
+                .as_ref()
+                .map(|wanted| DockerBridge { interface: &wanted.interface, address: self.docker_dns.address(&dns) }),
             reached_at: self.advertised.iter().copied().find(|address| !address.is_loopback()),
         };
         banner.to_string()
@@ -215,7 +231,8 @@ impl Server {
 
     /// Reads again what was changed, or everything if told to.
     pub async fn reload(&mut self, why: Why) {
-        let Server { reloader, config, advertised, feed, published, forwarder, transport, .. } = self;
+        let Server { reloader, config, advertised, feed, published, forwarder, transport, docker_dns, .. } = self;
+        docker_dns.look(config, transport, forwarder);
         let parts = reload::Parts { feed, published, forwarder, dns: transport.local_addresses(), advertised };
         if let Some(new) = reloader.look(why, config, &parts).await {
             *config = new;

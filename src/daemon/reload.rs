@@ -50,6 +50,8 @@ pub struct Reloader {
     config: Option<Fingerprint>,
     zones: Option<Fingerprint>,
     search: Option<Vec<crate::wire::name::Name>>,
+    /// Where DNS was answered at the last look.
+    dns: Option<Vec<SocketAddr>>,
     first: bool,
 }
 
@@ -62,7 +64,18 @@ impl Reloader {
         query_log: QueryLog,
         (metrics, included): (Arc<Metrics>, Vec<PathBuf>),
     ) -> Reloader {
-        Reloader { sources, log, query_log, metrics, included, config: None, zones: None, search: None, first: true }
+        Reloader {
+            sources,
+            log,
+            query_log,
+            metrics,
+            included,
+            config: None,
+            zones: None,
+            search: None,
+            dns: None,
+            first: true,
+        }
     }
 
     /// Looks at all files; returns the configuration if it was read anew.
@@ -74,10 +87,13 @@ impl Reloader {
         let new = self.config_changed(config, told).then(|| self.reload_config(config)).flatten();
         let current = new.as_ref().unwrap_or(config);
         let search = settings::search(&parts.forwarder.describe());
-        if new.is_some() || self.search.as_ref().is_some_and(|known| *known != search) {
+        let differs = self.search.as_ref().is_some_and(|known| *known != search)
+            || self.dns.as_ref().is_some_and(|known| *known != parts.dns);
+        if new.is_some() || differs {
             self.put_in_force(current, &search, parts).await;
         }
         self.search = Some(search);
+        self.dns = Some(parts.dns.clone());
         if self.zones_changed(current, told) {
             self.reload_zones(current, parts).await;
         }

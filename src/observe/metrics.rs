@@ -30,6 +30,7 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     sources_synced: Family<SourceLabel, Gauge>,
     sources_stale: Family<SourceLabel, Gauge>,
+    docker_dns_reached: Family<InterfaceLabel, Gauge>,
     /// Snapshots that became current.
     pub publishes: Counter,
     /// Time from a change's acceptance into the queue until it is visible to readers, in seconds.
@@ -159,6 +160,7 @@ impl Metrics {
             reloads: Family::default(),
             sources_synced: Family::default(),
             sources_stale: Family::default(),
+            docker_dns_reached: Family::default(),
             publishes: Counter::default(),
             publish_lag_seconds: Histogram::new(SECONDS_SHORT),
             feed_waiting: Gauge::default(),
@@ -249,6 +251,15 @@ impl Metrics {
         self.sources_stale.remove(&label);
     }
 
+    /// Tells of each of Docker's bridges whether a query from its containers' side is answered; of others nothing is told.
+    pub fn set_docker_dns<'a>(&self, bridges: impl Iterator<Item = (&'a str, bool)>) {
+        self.docker_dns_reached.clear();
+        for (interface, reached) in bridges {
+            let label = InterfaceLabel { interface: interface.to_owned() };
+            self.docker_dns_reached.get_or_create(&label).set(i64::from(reached));
+        }
+    }
+
     /// The metrics as text.
     pub fn encode(&self, exposition: Exposition) -> String {
         let mut text = String::with_capacity(16 * 1024);
@@ -267,6 +278,8 @@ impl Metrics {
         registry.register("tcp_connections", "DNS connections open over TCP", self.tcp_connections.clone());
         registry.register("tcp_accepted", "DNS connections accepted over TCP", self.tcp_accepted.clone());
         registry.register("tcp_evicted", "DNS connections closed to make room or refused", self.tcp_evicted.clone());
+        let help = "Whether a query from the side of a bridge's containers was answered";
+        registry.register("docker_dns_reached", help, self.docker_dns_reached.clone());
         registry.register("forwards", "Questions to be forwarded, by how they ended", self.forwards.clone());
         let help = "Time until an upstream's answer";
         registry.register("forward_upstream_duration_seconds", help, self.forward_upstream_duration_seconds.clone());
@@ -357,6 +370,11 @@ struct ReloadLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabel {
     source: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InterfaceLabel {
+    interface: String,
 }
 
 /// Methods that are counted by name; a client may send any word.

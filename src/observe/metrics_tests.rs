@@ -13,6 +13,7 @@ fn touched() -> Metrics {
     metrics.forward(ForwardOutcome::Answered);
     metrics.http_request("GET", "/v1/catalog/services", 200, Duration::from_millis(2));
     metrics.reload(Reload::Zones, Ok(()));
+    metrics.set_docker_dns([("docker0", true)].into_iter());
     metrics.set_source(&Arc::from("docker"), SourceState { synced: true, stale: false });
     metrics
 }
@@ -99,4 +100,14 @@ fn a_method_that_nobody_knows_makes_no_new_series() {
     metrics.http_request("MELT", "unmatched", 405, Duration::ZERO);
     let line = r#"nameplate_http_requests_total{method="other",path="unmatched",code="405"} 2"#;
     assert!(metrics.encode(Exposition::OpenMetrics).contains(line));
+}
+
+#[test]
+fn of_bridges_that_are_gone_nothing_is_told() {
+    let metrics = Metrics::new();
+    metrics.set_docker_dns([("docker0", true), ("br-0123456789ab", false)].into_iter());
+    metrics.set_docker_dns([("docker0", false)].into_iter());
+    let text = metrics.encode(Exposition::OpenMetrics);
+    let told: Vec<&str> = text.lines().filter(|line| line.starts_with("nameplate_docker_dns_reached{")).collect();
+    assert_eq!(told, [r#"nameplate_docker_dns_reached{interface="docker0"} 0"#]);
 }

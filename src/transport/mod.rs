@@ -21,6 +21,7 @@ use tokio::{
 };
 
 mod backlog;
+pub mod bridge;
 mod connections;
 pub mod engine;
 pub mod holder;

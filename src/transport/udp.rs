@@ -28,7 +28,7 @@ use super::limits::{BATCH_MAX, SEND_WAIT_MAX};
 mod interfaces;
 mod slice;
 
-pub use interfaces::local_addresses;
+pub use interfaces::{InterfaceAddress, Kind, interface_addresses, local_addresses};
 pub use slice::ask_for_slices;
 
 /// Buffers and addresses of up to 64 messages that are received, answered in place, and sent together. It belongs to

@@ -207,3 +207,11 @@ fn an_error_of_an_earlier_response_is_retried_and_others_are_not() {
 fn the_local_addresses_hold_loopback() {
     assert!(local_addresses().unwrap().contains(&"127.0.0.1:0".parse().unwrap()));
 }
+
+#[test]
+fn loopback_is_an_interface_with_its_network() {
+    let expected =
+        InterfaceAddress { interface: "lo".to_owned(), address: Kind::Ip("127.0.0.1:0".parse().unwrap(), 8) };
+    let found = interface_addresses().unwrap();
+    assert!(found.contains(&expected), "{found:?}");
+}

@@ -10,6 +10,7 @@ mod oracles;
 mod reference;
 
 mod differential_random;
+mod docker_dns;
 mod engine;
 mod fuzz_regressions;
 mod sampling;
