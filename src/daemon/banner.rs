@@ -87,12 +87,7 @@ impl Display for Banner<'_> {
         }
         match &self.docker {
             None => writeln!(f, "  Docker     off")?,
-            Some(Connection::Looking) => writeln!(f, "  Docker     not read yet; the log tells when it is")?,
-            Some(Connection::Absent) => writeln!(f, "  Docker     no daemon found (--docker URL names one)")?,
-            Some(Connection::Away(problem)) => writeln!(f, "  Docker     {problem}")?,
-            Some(Connection::Connected { daemon, containers, services }) => {
-                writeln!(f, "  Docker     {daemon}: {containers} containers with {services} services")?;
-            }
+            Some(connection) => writeln!(f, "  Docker     {connection}")?,
         }
         match &self.forward.upstreams {
             None => writeln!(f, "  upstreams  none: forwarding is off")?,

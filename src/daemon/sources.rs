@@ -148,3 +148,7 @@ fn host(advertised: &[IpAddr]) -> HostAddresses {
 /// Longest wait for Docker before it is told what is up. Source: none, chosen: a daemon of some hundred containers is read by
 /// then, and nothing but what is printed waits for it.
 const SETTLING_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+#[path = "sources_tests.rs"]
+mod tests;

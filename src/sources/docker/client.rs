@@ -33,6 +33,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -232,8 +233,8 @@ impl Client {
         let path = self.versioned(path);
         let response = self.within(&path, self.send(Method::GET, &path, String::new())).await?;
         let response = self.accepted(&path, response).await?;
-        let objects = Objects::new(OBJECT_MAX_BYTES);
-        Ok(Stream { endpoint: Arc::clone(&self.endpoint), path, body: response.into_body(), objects })
+        let (endpoint, path) = (Arc::clone(&self.endpoint), without_query(&path).to_owned());
+        Ok(Stream { endpoint, path, body: response.into_body(), objects: Objects::new(OBJECT_MAX_BYTES) })
     }
 
     fn versioned(&self, path: &str) -> String {
@@ -264,7 +265,8 @@ impl Client {
         path: &str,
         asked: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
-        let silent = |_| ClientError::Silent(Endpoint::clone(&self.endpoint), path.to_owned(), REQUEST_MAX);
+        let path = without_query(path).to_owned();
+        let silent = |_| ClientError::Silent(Endpoint::clone(&self.endpoint), path, REQUEST_MAX);
         timeout(REQUEST_MAX, asked).await.map_err(silent)?
     }
 
@@ -280,6 +282,8 @@ impl Client {
             }
             Endpoint::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
+                // Events may not come for hours, from a machine that is long gone.
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive()).map_err(failed)?;
                 self.exchange(stream, method, path, body).await
             }
         }
@@ -318,7 +322,7 @@ impl Client {
             None => String::from_utf8_lossy(&body).trim().to_owned(),
         };
         let endpoint = Endpoint::clone(&self.endpoint);
-        Err(ClientError::Refused { endpoint, path: path.to_owned(), status, message })
+        Err(ClientError::Refused { endpoint, path: without_query(path).to_owned(), status, message })
     }
 
     async fn body(&self, path: &str, response: Response<Incoming>, most: usize) -> Result<Vec<u8>, ClientError> {
@@ -334,7 +338,7 @@ impl Client {
     }
 
     fn broken(&self, path: &str, error: hyper::Error) -> ClientError {
-        ClientError::Broken(Endpoint::clone(&self.endpoint), path.to_owned(), error)
+        ClientError::Broken(Endpoint::clone(&self.endpoint), without_query(path).to_owned(), error)
     }
 }
 
@@ -374,6 +378,15 @@ impl Stream {
     }
 }
 
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(KEEPALIVE_RETRIES)
+}
+
+/// A path as people read it.
+fn without_query(path: &str) -> &str {
+    path.split('?').next().unwrap_or(path)
+}
+
 /// The next bytes of a body; none at its end.
 async fn next_piece(body: &mut Incoming) -> Option<Result<Bytes, hyper::Error>> {
     loop {
@@ -405,6 +418,11 @@ const OLDEST: ApiVersion = ApiVersion(1, 24);
 
 /// Longest wait for a document. Source: none, chosen: an inspect waits while its container is being started or removed.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
+
+/// After so much silence the other end is asked whether it is there, and so often. Source: none, chosen: as often as everything is
+/// listed, and a minute to be sure.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Largest document. Source: none, chosen: a list of 10,000 containers with long labels is a quarter of it.
 const DOCUMENT_MAX_BYTES: usize = 64 << 20;

@@ -78,6 +78,12 @@ impl Fake {
         let _ = self.state().events.send(format!("{event}\n"));
     }
 
+    /// Tells no more events to those who listen, and refuses connections.
+    pub(super) fn end_events(&mut self) {
+        std::fs::remove_file(self.directory.path().join("docker.sock")).unwrap();
+        self.state().events = broadcast::channel(4096).0;
+    }
+
     /// All that was asked for.
     pub(super) fn asked(&self) -> Vec<String> {
         self.state().asked.clone()
@@ -171,4 +177,5 @@ async fn tell(mut connection: UnixStream, mut events: broadcast::Receiver<String
             return;
         }
     }
+    let _ = connection.write_all(b"0\r\n\r\n").await;
 }

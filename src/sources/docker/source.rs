@@ -1,6 +1,7 @@
 //! Keeps the catalog as a daemon's containers are.
 
 use std::{
+    fmt,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -62,6 +63,21 @@ pub enum Connection {
         /// Their services.
         services: usize,
     },
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        match self {
+            Connection::Looking => f.write_str("not read yet; the log tells when it is"),
+            Connection::Absent => f.write_str("no daemon found (--docker URL names one)"),
+            Connection::Away(problem) => f.write_str(problem),
+            Connection::Connected { daemon, containers, services } => {
+                let (more, others) = (plural(*containers), plural(*services));
+                write!(f, "{daemon}: {containers} container{more} with {services} service{others}")
+            }
+        }
+    }
 }
 
 /// A running source.
@@ -189,15 +205,18 @@ impl DockerSource {
         let mut is_listed = false;
         loop {
             let retry = (self.progress == Progress::Unsubmitted).then(|| Instant::now() + SUBMIT_AGAIN);
-            let step = session.step(&mut self.known, retry).await?;
+            let stepped = session.step(&mut self.known, retry).await;
             for problem in session.take_problems() {
                 self.known.warn(problem);
             }
-            is_listed |= step == Step::Whole;
-            let whole = step == Step::Whole || self.progress == Progress::Unsubmitted;
+            let whole = matches!(stepped, Ok(Step::Whole));
+            is_listed |= whole;
+            let whole = whole || self.progress == Progress::Unsubmitted;
             if (whole || self.progress == Progress::UpToDate) && self.submit(whole).await == Server::Stopping {
                 return Err(End::Stopping);
             }
+            // What was heard before the end was true.
+            stepped?;
             let is_synced = is_listed && self.progress == Progress::UpToDate;
             if is_synced && self.synced(session.client()).await == Server::Stopping {
                 return Err(End::Stopping);
@@ -245,17 +264,13 @@ impl DockerSource {
     async fn synced(&mut self, client: &Client) -> Server {
         let (containers, services) = self.known.counts();
         let daemon = format!("{}, API {}", client.endpoint(), client.version());
+        let connection = Connection::Connected { daemon, containers, services };
         let was_away = self.away.take();
-        let is_news = was_away.is_some() || !matches!(*self.connection.borrow(), Connection::Connected { .. });
-        if is_news {
+        if was_away.is_some() || !matches!(*self.connection.borrow(), Connection::Connected { .. }) {
             let after = was_away.map(|away| format!(", after: {}", away.problem)).unwrap_or_default();
-            tracing::info!(
-                containers,
-                services,
-                "docker: connected to {daemon}: {containers} containers with {services} services{after}"
-            );
+            tracing::info!(containers, services, "docker: connected to {connection}{after}");
         }
-        self.connection.send_replace(Connection::Connected { daemon, containers, services });
+        self.connection.send_replace(connection);
         self.was_read = true;
         let status = SourceStatus { name: NAME.into(), origin: Origin::Docker, synced: true, stale: false };
         self.tell(Some(status)).await
@@ -264,8 +279,12 @@ impl DockerSource {
     /// The daemon cannot be read: all stays as it is, and counts as stale after a while. Without a problem there is none.
     async fn away(&mut self, now: Instant, problem: Option<&SessionError>) -> Server {
         let text = problem.map_or_else(|| "no container engine's socket is there".to_owned(), ToString::to_string);
-        let is_new = self.away.as_ref().is_none_or(|away| away.problem != text);
+        // What it says while it is being started again is no news.
+        let is_new = self.away.is_none();
         let since = self.away.as_ref().map_or(now, |away| away.since);
+        if !is_new {
+            tracing::debug!("docker: {text}");
+        }
         self.away = Some(Away { since, problem: text.clone() });
         let is_found = matches!(self.settings.daemon, Daemon::Found(_));
         if is_found && !self.was_read {

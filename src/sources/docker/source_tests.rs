@@ -184,6 +184,18 @@ async fn a_daemon_that_goes_away_keeps_its_services_and_is_read_anew_when_it_is_
 }
 
 #[tokio::test]
+async fn the_last_that_was_heard_of_a_daemon_that_goes_away_is_true() {
+    let mut bench = bench().await;
+    bench.start("a");
+    bench.start("b");
+    bench.until(&["a:80", "b:80"]).await;
+    bench.until_source(is_synced).await;
+    bench.fake.tell(&event("die", "a", json!({"exitCode": "0"})));
+    bench.fake.end_events();
+    bench.until(&["b:80"]).await;
+}
+
+#[tokio::test]
 async fn an_event_that_was_never_told_is_made_up_for_by_the_next_list() {
     let bench = bench().await;
     bench.until_source(is_synced).await;
@@ -333,4 +345,53 @@ fn a_daemon_elsewhere_has_its_own_address_and_no_networks_of_ours() {
     check("tcp://192.0.2.101:2375", Some("192.0.2.101"), AddressMode::Auto);
     check("tcp://192.0.2.7:2375", Some("192.0.2.7"), AddressMode::Host);
     check("tcp://docker.example:2375", None, AddressMode::Host);
+}
+
+/// A source that does not run, of a daemon that nobody can read.
+async fn idle(daemon: Daemon, is_on_disk: bool) -> (DockerSource, Arc<Published>) {
+    let status = DockerSource::initial_status(&daemon, is_on_disk);
+    let start = Start { sources: status.clone().into_iter().collect(), ..Start::example(1) };
+    let (_, feed, published) = Publisher::start(start).unwrap();
+    let host = HostAddresses::default();
+    let settings = DockerSettings { daemon, containers: settings(), host, stale_after: Duration::from_secs(40) };
+    (DockerSource::new(settings, status, feed, Arc::clone(&published)).0, published)
+}
+
+/// Synced and stale of the source, this long after it was first found away, which was at its start.
+async fn after_away(source: &mut DockerSource, published: &Published, seconds: u64) -> Option<(bool, bool)> {
+    let error = SessionError::Ended("unix:///docker.sock".to_owned());
+    let now = source.started + Duration::from_secs(seconds);
+    assert_eq!(source.away(now, Some(&error)).await, Server::Running);
+    published.load().sources.first().map(|status| (status.synced, status.stale))
+}
+
+#[tokio::test]
+async fn a_daemon_that_was_only_found_is_waited_for_for_30_s_and_one_that_is_named_for_ever() {
+    let fake = Fake::start("1.41");
+    let (mut source, published) = idle(Daemon::Found(vec![fake.endpoint()]), false).await;
+    assert_eq!(after_away(&mut source, &published, 0).await, Some((false, false)));
+    assert_eq!(after_away(&mut source, &published, 29).await, Some((false, false)));
+    assert_eq!(after_away(&mut source, &published, 30).await, None);
+    assert_eq!(after_away(&mut source, &published, 99).await, None);
+    let (mut source, published) = idle(Daemon::Named(fake.endpoint()), false).await;
+    assert_eq!(after_away(&mut source, &published, 0).await, Some((false, false)));
+    assert_eq!(after_away(&mut source, &published, 99).await, Some((false, true)));
+}
+
+#[tokio::test]
+async fn what_is_known_from_disk_stays_and_is_stale_from_the_start() {
+    let nowhere = Endpoint::Unix("/nonexistent/docker.sock".into());
+    let (mut source, published) = idle(Daemon::Found(vec![nowhere]), true).await;
+    assert_eq!(after_away(&mut source, &published, 0).await, Some((true, true)));
+    assert_eq!(after_away(&mut source, &published, 99).await, Some((true, true)));
+}
+
+#[test]
+fn people_are_told_how_it_is() {
+    let connected = |containers, services| {
+        Connection::Connected { daemon: "unix:///x, API 1.41".to_owned(), containers, services }.to_string()
+    };
+    assert_eq!(connected(1, 2), "unix:///x, API 1.41: 1 container with 2 services");
+    assert_eq!(connected(0, 1), "unix:///x, API 1.41: 0 containers with 1 service");
+    assert_eq!(Connection::Absent.to_string(), "no daemon found (--docker URL names one)");
 }
