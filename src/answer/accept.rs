@@ -52,7 +52,7 @@ pub fn accept(snapshot: &Snapshot, query: &Query, client: &Client) -> Gate {
     if !matches!(header.opcode, opcode::QUERY | opcode::UPDATE | opcode::NOTIFY) {
         return refuse_with(rcode::NOTIMP, extended::NOT_SUPPORTED);
     }
-    let Some(question) = query.question.as_ref().filter(|_| header.questions == 1) else {
+    let Some(question) = query.question() else {
         return refuse(rcode::FORMERR);
     };
     if query.malformed || (header.opcode == opcode::QUERY && header.answers > 0) {

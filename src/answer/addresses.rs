@@ -46,12 +46,8 @@ impl<'a> Response<'a> {
 
     /// Writes the addresses that were chosen.
     pub fn write_picks<const N: usize>(&mut self, place: Place<'_>, ttl: u32) {
-        for pick in &self.scratch.picks {
-            let Some(address) = pick.address.first_chunk::<N>() else { return };
-            if self.writer.address(place.owner, ttl, address).is_err() {
-                return;
-            }
-        }
+        let addresses = self.scratch.picks.iter().filter_map(|pick| pick.address.first_chunk::<N>());
+        self.writer.addresses(place.owner, ttl, addresses);
     }
 
     /// The instances that have a tag and a named port at once.

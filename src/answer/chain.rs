@@ -135,7 +135,7 @@ impl<'a> Response<'a> {
         }
         if self.wrote_nothing_since(before) && self.rcode == rcode::NOERROR && !self.flags.truncated {
             self.extended = Some(extended::OTHER);
-            let _ = write!(self.text, "cannot resolve {host}");
+            let _ = write!(self.scratch.text, "cannot resolve {host}");
             self.nodata(place, denier, Some(denied_ttl));
         }
     }

@@ -30,6 +30,7 @@ mod server;
 mod services;
 mod srv;
 mod statics;
+mod text;
 mod warm;
 
 use std::net::IpAddr;
@@ -78,6 +79,7 @@ pub struct Buffer {
     /// Where the message that is being answered begins, and how many bytes it may have.
     start: usize,
     length: usize,
+    query: Query,
     scratch: Scratch,
 }
 
@@ -99,7 +101,7 @@ impl Buffer {
 
     fn of(length: usize, messages: usize) -> Buffer {
         let bytes = vec![0; (length + STAGGER_BYTES) * messages].into();
-        Buffer { bytes, start: 0, length, scratch: Scratch::default() }
+        Buffer { bytes, start: 0, length, query: Query::NONE, scratch: Scratch::default() }
     }
 
     /// Makes this message of a batch the one that is answered. Panics if the batch has not so many.
@@ -124,8 +126,8 @@ impl Buffer {
         self.parts().0
     }
 
-    fn parts(&mut self) -> (&mut [u8], &mut Scratch) {
-        (&mut self.bytes[self.start..self.start + self.length], &mut self.scratch)
+    fn parts(&mut self) -> (&mut [u8], &mut Query, &mut Scratch) {
+        (&mut self.bytes[self.start..self.start + self.length], &mut self.query, &mut self.scratch)
     }
 }
 
@@ -209,29 +211,34 @@ pub fn respond_with(
 
 /// Answers that the server is too busy for the query: SERVFAIL with extended error 23.
 pub fn busy(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {
-    let Some(query) = Query::read(&buffer.bytes()[..query_len]) else { return Verdict::Drop };
+    let (message, query, _) = buffer.parts();
+    if !query.read(&message[..query_len]) {
+        return Verdict::Drop;
+    }
     let error = ExtendedError { code: extended::NETWORK_ERROR, text: "too many questions in flight" };
-    refuse(snapshot, buffer, &query, client, (rcode::SERVFAIL, Some(error)))
+    refuse(snapshot, message, query, client, (rcode::SERVFAIL, Some(error)))
 }
 
 fn answer(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &Client, found: &[External]) -> Verdict {
-    let Some(query) = Query::read(&buffer.bytes()[..query_len]) else { return Verdict::Drop };
-    match accept::accept(snapshot, &query, client) {
+    let (message, query, scratch) = buffer.parts();
+    if !query.read(&message[..query_len]) {
+        return Verdict::Drop;
+    }
+    match accept::accept(snapshot, query, client) {
         accept::Gate::Drop => return Verdict::Drop,
         accept::Gate::Refuse { rcode, extended } => {
             let error = extended.map(|code| ExtendedError { code, text: "" });
-            return refuse(snapshot, buffer, &query, client, (rcode, error));
+            return refuse(snapshot, message, query, client, (rcode, error));
         }
         accept::Gate::Accept => {}
     }
-    let Some(question) = &query.question else { return Verdict::Drop };
-    let limit = response_limit(snapshot, &query, client);
-    let asked = respond::Asked { snapshot, query: &query, question, client, found, limit };
-    let (message, scratch) = buffer.parts();
+    let Some(question) = query.question() else { return Verdict::Drop };
+    let limit = response_limit(snapshot, query, client);
+    let asked = respond::Asked { snapshot, query, question, client, found, limit };
     match respond::respond(asked, message, scratch) {
         respond::Outcome::Response(length) => Verdict::Response(length),
         respond::Outcome::Need(need) => {
-            let query_len = rewrite_query(buffer.bytes_mut(), question.end(), query.edns.as_ref());
+            let query_len = rewrite_query(message, question.end(), query.edns.as_ref());
             Verdict::Slow(Slow { query_len, need, limit })
         }
     }
@@ -240,13 +247,13 @@ fn answer(snapshot: &Snapshot, buffer: &mut Buffer, query_len: usize, client: &C
 /// A response without records.
 fn refuse(
     snapshot: &Snapshot,
-    buffer: &mut Buffer,
+    message: &mut [u8],
     query: &Query,
     client: &Client,
     (rcode, error): (u16, Option<ExtendedError<'_>>),
 ) -> Verdict {
     let limit = response_limit(snapshot, query, client);
-    Verdict::Response(respond::refuse(snapshot, buffer.bytes_mut(), query, client, (rcode, error, limit)))
+    Verdict::Response(respond::refuse(snapshot, message, query, client, (rcode, error, limit)))
 }
 
 /// Largest response in bytes: over UDP what the client takes, cut to what networks carry whole.

@@ -7,12 +7,15 @@
 //!
 //! **Limits:** at most 4,200 records in one answer, which is more than 65,535 bytes hold.
 
+use super::text::Text;
 use crate::publish::snapshot::{Addressed, CHOSEN_TOGETHER_MAX, Measured, Sum, Table, Walk};
 
 /// What choosing needs; kept between queries so that none allocates.
 #[derive(Debug)]
 pub struct Scratch {
     random: Random,
+    /// What an extended error is to say.
+    pub text: Text,
     /// Addresses chosen.
     pub picks: Vec<Pick>,
     /// Places in a table of members, with what orders them.
@@ -67,6 +70,7 @@ impl Default for Scratch {
     fn default() -> Scratch {
         Scratch {
             random: Random(0),
+            text: Text::default(),
             picks: Vec::with_capacity(CHOSEN_MAX),
             places: Vec::with_capacity(CHOSEN_MAX),
             spans: Vec::with_capacity(CHOSEN_MAX),
@@ -100,6 +104,7 @@ impl Scratch {
     /// Begins a response.
     pub fn begin(&mut self, random: u64) {
         self.random = Random(random);
+        self.text.clear();
     }
 
     /// A random number below `end`: see [`Random::below`].
@@ -118,15 +123,19 @@ impl Scratch {
     pub fn choose<const N: usize>(&mut self, table: &Table<Addressed<N>>, wanted: usize) {
         self.picks.clear();
         let wanted = wanted.min(CHOSEN_MAX);
-        if table.len() <= GATHER_FACTOR * wanted + GATHER_MIN {
-            let _ = table.each_from(0, &mut |each| {
-                self.picks.push(Pick::of(each));
-                Walk::Continue(())
-            });
-            self.order_picks(wanted);
-        } else {
-            self.draw(table, wanted);
+        if table.len() > GATHER_FACTOR * wanted + GATHER_MIN {
+            return self.draw(table, wanted);
         }
+        match table.few() {
+            Some(few) => self.picks.extend(few.map(Pick::of)),
+            None => {
+                let _ = table.each_from(0, &mut |each| {
+                    self.picks.push(Pick::of(each));
+                    Walk::Continue(())
+                });
+            }
+        }
+        self.order_picks(wanted);
     }
 
     /// Orders what was gathered, by weight, and keeps so many.

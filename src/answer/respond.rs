@@ -13,7 +13,7 @@ use crate::{
     wire::{
         code::{class, extended, rcode, rtype},
         query::{HEADER_BYTES, Query, Question},
-        writer::{ExtendedError, Fixed, Flags, TEXT_MAX_BYTES, Writer},
+        writer::{ExtendedError, Fixed, Flags, Writer},
     },
 };
 
@@ -47,7 +47,6 @@ pub struct Response<'a> {
     pub flags: Flags,
     pub rcode: u16,
     pub extended: Option<u16>,
-    pub text: Text,
     /// Of RRsets that do not fit: how many records were written, and how many there are.
     pub left: (usize, usize),
     pub need: Option<Need>,
@@ -84,7 +83,6 @@ pub fn respond(asked: Asked<'_>, message: &mut [u8], scratch: &mut Scratch) -> O
         flags: Flags { authoritative: true, recursion_available: may_recurse, truncated: false },
         rcode: rcode::NOERROR,
         extended: None,
-        text: Text::default(),
         left: (0, 0),
         need: None,
     };
@@ -109,10 +107,10 @@ pub fn refuse(
     client: &Client,
     (rcode, error, limit): (u16, Option<ExtendedError<'_>>, usize),
 ) -> usize {
-    let end = query.question.as_ref().map_or(HEADER_BYTES, Question::end);
-    message[4..6].copy_from_slice(&u16::from(query.question.is_some()).to_be_bytes());
+    let end = query.question().map_or(HEADER_BYTES, Question::end);
+    message[4..6].copy_from_slice(&u16::from(query.question().is_some()).to_be_bytes());
     let flags = Flags { recursion_available: snapshot.plan.may_recurse(client.address), ..Flags::default() };
-    let writer = Writer::new(message, end, limit, query.edns.as_ref()).identify(identifier(snapshot));
+    let mut writer = Writer::new(message, end, limit, query.edns.as_ref()).identify(identifier(snapshot));
     writer.finish(query.header, flags, rcode, query.edns.as_ref().map(|edns| (edns, error)))
 }
 
@@ -123,9 +121,9 @@ fn identifier(snapshot: &Snapshot) -> &[u8] {
 }
 
 impl<'a> Response<'a> {
-    fn finish(self) -> usize {
+    fn finish(&mut self) -> usize {
         let query = self.asked.query;
-        let error = self.extended.map(|code| ExtendedError { code, text: self.text.as_str() });
+        let error = self.extended.map(|code| ExtendedError { code, text: self.scratch.text.as_str() });
         self.writer.finish(query.header, self.flags, self.rcode, query.edns.as_ref().map(|edns| (edns, error)))
     }
 
@@ -227,9 +225,9 @@ impl<'a> Response<'a> {
     pub fn nobody(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
         let service = chosen.service;
         let _ = match service.views(self.reading.network).eligible.all.len() {
-            0 => write!(self.text, "{}: {} registered, 0 passing", service.name, service.registered),
+            0 => write!(self.scratch.text, "{}: {} registered, 0 passing", service.name, service.registered),
             others => write!(
-                self.text,
+                self.scratch.text,
                 "{}: {} registered, {others} eligible, none of them as asked",
                 service.name, service.registered
             ),
@@ -264,7 +262,7 @@ impl<'a> Response<'a> {
         self.flags.authoritative = false;
         self.rcode = rcode::SERVFAIL;
         self.extended = Some(extended::NOT_READY);
-        let _ = self.text.write_str("not all sources have delivered their first list");
+        let _ = self.scratch.text.write_str("not all sources have delivered their first list");
     }
 
     /// Whether names of a domain that we do not know are asked elsewhere, for this client.
@@ -310,8 +308,8 @@ impl<'a> Response<'a> {
             self.extended = Some(extended::OTHER);
             // ANY has two RRsets of which either may not fit.
             self.left = (self.left.0 + written, self.left.1 + all);
-            self.text = Text::default();
-            let _ = write!(self.text, "{} of {}", self.left.0, self.left.1);
+            self.scratch.text.clear();
+            let _ = write!(self.scratch.text, "{} of {}", self.left.0, self.left.1);
         } else {
             self.flags.truncated = true;
         }
@@ -335,36 +333,3 @@ impl<'a> Response<'a> {
 
 /// An extended error option that tells two numbers. Source: RFC 8914 section 2.
 const ERROR_BYTES: usize = 32;
-
-/// The text of an extended error; what is too long is cut.
-#[derive(Debug)]
-pub struct Text {
-    bytes: [u8; TEXT_MAX_BYTES],
-    length: usize,
-}
-
-impl Default for Text {
-    fn default() -> Text {
-        Text { bytes: [0; TEXT_MAX_BYTES], length: 0 }
-    }
-}
-
-impl Text {
-    fn as_str(&self) -> &str {
-        let bytes = &self.bytes[..self.length];
-        match std::str::from_utf8(bytes) {
-            Ok(text) => text,
-            // Cut in the middle of a character.
-            Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-        }
-    }
-}
-
-impl std::fmt::Write for Text {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let taken = text.len().min(TEXT_MAX_BYTES - self.length);
-        self.bytes[self.length..self.length + taken].copy_from_slice(&text.as_bytes()[..taken]);
-        self.length += taken;
-        Ok(())
-    }
-}

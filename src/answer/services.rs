@@ -98,10 +98,13 @@ impl<'s> Reading<'s> {
         let FoundService::Service(service) = names.service(with_length(service, &mut buffer)) else {
             return Some(Meaning::Unknown(rest.denier));
         };
+        if filter == b"tcp" {
+            return Some(self.service(question, service, rest));
+        }
         let tag = with_length(filter, &mut buffer);
         let found = service.views(self.network).eligible.group(names.seed(), GroupKind::Tag, tag);
         Some(match (filter, found) {
-            (b"tcp", _) | (b"udp", Found::Nothing | Found::Below) => self.service(question, service, rest),
+            (b"udp", Found::Nothing | Found::Below) => self.service(question, service, rest),
             (_, Found::Members(_)) => {
                 self.tagged(question, service, Wanted { tag, at: (1, 2), underscored: true }, rest)
             }

@@ -1,5 +1,7 @@
 //! SRV of services, with the addresses of their targets.
 
+use std::cell::OnceCell;
+
 use super::{
     names::Denier,
     order::{MemberPlace, Scratch},
@@ -110,7 +112,12 @@ impl Response<'_> {
 
     /// Chooses as many members as fit into the room, beginning with the client's own start, and returns how many
     /// there are. Members whose records are equal have one (RFC 2181 section 5).
-    fn choose_members(&mut self, members: Members<'_>, domain: &Domain, (start, mut room): (usize, usize)) -> usize {
+    fn choose_members(
+        &mut self,
+        members: Members<'_>,
+        domain: &Domain<'_>,
+        (start, mut room): (usize, usize),
+    ) -> usize {
         self.scratch.places.clear();
         let all = members.len();
         // Of a table, no more than fit are looked at, and one.
@@ -126,7 +133,7 @@ impl Response<'_> {
         let _ = members.each_from(start, &mut |member| {
             let here = at;
             at = if at + 1 == all { 0 } else { at + 1 };
-            let target = seed.hash(&member.target);
+            let target = target_hash(seed, &member.target);
             let record = record_hash(seed, target, member);
             if member.port == 0 || (!scratch.is_new(record) && is_listed(scratch, members, member)) {
                 left_out += 1;
@@ -148,7 +155,7 @@ impl Response<'_> {
     }
 
     /// Writes one record; returns where its target is spelled.
-    fn srv_record(&mut self, place: Place<'_>, member: &Member, domain: &Domain, ttl: u32) -> Result<usize, Full> {
+    fn srv_record(&mut self, place: Place<'_>, member: &Member, domain: &Domain<'_>, ttl: u32) -> Result<usize, Full> {
         let scale = u32::from(self.asked.snapshot.settings.srv_weight_scale);
         let weight = (u32::from(member.weight) * scale).min(u32::from(u16::MAX)) as u16;
         let start = self.writer.position();
@@ -159,7 +166,7 @@ impl Response<'_> {
     }
 
     /// The addresses of targets, each RRset once; the first that does not fit ends it.
-    fn target_addresses(&mut self, members: Members<'_>, domain: &Domain, ttl: u32) -> Result<(), Full> {
+    fn target_addresses(&mut self, members: Members<'_>, domain: &Domain<'_>, ttl: u32) -> Result<(), Full> {
         self.scratch.forget(self.scratch.places.len());
         for at in 0..self.scratch.places.len() {
             let chosen = self.scratch.places[at];
@@ -199,8 +206,17 @@ fn is_listed(scratch: &Scratch, members: Members<'_>, member: &Member) -> bool {
     chosen.into_iter().any(|other| facts(other) == facts(member) && other.target == member.target)
 }
 
-/// A hash of all that a member's record says but its TTL, from that of its target; never 0. Multiplied by what nobody
-/// who registers can know, because that costs less than a hash and is as hard to aim at.
+/// A hash of a target. Most are IPv4 addresses: those are multiplied by what nobody who registers can know, because that
+/// costs less than a hash and is as hard to aim at, and no two are alike. The half that all bits count in comes last.
+fn target_hash(seed: Seed, target: &Target) -> u32 {
+    match target {
+        Target::V4(address) => u32::from_be_bytes(*address).wrapping_mul(seed.0 as u32 | 1).rotate_left(16),
+        other => seed.hash(other),
+    }
+}
+
+/// A hash of all that a member's record says but its TTL, from that of its target; never 0. See
+/// [`target_hash`].
 fn record_hash(seed: Seed, target: u32, member: &Member) -> u32 {
     let numbers = u64::from(member.port) | u64::from(member.weight) << 16 | u64::from(member.priority) << 32;
     let mixed = (u64::from(target) << 32 ^ numbers).wrapping_mul(seed.0 | 1);
@@ -208,18 +224,19 @@ fn record_hash(seed: Seed, target: u32, member: &Member) -> u32 {
 }
 
 /// What targets end in: the domain that was asked, spelled as it was asked.
-pub struct Domain {
+pub struct Domain<'p> {
     /// `addr` and the domain.
     addr: [u8; ADDR.len() + NAME_MAX_BYTES],
     addr_length: usize,
-    /// `node`, the datacenter and the domain.
-    node: [u8; NODE_MAX_BYTES + NAME_MAX_BYTES],
-    node_length: usize,
+    /// The datacenter's label.
+    datacenter: &'p [u8],
+    /// `node`, the datacenter and the domain, and how long that is; made when the first target ends so.
+    node: OnceCell<([u8; NODE_MAX_BYTES + NAME_MAX_BYTES], usize)>,
 }
 
-impl Domain {
+impl<'p> Domain<'p> {
     /// The domain of a place, or D where the name is not under one.
-    pub fn of(response: &Response<'_>, place: Place<'_>, denier: Denier) -> Domain {
+    pub fn of(response: &Response<'p>, place: Place<'_>, denier: Denier) -> Domain<'p> {
         let plan = &response.asked.snapshot.plan;
         let wire = match denier {
             Denier::Domain { first, .. } => {
@@ -228,10 +245,9 @@ impl Domain {
             }
             _ => plan.domain(0).name.as_wire(),
         };
-        let (mut addr, mut node) = ([0; ADDR.len() + NAME_MAX_BYTES], [0; NODE_MAX_BYTES + NAME_MAX_BYTES]);
+        let mut addr = [0; ADDR.len() + NAME_MAX_BYTES];
         let addr_length = join(&mut addr, &[ADDR, wire]).len();
-        let node_length = join(&mut node, &[b"\x04node", &plan.datacenter, wire]).len();
-        Domain { addr, addr_length, node, node_length }
+        Domain { addr, addr_length, datacenter: &plan.datacenter, node: OnceCell::new() }
     }
 
     /// The domain in wire form.
@@ -241,7 +257,12 @@ impl Domain {
 
     /// What comes after the labels of a node, the domain included.
     pub fn of_node(&self) -> &[u8] {
-        &self.node[..self.node_length]
+        let (node, length) = self.node.get_or_init(|| {
+            let mut node = [0; NODE_MAX_BYTES + NAME_MAX_BYTES];
+            let length = join(&mut node, &[b"\x04node", self.datacenter, self.wire()]).len();
+            (node, length)
+        });
+        &node[..*length]
     }
 
     /// A target in two pieces: its own labels, and what they end in.
@@ -262,7 +283,7 @@ impl Domain {
         match target {
             Target::V4(_) => HEX_V4 + self.addr_length,
             Target::V6(_) => HEX_MAX + self.addr_length,
-            Target::Node(node) => node.labels.len() + self.node_length,
+            Target::Node(node) => node.labels.len() + self.of_node().len(),
             Target::Host(host) => host.as_wire().len(),
         }
     }

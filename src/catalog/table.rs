@@ -168,6 +168,8 @@ enum Child<V: Measured> {
 struct Inner<V: Measured> {
     children: [Child<V>; FANOUT],
     measures: [V::Measure; FANOUT],
+    /// The sum of them.
+    measure: V::Measure,
     ends: V::Ends,
 }
 
@@ -176,15 +178,22 @@ impl<V: Measured> Inner<V> {
         Inner {
             children: [const { Child::Empty }; FANOUT],
             measures: [V::Measure::default(); FANOUT],
+            measure: V::Measure::default(),
             ends: V::Ends::default(),
         }
     }
 
     /// Puts a child with so many values where there was none.
     fn put(&mut self, slot: usize, child: Child<V>, count: usize) {
-        self.measures[slot] = child.measure();
         self.children[slot] = child;
-        self.ends.change(slot, count as i32);
+        self.changed(slot, count as i32);
+    }
+
+    /// Notes that there is another child, with so many more values below it, or fewer.
+    fn changed(&mut self, slot: usize, by: i32) {
+        self.measures[slot] = self.children[slot].measure();
+        self.measure = self.measures.iter().copied().fold(V::Measure::default(), V::combine);
+        self.ends.change(slot, by);
     }
 }
 
@@ -202,7 +211,7 @@ impl<V: Measured> Child<V> {
     fn measure(&self) -> V::Measure {
         match self {
             Child::Empty => V::Measure::default(),
-            Child::Inner(inner) => inner.measures.iter().copied().fold(V::Measure::default(), V::combine),
+            Child::Inner(inner) => inner.measure,
             Child::Leaf(items) => items.iter().map(|item| item.value.measure()).fold(V::Measure::default(), V::combine),
         }
     }
@@ -223,8 +232,7 @@ fn set_in<V: Measured>(child: &mut Child<V>, shift: u32, item: Item<V>, is: &imp
             let inner = Arc::make_mut(inner);
             let slot = slot(item.hash, shift);
             let old = set_in(&mut inner.children[slot], shift + BITS, item, is);
-            inner.measures[slot] = inner.children[slot].measure();
-            inner.ends.change(slot, i32::from(old.is_none()));
+            inner.changed(slot, i32::from(old.is_none()));
             old
         }
         Child::Leaf(items) => {
@@ -272,8 +280,7 @@ fn remove_in<V: Measured>(child: &mut Child<V>, shift: u32, hash: u32, is: &impl
             let inner = Arc::make_mut(inner);
             let slot = slot(hash, shift);
             let old = remove_in(&mut inner.children[slot], shift + BITS, hash, is);
-            inner.measures[slot] = inner.children[slot].measure();
-            inner.ends.change(slot, -i32::from(old.is_some()));
+            inner.changed(slot, -i32::from(old.is_some()));
             if let Some(leaf) = joined(inner) {
                 *child = leaf;
             }

@@ -97,7 +97,7 @@ impl DnsCounters {
 
     /// Counts a query and its response; callable from any thread. `nanos` is the time from receiving to sending.
     pub fn record(&self, proto: Proto, qtype: u16, rcode: u16, nanos: u64) {
-        for counter in self.touched(proto, qtype, rcode, nanos) {
+        for counter in self.of_response(proto, qtype, rcode).into_iter().chain([self.bucket(nanos)]) {
             counter.fetch_add(1, Relaxed);
         }
         self.nanos.fetch_add(nanos, Relaxed);
@@ -108,9 +108,13 @@ impl DnsCounters {
         self.drops[reason as usize].fetch_add(1, Relaxed);
     }
 
-    fn touched(&self, proto: Proto, qtype: u16, rcode: u16, nanos: u64) -> [&AtomicU64; 3] {
+    fn of_response(&self, proto: Proto, qtype: u16, rcode: u16) -> [&AtomicU64; 2] {
+        [&self.requests[proto as usize][type_index(qtype)], &self.responses[rcode_index(rcode)]]
+    }
+
+    fn bucket(&self, nanos: u64) -> &AtomicU64 {
         let bucket = BUCKETS_NANOS.iter().position(|bound| nanos <= *bound).unwrap_or(BUCKETS_NANOS.len());
-        [&self.requests[proto as usize][type_index(qtype)], &self.responses[rcode_index(rcode)], &self.buckets[bucket]]
+        &self.buckets[bucket]
     }
 }
 
@@ -128,12 +132,17 @@ pub struct DnsRecorder {
 }
 
 impl DnsRecorder {
-    /// Counts a query and its response. `nanos` is the time from receiving to sending.
-    pub fn record(&mut self, proto: Proto, qtype: u16, rcode: u16, nanos: u64) {
-        for counter in self.counters.touched(proto, qtype, rcode, nanos) {
+    /// Counts a query and its response, but not how long it took: see [`DnsRecorder::record_durations`].
+    pub fn record(&mut self, proto: Proto, qtype: u16, rcode: u16) {
+        for counter in self.counters.of_response(proto, qtype, rcode) {
             add(counter, 1);
         }
-        add(&self.counters.nanos, nanos);
+    }
+
+    /// Counts that so many queries took `nanos` each from receiving to sending, because they were answered together.
+    pub fn record_durations(&mut self, queries: u64, nanos: u64) {
+        add(self.counters.bucket(nanos), queries);
+        add(&self.counters.nanos, queries.saturating_mul(nanos));
     }
 
     /// Counts so many queries that had waited in their socket before they were answered, `nanos` each at most.

@@ -19,9 +19,11 @@ fn check(text: &str, line: &str) {
 fn workers_and_tasks_are_summed() {
     let tables = DnsTables::new();
     let (mut one, mut two) = (tables.worker(), tables.worker());
-    one.record(Proto::Udp, 1, 0, 800);
-    one.record(Proto::Udp, 1, 3, 900);
-    two.record(Proto::Udp, 1, 0, 2_000);
+    one.record(Proto::Udp, 1, 0);
+    one.record(Proto::Udp, 1, 3);
+    one.record_durations(2, 900);
+    two.record(Proto::Udp, 1, 0);
+    two.record_durations(1, 2_000);
     two.record_drop(DropReason::NotAQuery);
     tables.shared().record(Proto::Tcp, 33, 0, 20_000_000);
     let text = encoded(tables);
@@ -33,6 +35,7 @@ fn workers_and_tasks_are_summed() {
     check(&text, r#"dns_request_duration_seconds_bucket{le="0.000001"} 2"#);
     check(&text, r#"dns_request_duration_seconds_bucket{le="+Inf"} 4"#);
     check(&text, "dns_request_duration_seconds_count 4");
+    check(&text, "dns_request_duration_seconds_sum 0.0200038");
 }
 
 #[test]
@@ -53,7 +56,7 @@ fn waits_are_counted_by_the_query() {
 #[test]
 fn a_worker_that_ended_still_counts() {
     let tables = DnsTables::new();
-    tables.worker().record(Proto::Udp, 28, 0, 1);
+    tables.worker().record(Proto::Udp, 28, 0);
     check(&encoded(tables), r#"dns_requests_total{proto="udp",type="AAAA"} 1"#);
 }
 

@@ -6,7 +6,7 @@ use crate::observe::dns::{DropReason, Proto};
 /// Metrics in which every one has at least one series.
 fn touched() -> Metrics {
     let metrics = Metrics::new();
-    metrics.dns_worker().record(Proto::Udp, 1, 0, 900);
+    metrics.dns_worker().record(Proto::Udp, 1, 0);
     metrics.dns().record_drop(DropReason::Source);
     metrics.set_checks(2, 1, 0);
     metrics.check_result("http", "passing");

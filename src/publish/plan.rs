@@ -19,6 +19,8 @@ pub struct Plan {
     origins: HashMap<Box<[u8]>, Origin, FixedState>,
     /// Bit n: some origin has n labels.
     label_counts: u128,
+    /// Bit n: some origin has n bytes, modulo 128; a look-up costs more than to see that it would be in vain.
+    lengths: u128,
     /// Names of our domains and static zones between them and origins further down: they exist, because those do.
     above: HashSet<Box<[u8]>, FixedState>,
     allow_query: Networks,
@@ -64,6 +66,7 @@ impl Plan {
         let mut plan = Plan {
             origins: HashMap::with_hasher(FixedState::with_seed(seed.0)),
             label_counts: 0,
+            lengths: 0,
             above: HashSet::with_hasher(FixedState::with_seed(seed.0)),
             allow_query: Networks::new(&settings.allow_query),
             allow_recursion: Networks::new(if settings.forwarding { &settings.allow_recursion } else { &[] }),
@@ -95,6 +98,7 @@ impl Plan {
 
     fn lead(&mut self, name: &Name, origin: Origin) {
         self.label_counts |= 1 << name.label_count();
+        self.lengths |= 1 << (name.as_wire().len() % 128);
         self.origins.insert(name.to_lowercase().as_wire().into(), origin);
     }
 
@@ -126,7 +130,9 @@ impl Plan {
         let labels = question.label_count();
         (0..=labels)
             .filter(|first| self.label_counts >> (labels - first) & 1 == 1)
-            .find_map(|first| self.origins.get(question.suffix(first)).map(|origin| (first, origin)))
+            .map(|first| (first, question.suffix(first)))
+            .filter(|(_, suffix)| self.lengths >> (suffix.len() % 128) & 1 == 1)
+            .find_map(|(first, suffix)| self.origins.get(suffix).map(|origin| (first, origin)))
     }
 
     /// A domain of ours by its number; 0 is D.

@@ -146,7 +146,7 @@ impl ServiceAnswers {
 
     /// The addresses, if they are many, so that an answer may have only some of them.
     pub fn many_addresses(&self) -> Option<&Table<Addressed<4>>> {
-        Some(&self.ordinary.eligible.all.v4.best().table).filter(|table| !table.is_leaf())
+        Some(&self.ordinary.eligible.all.v4.best().table).filter(|table| table.few().is_none())
     }
 
     /// What a client sees whose address lies in this client network.

@@ -27,10 +27,10 @@ impl Observer {
         self.log((proto, peer), response, facts, duration);
     }
 
-    /// Counts and logs a response of a worker.
+    /// Counts and logs a response of a worker, which counts by itself how long those of a batch took.
     pub fn worker_response(&self, recorder: &mut DnsRecorder, peer: SocketAddr, response: &[u8], duration: Duration) {
         let facts = Facts::of(response);
-        recorder.record(Proto::Udp, facts.qtype, facts.rcode, nanos(duration));
+        recorder.record(Proto::Udp, facts.qtype, facts.rcode);
         self.log((Proto::Udp, peer), response, facts, duration);
     }
 

@@ -276,12 +276,15 @@ impl<E: Engine> Worker<E> {
             self.recorder.record_drop(DropReason::Send);
         }
         let duration = received.elapsed();
+        let mut responses = 0;
         for (index, outcome) in self.outcomes[..count].iter().enumerate() {
             if let Outcome::Response { length, peer } = *outcome {
                 let response = self.batch.bytes(index, length);
                 self.parts.observer.worker_response(&mut self.recorder, peer, response, duration);
+                responses += 1;
             }
         }
+        self.recorder.record_durations(responses, nanos(duration));
         duration
     }
 

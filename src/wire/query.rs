@@ -19,8 +19,9 @@ use super::{
 pub struct Query {
     /// The header's fields.
     pub header: Header,
-    /// The question, if there is exactly one and it is well formed.
-    pub question: Option<Question>,
+    /// Read in place, because it has several hundred bytes; it is of an earlier message where there is none.
+    question: Question,
+    has_question: bool,
     /// The first OPT record.
     pub edns: Option<Edns>,
     /// Whether anything after the question is malformed, a second OPT among it.
@@ -74,11 +75,16 @@ pub struct Edns {
 }
 
 impl Query {
-    /// Reads a message; none if it is shorter than a header.
-    pub fn read(message: &[u8]) -> Option<Query> {
-        let head: &[u8; HEADER_BYTES] = message.first_chunk()?;
+    /// One that is still to be read.
+    pub const NONE: Query =
+        Query { header: Header::NONE, question: Question::NONE, has_question: false, edns: None, malformed: false };
+
+    /// Reads a message in place of what was read before; false if it is shorter than a header, and then nothing of it
+    /// counts.
+    pub fn read(&mut self, message: &[u8]) -> bool {
+        let Some(head) = message.first_chunk::<HEADER_BYTES>() else { return false };
         let count = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-        let header = Header {
+        self.header = Header {
             response: head[2] & 0x80 != 0,
             opcode: head[2] >> 3 & 0x0f,
             recursion_desired: head[2] & 0x01 != 0,
@@ -86,17 +92,22 @@ impl Query {
             questions: count(4),
             answers: count(6),
         };
-        let mut query = Query { header, question: None, edns: None, malformed: false };
-        query.question = if header.questions == 1 { Question::read(message) } else { None };
-        let records_at = match &query.question {
+        (self.edns, self.malformed) = (None, false);
+        self.has_question = self.header.questions == 1 && self.question.read(&message[HEADER_BYTES..]).is_some();
+        let records_at = match self.question() {
             Some(question) => Some(question.end()),
-            None => skip_questions(message, header.questions),
+            None => skip_questions(message, self.header.questions),
         };
         if let Some(start) = records_at {
             let records = u32::from(count(6)) + u32::from(count(8));
-            query.malformed = query.read_records(message, start, records, u32::from(count(10))).is_none();
+            self.malformed = self.read_records(message, start, records, u32::from(count(10))).is_none();
         }
-        Some(query)
+        true
+    }
+
+    /// The question, if there is exactly one and it is well formed.
+    pub fn question(&self) -> Option<&Question> {
+        self.has_question.then_some(&self.question)
     }
 
     /// Steps over records and keeps the first OPT; none if anything is malformed, or a second OPT is there.
@@ -123,18 +134,30 @@ impl Query {
     }
 }
 
+impl Header {
+    const NONE: Header = Header {
+        response: false,
+        opcode: 0,
+        recursion_desired: false,
+        checking_disabled: false,
+        questions: 0,
+        answers: 0,
+    };
+}
+
 impl Question {
-    fn read(message: &[u8]) -> Option<Question> {
-        let mut question =
-            Question { lowered: [0; NAME_MAX_BYTES + 1], starts: [0; LABELS_MAX + 1], labels: 0, rtype: 0, class: 0 };
-        let mut at = 0;
-        let name = &message[HEADER_BYTES..];
+    const NONE: Question =
+        Question { lowered: [0; NAME_MAX_BYTES + 1], starts: [0; LABELS_MAX + 1], labels: 0, rtype: 0, class: 0 };
+
+    /// Reads what follows the header; none if it is malformed.
+    fn read(&mut self, name: &[u8]) -> Option<()> {
+        let (mut at, mut labels) = (0, 0);
         loop {
             let length = usize::from(*name.get(at)?);
             if length > LABEL_MAX_BYTES {
                 return None; // A compression pointer, or nothing that is defined.
             }
-            question.starts[usize::from(question.labels)] = u8::try_from(at).ok()?;
+            self.starts[labels] = at as u8;
             if length == 0 {
                 break;
             }
@@ -142,25 +165,26 @@ impl Question {
             if next >= NAME_MAX_BYTES {
                 return None;
             }
-            question.labels += 1;
+            labels += 1;
             at = next;
         }
-        let wire = name.get(..=at)?;
-        question.lowered[..=at].copy_from_slice(wire);
         // Length bytes are below 64 and so never letters.
-        question.lowered[..=at].make_ascii_lowercase();
+        for (lowered, byte) in self.lowered.iter_mut().zip(name.get(..=at)?) {
+            *lowered = byte.to_ascii_lowercase();
+        }
         let rest: &[u8; 4] = name[at + 1..].first_chunk()?;
-        question.rtype = u16::from_be_bytes([rest[0], rest[1]]);
-        question.class = u16::from_be_bytes([rest[2], rest[3]]);
-        Some(question)
+        self.labels = labels as u8;
+        self.rtype = u16::from_be_bytes([rest[0], rest[1]]);
+        self.class = u16::from_be_bytes([rest[2], rest[3]]);
+        Some(())
     }
 
     /// The question for this type at a name, as if it had been asked.
     pub fn of(name: &Name, rtype: u16, class: u16) -> Question {
-        let mut message = [0; HEADER_BYTES + NAME_MAX_BYTES + 4];
-        let wire = name.as_wire();
-        message[HEADER_BYTES..HEADER_BYTES + wire.len()].copy_from_slice(wire);
-        let question = Question::read(&message).expect("a name in wire form can be read");
+        let mut asked = [0; NAME_MAX_BYTES + 4];
+        asked[..name.as_wire().len()].copy_from_slice(name.as_wire());
+        let mut question = Question::NONE;
+        question.read(&asked).expect("a name in wire form can be read");
         Question { rtype, class, ..question }
     }
 

@@ -117,6 +117,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a record whose owner is spelled out (or ends in a pointer).
+    #[inline]
     pub fn record_with_owner(&mut self, owner: &[u8], fixed: Fixed, rdata: &[&[u8]]) -> Result<(), Full> {
         let length: usize = rdata.iter().map(|piece| piece.len()).sum();
         let total = owner.len() + FIXED_BYTES + length;
@@ -137,21 +138,36 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes the record of an address, whose owner is a pointer to `owner`: the shape that most answers have.
+    /// Writes the record of an address, whose owner is a pointer to `owner`.
     #[inline]
     pub fn address<const N: usize>(&mut self, owner: usize, ttl: u32, address: &[u8; N]) -> Result<(), Full> {
-        let total = 2 + FIXED_BYTES + N;
-        if total > self.room() {
-            return Err(Full);
-        }
+        if self.addresses(owner, ttl, std::iter::once(address)) == 1 { Ok(()) } else { Err(Full) }
+    }
+
+    /// Writes the records of addresses with the same owner, a pointer to `owner`: the shape that most answers have.
+    /// Returns how many fitted.
+    #[inline]
+    pub fn addresses<'r, const N: usize>(
+        &mut self,
+        owner: usize,
+        ttl: u32,
+        addresses: impl Iterator<Item = &'r [u8; N]>,
+    ) -> usize {
         let kind = if N == 4 { rtype::A } else { rtype::AAAA };
-        let out = &mut self.message[self.at..self.at + total];
-        out[..2].copy_from_slice(&(0xc000 | owner as u16).to_be_bytes());
-        out[2..2 + FIXED_BYTES].copy_from_slice(&Fixed { kind, class: class::IN, ttl }.bytes(N as u16));
-        out[2 + FIXED_BYTES..].copy_from_slice(address);
-        self.at += total;
-        self.counts[self.section as usize] += 1;
-        Ok(())
+        let mut head = [0; 2 + FIXED_BYTES];
+        head[..2].copy_from_slice(&(0xc000 | owner as u16).to_be_bytes());
+        head[2..].copy_from_slice(&Fixed { kind, class: class::IN, ttl }.bytes(N as u16));
+        let room = self.room();
+        let mut count = 0;
+        for (out, address) in self.message[self.at..self.at + room].chunks_exact_mut(head.len() + N).zip(addresses) {
+            let (start, end) = out.split_at_mut(head.len());
+            start.copy_from_slice(&head);
+            end.copy_from_slice(address);
+            count += 1;
+        }
+        self.at += count * (head.len() + N);
+        self.counts[self.section as usize] += count as u16;
+        count
     }
 
     /// Writes an SRV record (RFC 2782), whose owner is a pointer to `owner`, of priority, weight and port, and with a
@@ -184,7 +200,7 @@ impl<'a> Writer<'a> {
 
     /// Writes OPT and header, and returns the length of the response. `rcode` has up to 12 bits.
     pub fn finish(
-        mut self,
+        &mut self,
         header: Header,
         flags: Flags,
         rcode: u16,
@@ -224,6 +240,14 @@ impl<'a> Writer<'a> {
             let text = &error.text[..floor_char_boundary(error.text, TEXT_MAX_BYTES)];
             (error.code, if takes(text.len()) { text } else { "" })
         });
+        let ttl = u32::from(rcode >> 4) << 24 | if edns.dnssec_ok { 0x8000 } else { 0 };
+        let fixed = Fixed { kind: rtype::OPT, class: PAYLOAD_BYTES, ttl };
+        self.section = Section::Additional;
+        self.opt_bytes = 0;
+        if subnet.is_none() && identifier.is_none() && error.is_none() {
+            let _ = self.record_with_owner(&[0], fixed, &[]);
+            return;
+        }
         let mut data = [0u8; OPT_DATA_MAX];
         let mut length = 0;
         let mut put = |bytes: &[u8]| {
@@ -246,10 +270,6 @@ impl<'a> Writer<'a> {
             put(&code.to_be_bytes());
             put(text.as_bytes());
         }
-        let ttl = u32::from(rcode >> 4) << 24 | if edns.dnssec_ok { 0x8000 } else { 0 };
-        let fixed = Fixed { kind: rtype::OPT, class: PAYLOAD_BYTES, ttl };
-        self.section = Section::Additional;
-        self.opt_bytes = 0;
         // It always fits where a response has room for anything: its room was kept free.
         let _ = self.record_with_owner(&[0], fixed, &[&data[..length]]);
     }

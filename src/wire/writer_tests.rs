@@ -1,6 +1,11 @@
 use super::*;
 use crate::wire::query::Query;
 
+fn read(message: &[u8]) -> Option<Query> {
+    let mut query = Query::NONE;
+    query.read(message).then_some(query)
+}
+
 /// A query for `web.example.` with an OPT that holds these bytes of options, or without.
 fn query(options: Option<&[u8]>) -> (Vec<u8>, Query) {
     let mut bytes = vec![0xab, 0xcd, 1, 0x10, 0, 1, 0, 0, 0, 0, 0, u8::from(options.is_some())];
@@ -9,7 +14,7 @@ fn query(options: Option<&[u8]>) -> (Vec<u8>, Query) {
         bytes.extend_from_slice(&[0, 0, 41, 0x10, 0, 0, 0, 0x80, 0, 0, options.len() as u8]);
         bytes.extend_from_slice(options);
     }
-    let query = Query::read(&bytes).unwrap();
+    let query = read(&bytes).unwrap();
     bytes.resize(1000, 0xee);
     (bytes, query)
 }
@@ -40,7 +45,7 @@ fn room_for_opt_is_kept_whatever_else_gives_way() {
             assert!(bytes.len() <= limit);
             assert_eq!(written, (limit - START - opt) / 16, "{limit}");
             assert_eq!(bytes[6..12], [0, written as u8, 0, 0, 0, u8::from(options.is_some())]);
-            assert!(Query::read(&[&bytes[..6], &[0, 0], &bytes[8..]].concat()).is_some());
+            assert!(read(&[&bytes[..6], &[0, 0], &bytes[8..]].concat()).is_some());
         }
     }
 }
@@ -49,7 +54,7 @@ fn room_for_opt_is_kept_whatever_else_gives_way() {
 fn the_text_of_an_extended_error_is_left_out_first_then_the_error() {
     let length = |spare: usize| {
         let (mut bytes, query) = query(Some(&[]));
-        let writer = Writer::new(&mut bytes, START, START + 11 + spare, query.edns.as_ref());
+        let mut writer = Writer::new(&mut bytes, START, START + 11 + spare, query.edns.as_ref());
         let error = Some(ExtendedError { code: 18, text: "why" });
         let length = writer.finish(query.header, Flags::default(), 0, query.edns.as_ref().map(|edns| (edns, error)));
         bytes[START + 11..length].to_vec()
@@ -67,7 +72,7 @@ fn a_long_text_is_cut_between_characters() {
     // The addresses leave less than a whole text.
     assert!(!bytes.ends_with(b"\xe9"));
     let (mut bytes, query) = query(Some(&[]));
-    let writer = Writer::new(&mut bytes, START, 512, query.edns.as_ref());
+    let mut writer = Writer::new(&mut bytes, START, 512, query.edns.as_ref());
     let error = Some(ExtendedError { code: 0, text: &text });
     let length = writer.finish(query.header, Flags::default(), 0, query.edns.as_ref().map(|edns| (edns, error)));
     assert_eq!(&bytes[START + 11 + 6..length], "a".repeat(TEXT_MAX_BYTES - 1).as_bytes());
@@ -76,7 +81,7 @@ fn a_long_text_is_cut_between_characters() {
 #[test]
 fn opt_says_our_payload_echoes_do_and_subnet_and_carries_the_high_bits_of_the_rcode() {
     let (mut bytes, query) = query(Some(SUBNET));
-    let writer = Writer::new(&mut bytes, START, 512, query.edns.as_ref());
+    let mut writer = Writer::new(&mut bytes, START, 512, query.edns.as_ref());
     let flags = Flags { authoritative: true, truncated: true, recursion_available: true };
     let length = writer.finish(query.header, flags, 16, query.edns.as_ref().map(|edns| (edns, None)));
     assert_eq!(bytes[..4], [0xab, 0xcd, 0x87, 0x90], "QR AA TC RD, RA CD, low bits of BADVERS");
@@ -121,7 +126,7 @@ fn a_rewritten_query_says_no_more_than_was_understood() {
     let other = [SUBNET, &[0, 99, 0, 2, 1, 2]].concat();
     let (mut bytes, query) = query(Some(&other));
     let length = rewrite_query(&mut bytes, START, query.edns.as_ref());
-    let again = Query::read(&bytes[..length]).unwrap();
+    let again = read(&bytes[..length]).unwrap();
     let edns = again.edns.unwrap();
     assert_eq!((length, edns.client_subnet()), (START + 11 + SUBNET.len(), Some(&SUBNET[4..])));
     assert!(!again.malformed && edns.dnssec_ok && edns.payload == 4096);
@@ -133,7 +138,7 @@ fn a_rewritten_query_says_no_more_than_was_understood() {
 fn the_identifier_is_told_to_who_asks_where_there_is_room() {
     let options = |asked: &[u8], spare: usize, identifier: &[u8]| {
         let (mut bytes, query) = query(Some(asked));
-        let writer = Writer::new(&mut bytes, START, START + 11 + spare, query.edns.as_ref()).identify(identifier);
+        let mut writer = Writer::new(&mut bytes, START, START + 11 + spare, query.edns.as_ref()).identify(identifier);
         let error = Some(ExtendedError { code: 18, text: "why" });
         let length = writer.finish(query.header, Flags::default(), 0, query.edns.as_ref().map(|edns| (edns, error)));
         bytes[START + 11..length].to_vec()

@@ -53,7 +53,12 @@ impl<V: Measured<Ends = Counted>> Table<V> {
 
     /// Calls `each` for the values from the `start`-th on, and around, until it says stop; never allocates.
     pub fn each_from(&self, start: usize, each: &mut impl FnMut(&V) -> Walk) -> Walk {
-        walk(&self.root, Range { skip: start, take: usize::MAX }, each)?;
+        // Most walks are short and end in the leaf in which they begin.
+        let mut way = (&self.root, start);
+        while descend(&mut way) {}
+        let first = way.0.items().get(way.1..).unwrap_or_default();
+        first.iter().try_for_each(|item| each(&item.value))?;
+        walk(&self.root, Range { skip: start + first.len(), take: usize::MAX }, each)?;
         walk(&self.root, Range { skip: 0, take: start }, each)
     }
 

@@ -67,9 +67,10 @@ impl<V: Measured> Table<V> {
         }
     }
 
-    /// Whether it has so few values that they lie side by side.
-    pub fn is_leaf(&self) -> bool {
-        matches!(self.root, Child::Leaf(_))
+    /// All values, in the order of their hashes, if they are so few that they lie side by side.
+    pub fn few(&self) -> Option<impl ExactSizeIterator<Item = &V>> {
+        let Child::Leaf(items) = &self.root else { return None };
+        Some(items.iter().map(|item| &item.value))
     }
 
     /// Reads from what a small table has, so that it is in the cache. The number that it returns must be used at last,
