@@ -53,11 +53,14 @@ enum Verdict {
     Aim,
     Must,
     Missed,
+    /// It is told for comparison.
+    None,
 }
 
 fn verdict(goal: &Goal, value: f64) -> Verdict {
     let holds = |bound: Option<Bound>| bound.is_none_or(|bound| bound.holds(value));
     match (holds(goal.must), holds(goal.aim)) {
+        _ if goal.must.is_none() && goal.aim.is_none() => Verdict::None,
         (true, true) => Verdict::Aim,
         (true, false) if goal.must.is_some() => Verdict::Must,
         _ => Verdict::Missed,
@@ -70,6 +73,7 @@ impl fmt::Display for Verdict {
             Verdict::Aim => "met",
             Verdict::Must => "met, below the aim",
             Verdict::Missed => "**missed**",
+            Verdict::None => "for comparison",
         })
     }
 }
@@ -116,6 +120,9 @@ static GOALS: &[Goal] = &[
     goal("queries/s under health flips against quiet", TIMES, (Some(AtLeast(0.85)), Some(AtLeast(0.95))), |results| {
         results.ratio("churn queries/s", "quiet queries/s")
     }),
+    goal("the same, the flips by clients' transactions", TIMES, (None, None), |results| {
+        results.ratio("churn by clients queries/s", "quiet queries/s")
+    }),
     goal("flips applied meanwhile", (0, "/s"), (Some(AtLeast(9_900.0)), None), |results| results.get("flips/s")),
     goal(
         "p99 under health flips against quiet, at half of full load",
@@ -129,6 +136,9 @@ static GOALS: &[Goal] = &[
         (Some(AtMost(1.5)), Some(AtMost(1.1))),
         |results| results.ratio("3 of 100000 user us", "3 of 3 user us"),
     ),
+    goal("the same among as many instances, in services of 3", TIMES, (None, None), |results| {
+        results.ratio("3 of 100000 user us", "3 of 33333 x 3 user us")
+    }),
     goal("a record more in a full answer", (1, "ns"), (Some(AtMost(25.0)), Some(AtMost(10.0))), |results| {
         results.get("record more ns")
     }),

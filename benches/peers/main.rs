@@ -16,6 +16,7 @@
 mod batch;
 mod catalog;
 mod checked;
+mod flipping;
 mod goals;
 mod http;
 mod install;
@@ -36,18 +37,23 @@ mod verify;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use mimalloc::MiMalloc;
 
 use process::{Cores, pin, watch_signals};
 use results::Results;
 use rounds::Plan;
 use sections::{Bench, SECTIONS, Section};
 
+/// As the server's, which one verb of this program is.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [verb, port] = &arguments[..]
-        && verb == server::ECHO
-    {
-        return server::echo(port.parse()?);
+    match &arguments[..] {
+        [verb, port] if verb == server::ECHO => return server::echo(port.parse()?),
+        [verb, dns, http, data] if verb == server::FLIPPING => return flipping::serve(dns, http, data),
+        _ => {}
     }
     let wanted = Wanted::read(&arguments)?;
     watch_signals()?;

@@ -83,6 +83,11 @@ impl Process {
         Ok(())
     }
 
+    /// Sends it a signal.
+    pub fn tell(&self, what: Signal) {
+        signal(self.id(), what);
+    }
+
     /// Whether it ended by itself.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)

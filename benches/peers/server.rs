@@ -92,6 +92,17 @@ impl Server {
         Server::nameplate_at(cores, room, &["--data-dir", &data], settings)
     }
 
+    /// Starts this program again, as a nameplate that is empty, durable, and can make checks flip.
+    pub fn flipping(cores: Cores) -> Result<Server> {
+        let (room, port, http) = (Room::new()?, free_port()?, free_port()?);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([FLIPPING, &format!("127.0.0.1:{port}"), &format!("127.0.0.1:{http}")]).arg(room.join("data"));
+        command.env_clear().current_dir(room.path());
+        let process = Process::start("nameplate", cores.server, &mut command)?;
+        let server = Server { name: "nameplate", process, port, http, room: Some(room) };
+        server.answering(&format!("ns.{DOMAIN}"), LOADING_MAX)
+    }
+
     fn nameplate_at(cores: Cores, room: &Room, place: &[&str], settings: &str) -> Result<Server> {
         let (port, http) = (free_port()?, free_port()?);
         fs::write(room.join("settings.toml"), settings)?;
@@ -164,6 +175,9 @@ fn free_port() -> Result<u16> {
 
 /// Makes this program the echo.
 pub const ECHO: &str = "echo";
+
+/// Makes this program a nameplate whose checks flip.
+pub const FLIPPING: &str = "flipping";
 
 /// Name of the node of all instances.
 pub const NODE: &str = "n1";

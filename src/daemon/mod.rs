@@ -188,6 +188,11 @@ impl Server {
         self.transport.local_addresses()
     }
 
+    /// Where changes are proposed, for who has the server in a program of their own.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
     /// What to tell who started it.
     pub fn banner(&self) -> String {
         let snapshot = self.published.load();

@@ -1,5 +1,5 @@
-//! A service of 100,000 instances, of which answers have three, against a service of three; and what a record more
-//! costs in an answer that is full at 1,232 bytes.
+//! A service of 100,000 instances, of which answers have three, against a service of three, which is always the same, and
+//! against one of very many such services; and what a record more costs in an answer that is full at 1,232 bytes.
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ use crate::{
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let server = Server::nameplate(bench.cores, "[service.\"big0\"]\nmax_answers = 3\n")?;
-    for group in [BIG, HUGE, SMALL, TEN, FULL] {
+    for group in [BIG, HUGE, SMALL, TEN, FULL, MANY] {
         register(&server, group, group.places())?;
     }
     for group in [SMALL, TEN, FULL] {
@@ -22,8 +22,8 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     }
     let only_a = |group: &Group| Queries::only(group, Kind::A, Edns::With);
     let few = only_a(&BIG).with_answers(3);
-    let queries = [only_a(&SMALL), few, only_a(&TEN), only_a(&FULL), only_a(&HUGE)];
-    let keys = ["3 of 3", "3 of 100000", "10 of 10", "70 of 70", "full of 100000"];
+    let queries = [only_a(&SMALL), few, only_a(&TEN), only_a(&FULL), only_a(&HUGE), only_a(&MANY)];
+    let keys = ["3 of 3", "3 of 100000", "10 of 10", "70 of 70", "full of 100000", "3 of 33333 x 3"];
     let mut entrants: Vec<Entrant<'_>> =
         keys.iter().zip(&queries).map(|(key, queries)| Entrant::new((*key).to_owned(), &server, queries)).collect();
     entrants[4].checking = Checking::Cut;
@@ -47,5 +47,8 @@ const BIG: Group = group("big", 100_000, 0);
 pub const HUGE: Group = group("huge", 100_000, 200_000);
 const SMALL: Group = group("small", 3, 400_000);
 const TEN: Group = group("ten", 10, 400_100);
+/// As many instances as [`BIG`] has, in services of three, of which each query asks for one at random: what it costs that
+/// they don't all fit into the caches, whatever it is that finds them.
+const MANY: Group = Group { prefix: "many", services: 33_333, instances_each: 3, first_address: 500_000 };
 /// As many A records as fit, but for a few.
 const FULL: Group = group("full", 70, 400_200);

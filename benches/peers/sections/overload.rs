@@ -169,7 +169,7 @@ impl Buckets {
 }
 
 /// Labels and values of all series of a metric.
-fn series<'a>(page: &'a str, name: &str) -> Result<Vec<(&'a str, f64)>> {
+pub fn series<'a>(page: &'a str, name: &str) -> Result<Vec<(&'a str, f64)>> {
     let mut found = Vec::new();
     for line in page.lines() {
         let Some(rest) = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' '])) else { continue };
