@@ -45,6 +45,7 @@ use crate::{
     },
 };
 
+pub use crate::publish::snapshot::FOUND_TOGETHER_MAX as TOGETHER_MAX;
 pub use order::Scratch;
 pub use warm::warm;
 

@@ -164,13 +164,15 @@ enum Child<V: Measured> {
     Leaf(Arc<[Item<V>]>),
 }
 
+/// It begins with a cache line, so that what a walk by places reads of it is one line and a pointer.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 struct Inner<V: Measured> {
+    ends: V::Ends,
     children: [Child<V>; FANOUT],
     measures: [V::Measure; FANOUT],
     /// The sum of them.
     measure: V::Measure,
-    ends: V::Ends,
 }
 
 impl<V: Measured> Inner<V> {

@@ -69,16 +69,18 @@ pub enum FoundService<'a> {
     Nothing,
 }
 
+/// In this order, so that what an answer reads lies together, in few cache lines; see also [`ServiceAnswers`].
 #[derive(Debug, Clone)]
+#[repr(C)]
 struct NameEntry {
     key: Key,
+    answers: Option<ServiceAnswers>,
     /// Who wants the name; the first has it.
     claims: Vec<Claim>,
     /// How many names lie below it.
     below: u32,
     /// How many of those are found without a kind too.
     below_short: u32,
-    answers: Option<ServiceAnswers>,
 }
 
 impl NameEntry {

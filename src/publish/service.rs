@@ -53,15 +53,19 @@ pub enum Standing {
     Further,
 }
 
-/// What DNS answers about one service, or about the instances with one further name.
+/// What DNS answers about one service, or about the instances with one further name. What most answers read
+/// comes first, and so lies together.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct ServiceAnswers {
-    /// Its name.
-    pub name: ServiceName,
-    /// What that is the name of.
-    pub standing: Standing,
     /// What holds for it.
     pub rule: DefaultRule,
+    /// What clients in one of our client networks see; seldom any.
+    networks: Option<Arc<Vec<NetworkViews>>>,
+    /// What ordinary clients see.
+    ordinary: Views,
+    /// Its name.
+    pub name: ServiceName,
     /// How many instances are registered.
     pub registered: u32,
     /// How many of them each origin has.
@@ -70,14 +74,13 @@ pub struct ServiceAnswers {
     ids: Table<Arc<Instance>>,
     /// Those of which a further name stands for the ID, by that name in the same way; seldom any.
     aliases: Option<Arc<Table<Arc<Instance>>>>,
-    /// What ordinary clients see.
-    ordinary: Views,
-    /// What clients in one of our client networks see; seldom any.
-    networks: Option<Arc<Vec<NetworkViews>>>,
+    /// What that is the name of.
+    pub standing: Standing,
 }
 
 /// What one kind of client sees.
 #[derive(Debug, Clone, Default)]
+#[repr(C)]
 pub struct Views {
     /// The eligible members.
     pub eligible: View,
@@ -135,7 +138,7 @@ impl ServiceAnswers {
     pub fn touch_self(&self) -> u32 {
         let all = &self.ordinary.eligible.all;
         let sizes = all.v4.best().table.len() + all.ported.table.len();
-        self.rule.ttl_secs.wrapping_add(self.registered).wrapping_add(sizes as u32)
+        self.rule.ttl_secs.wrapping_add(sizes as u32)
     }
 
     /// Reads what an answer with addresses, or one with SRV, reads of its members if they are few.

@@ -19,15 +19,16 @@ use crate::{
 
 /// The members as one kind of client sees them.
 #[derive(Debug, Clone, Default)]
+#[repr(C)]
 pub struct View {
     /// All eligible ones.
     pub all: Selection,
-    registered: u32,
     groups: Table<Arc<Group>>,
-    /// How many named ports registered instances have that may follow `_`.
-    ports: u32,
     /// The groups that are kept as `all`: never more than any one instance has tags and ports.
     shared: Option<Arc<[GroupName]>>,
+    registered: u32,
+    /// How many named ports registered instances have that may follow `_`.
+    ports: u32,
 }
 
 /// What makes instances a group.

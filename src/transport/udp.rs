@@ -16,6 +16,7 @@
 use std::{
     io, mem,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    ops::Range,
     os::fd::AsRawFd,
     ptr,
     time::Duration,
@@ -111,10 +112,10 @@ impl Batch {
         (self.buffer.select(index), length, peer)
     }
 
-    /// The first `count` messages that were received.
-    pub fn messages(&self, count: usize) -> impl Iterator<Item = &[u8]> {
-        let lengths = self.incoming.headers[..count].iter().map(|header| header.msg_len as usize);
-        lengths.enumerate().map(|(index, length)| self.bytes(index, length))
+    /// Messages that were received, by their numbers.
+    pub fn messages(&self, numbers: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        let lengths = self.incoming.headers[numbers.clone()].iter().map(|header| header.msg_len as usize);
+        numbers.zip(lengths).map(|(index, length)| self.bytes(index, length))
     }
 
     /// How long the first message of the batch, its oldest, has waited in the socket; zero if that can't be known.

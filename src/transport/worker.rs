@@ -10,6 +10,7 @@ use std::{
     collections::HashMap,
     iter, mem,
     net::{IpAddr, SocketAddr, UdpSocket},
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,7 +21,7 @@ use std::{
 };
 
 use crate::{
-    answer::{Client, Transport, Verdict},
+    answer::{Client, TOGETHER_MAX, Transport, Verdict},
     observe::dns::{DnsRecorder, DropReason},
 };
 
@@ -192,17 +193,35 @@ impl<E: Engine> Worker<E> {
             return true;
         }
         self.randoms[..count].fill_with(|| self.random.draw());
-        if count >= WARM_MIN {
-            let messages = self.batch.messages(count).zip(self.randoms);
-            let warmed = catch_unwind(AssertUnwindSafe(|| self.parts.engine.warm(&mut self.reader, messages)));
+        for first in (0..count).step_by(TOGETHER_MAX) {
+            self.answer_together(first..count.min(first + TOGETHER_MAX), sockets, socket, received);
+        }
+        let took = self.finish_batch(socket, count, received);
+        self.recorder.record_wait(count as u64, nanos(waited));
+        self.backlogs[index].answered(count, took);
+        // A batch that was not full may have left the socket empty, but under load it seldom has.
+        true
+    }
+
+    /// Answers some messages of the batch, so few that what is brought into the cache for them stays there meanwhile.
+    fn answer_together(
+        &mut self,
+        messages: Range<usize>,
+        sockets: &[WorkerSocket],
+        socket: &Arc<UdpSocket>,
+        received: Instant,
+    ) {
+        if messages.len() >= WARM_MIN {
+            let queries = self.batch.messages(messages.clone()).zip(self.randoms[messages.clone()].iter().copied());
+            let warmed = catch_unwind(AssertUnwindSafe(|| self.parts.engine.warm(&mut self.reader, queries)));
             if warmed.is_err() {
                 self.panicked();
             }
         }
-        let mut next = 0;
-        while next < count {
+        let mut next = messages.start;
+        while next < messages.end {
             let rest = catch_unwind(AssertUnwindSafe(|| {
-                while next < count {
+                while next < messages.end {
                     let index = next;
                     next += 1;
                     self.outcomes[index] = Outcome::None;
@@ -213,11 +232,6 @@ impl<E: Engine> Worker<E> {
                 self.panicked();
             }
         }
-        let took = self.finish_batch(socket, count, received);
-        self.recorder.record_wait(count as u64, nanos(waited));
-        self.backlogs[index].answered(count, took);
-        // A batch that was not full may have left the socket empty, but under load it seldom has.
-        true
     }
 
     /// Whether a batch that waited so long is to be answered. Fits the receive buffer to what can be answered.

@@ -1,5 +1,7 @@
 //! Values by their place in the order of hashes.
 
+use std::hint::black_box;
+
 use super::{Child, FANOUT, FOUND_TOGETHER_MAX, Measured, Table};
 
 /// What an inner node knows of where the values below each child end.
@@ -26,11 +28,11 @@ impl Ends for Counted {
 }
 
 impl Counted {
-    /// The child below which the `at`-th value lies, and how many values lie before that child; without a branch that
-    /// depends on it. One beyond the last child if there are not so many values.
+    /// The child below which the `at`-th value lies, and how many values lie before that child. One beyond the last child
+    /// if there are not so many values.
     fn find(&self, at: usize) -> (usize, usize) {
         let at = u32::try_from(at).unwrap_or(u32::MAX);
-        let slot = self.0.iter().map(|end| u32::from(*end <= at)).sum::<u32>() as usize;
+        let slot = self.0.partition_point(|end| *end <= at);
         (slot, self.start(slot))
     }
 
@@ -74,7 +76,14 @@ impl<V: Measured<Ends = Counted>> Table<V> {
             *way = (&table.root, at);
             count += 1;
         }
-        while ways[..count].iter_mut().fold(false, |deeper, way| descend(way) | deeper) {}
+        loop {
+            // What a step of each begins with is read of all before any is waited for.
+            let first = |way: &(&Child<V>, usize)| if let Child::Inner(inner) = way.0 { inner.ends.0[0] } else { 0 };
+            black_box(ways[..count].iter().map(first).fold(0, u32::wrapping_add));
+            if !ways[..count].iter_mut().fold(false, |deeper, way| descend(way) | deeper) {
+                break;
+            }
+        }
         let hash = |child: &Child<V>, at: usize| child.items().get(at).map_or(0, |item| item.hash);
         let read =
             ways[..count].iter().map(|(child, at)| hash(child, *at).wrapping_add(hash(child, at.saturating_add(2))));

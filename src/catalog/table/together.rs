@@ -109,8 +109,9 @@ fn passed<M>(measures: impl Iterator<Item = M>, part: impl Fn(M) -> u64, target:
 /// Most values chosen together. Source: none, chosen: as many reads as a core has on the way at once.
 pub const CHOSEN_TOGETHER_MAX: usize = 16;
 
-/// Most values looked up together. Source: none, chosen: a batch of queries.
-pub const FOUND_TOGETHER_MAX: usize = 64;
+/// Most values looked up together. Source: none, chosen: more reads than a core has on the way at once, and not so many that
+/// the first are gone from the smallest cache when the last are there.
+pub const FOUND_TOGETHER_MAX: usize = 32;
 
 /// Bytes of a cache line, on nearly all machines.
 const LINE_BYTES: usize = 64;
