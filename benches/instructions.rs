@@ -19,7 +19,7 @@ use std::{
 
 use nameplate::{
     answer::{Buffer, Verdict, respond},
-    catalog::{change::Change, check::CheckStatus, names::ServiceName},
+    catalog::{change::Change, check::CheckStatus, names::ServiceName, policy::ServiceRule},
     publish::snapshot::Snapshot,
 };
 use serde::{Deserialize, Serialize};
@@ -112,13 +112,20 @@ fn measure() {
     }
 }
 
-/// 10,000 instances, one service of which nobody passes, and two large ones.
+/// 10,000 instances, one service of which nobody passes, and some of other sizes.
 fn catalog() -> Server {
     let server = Server::with(INSTANCES);
     let first = INSTANCES / SERVICE_INSTANCES / 2 * SERVICE_INSTANCES;
     let flips = (first..first + SERVICE_INSTANCES).map(|number| flip(number, CheckStatus::Critical));
     server.submit(flips.collect());
-    for (name, count, from) in [("many", MANY, 100_000), ("fewer", FEWER, 200_000)] {
+    let settings = nameplate::publish::settings::Settings {
+        services: vec![ServiceRule { max_answers: Some(THREE as u16), ..rule("sampled") }],
+        ..server.published.load().settings.as_ref().clone()
+    };
+    server.runtime.block_on(server.feed.set_settings(settings)).unwrap();
+    let services =
+        [("many", MANY, 100_000), ("fewer", FEWER, 200_000), ("three", THREE, 300_000), ("sampled", SAMPLED, 400_000)];
+    for (name, count, from) in services {
         let changes = (from..from + count).map(|number| {
             let mut registration = registration(number);
             registration.instance.service = ServiceName::new(name).unwrap();
@@ -127,6 +134,12 @@ fn catalog() -> Server {
         server.submit(changes.collect());
     }
     server
+}
+
+/// A rule that says nothing.
+fn rule(pattern: &str) -> ServiceRule {
+    let pattern = pattern.into();
+    ServiceRule { pattern, ttl_secs: None, max_answers: None, none_eligible: None, only_passing: None }
 }
 
 /// Returns how many records the answer sections had. Never inlined, because its name is what is counted.
@@ -173,6 +186,8 @@ const KINDS: &[Kind] = &[
         name: |_| "many.service.example.".into(),
     },
     Kind { word: "A, 60 records", rtype: 1, records: FEWER as u64, name: |_| "fewer.service.example.".into() },
+    Kind { word: "A, 3 of 3", rtype: 1, records: THREE as u64, name: |_| "three.service.example.".into() },
+    Kind { word: "A, 3 of 10,000", rtype: 1, records: THREE as u64, name: |_| "sampled.service.example.".into() },
 ];
 
 fn not_failed(service: u32) -> u32 {
@@ -189,6 +204,9 @@ const INSTANCES: u32 = 10_000;
 const FAILED: u32 = INSTANCES / SERVICE_INSTANCES / 2;
 const MANY: u32 = 70;
 const FEWER: u32 = 60;
+const THREE: u32 = 3;
+/// Instances of a service that answers with three.
+const SAMPLED: u32 = 10_000;
 
 /// Queries of one kind.
 const QUERIES: u32 = 500;
