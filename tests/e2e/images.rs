@@ -2,10 +2,10 @@
 
 use crate::sandbox::Sandbox;
 
-/// An image with busybox and a client that is linked with musl.
+/// An image with busybox and clients that are linked with musl.
 pub const BUSYBOX: &str = "busybox:e2e";
 
-/// An image with glibc, its `getent`, and the same client linked with it; busybox is there to keep it running.
+/// An image with glibc, its `getent`, and the same clients linked with it; busybox is there to keep it running.
 pub const GLIBC: &str = "glibc:e2e";
 
 /// Makes the trees of both images, to be imported as `docker import` takes them: a tar of `images/NAME`.
@@ -15,6 +15,7 @@ pub fn make(sandbox: &Sandbox) {
     sandbox.needs(&["cc"], "gcc");
     sandbox.needs(&["getent", "ldd"], "libc-bin");
     sandbox.write("lookup.c", include_str!("lookup.c"));
+    sandbox.write("query.c", include_str!("query.c"));
     sandbox.run(TREES);
 }
 
@@ -26,9 +27,10 @@ for image in busybox glibc; do
     cp "$(command -v busybox)" images/$image/bin/busybox
     for applet in sh sleep cat httpd wget nslookup killall; do ln -s busybox images/$image/bin/$applet; done
 done
-musl-gcc -static -o images/busybox/bin/lookup lookup.c
-
-cc -o images/glibc/bin/lookup lookup.c
+for program in lookup query; do
+    musl-gcc -static -o images/busybox/bin/$program $program.c
+    cc -o images/glibc/bin/$program $program.c -lresolv
+done
 getent=$(command -v getent)
 cp -L "$getent" images/glibc/bin/getent
 libraries=$(ldd "$getent" | grep -o '/[^ ]*')

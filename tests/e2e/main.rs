@@ -12,6 +12,7 @@
 //! | `tour` | the README's tour does what it says, line by line |
 //! | `docker` | containers that never heard of nameplate find services that come and go |
 //! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
+//! | `docker_dns` | containers of every network and C library resolve all kinds of names, also while nameplate is stopped |
 //! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
 //! | `disk` | a full disk fails writes, names itself, and hinders neither DNS nor checks |
 //!
@@ -22,6 +23,7 @@
 mod disk;
 mod dns;
 mod docker;
+mod docker_dns;
 mod dockerd;
 mod http;
 mod image;
