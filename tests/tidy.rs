@@ -42,7 +42,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     // `catalog::duration` because a duration is read alike on the command line, in the settings and in JSON.
-    ("cli", &["config", "zones", "api::client", "api::body", "daemon", "catalog::duration"]),
+    // `sources::docker` because a container's variables, which a link hands on, are known to its daemon alone.
+    ("cli", &["config", "zones", "api::client", "api::body", "daemon", "catalog::duration", "sources::docker"]),
     ("daemon", &[""]),
     ("lib", &[]),
     ("main", &["cli", "daemon"]),

@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+use super::exec::Link;
 use crate::{api::client::DEFAULT_SERVER, catalog::duration::parse_duration};
 
 /// The command line, read.
@@ -221,7 +222,7 @@ pub struct InstanceArgs {
 /// A program to run, and what it is to others.
 #[derive(Debug, Args)]
 #[command(
-    group = ArgGroup::new("purpose").args(["name"]).required(true).multiple(true),
+    group = ArgGroup::new("purpose").args(["name", "link"]).required(true).multiple(true),
     after_help = "The program runs whether or not the server is reached; it is registered as soon as that works, and again when the \
                   server has forgotten it. A stop signal (TERM, INT, QUIT) is passed on when it is deregistered. A check deadline is \
                   renewed here while the program lives. Exit code: the program's, 128+N if signal N ended it, 126 if it cannot be \
@@ -240,6 +241,9 @@ pub struct ExecArgs {
     /// The rest of the registration.
     #[command(flatten)]
     pub instance: InstanceArgs,
+    /// Gives the program the variables of a Docker link to this service or container: ALIAS_PORT and so on; may be repeated
+    #[arg(long, value_name = "NAME[:ALIAS]")]
+    pub link: Vec<Link>,
     /// The server.
     #[command(flatten)]
     pub connection: Connection,

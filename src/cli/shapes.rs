@@ -1,5 +1,7 @@
 //! The JSON that the verbs read. What they do not show is left out.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// An entry of `GET /v1/health/service/NAME`.
@@ -28,7 +30,26 @@ pub(super) struct ServiceShape {
     pub address: String,
     pub port: u16,
     #[serde(default)]
+    pub ports: Vec<PortShape>,
+    #[serde(default)]
     pub tags: Vec<String>,
+    #[serde(default)]
+    pub tagged_addresses: BTreeMap<String, TaggedShape>,
+    #[serde(default)]
+    pub origin: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PortShape {
+    pub port: u16,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TaggedShape {
+    pub address: String,
+    pub port: u16,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,6 +11,7 @@ use rustix::{
     process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
+use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
 use crate::harness::{Client, program, run, serve, until};
@@ -231,6 +232,45 @@ async fn a_path_is_checked_at_the_instances_own_address_and_port() {
     let node = served.at.json("/v1/agent/self").await["Member"]["Addr"].as_str().unwrap().to_owned();
     let exported = served.at.get("/v1/export").await.body;
     assert!(exported.contains(&format!("\"HTTP\":\"http://{node}:80/health\"")), "{exported}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_tells_the_program_where_a_service_is() {
+    let home = tempdir().unwrap();
+    let served = serve(&home, &["--ephemeral", "--docker", "off"]).await;
+    let linked = |server: &str, link: &str| {
+        let mut command = program(home.path());
+        command.args(["exec", "--server", server, "--link", link, "--", "/usr/bin/env"]);
+        // No Docker daemon of this machine is asked.
+        let output = command.env("DOCKER_HOST", "unix:///nowhere").env("PG_PORT", "inherited").output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let mut lines: Vec<_> = printed.lines().filter(|line| line.starts_with("PG_")).map(str::to_owned).collect();
+        lines.sort();
+        (output.status.code(), lines, String::from_utf8(output.stderr).unwrap())
+    };
+    let server = url(served.at);
+    let (code, lines, error) = linked(&server, "db:pg");
+    assert!(code == Some(1) && lines.is_empty() && error.contains("no instance of that service passes"), "{error}");
+    served
+        .at
+        .register(json!({ "Name": "db", "ID": "a", "Address": "192.0.2.1", "Port": 1, "Check": { "TTL": "1m" } }))
+        .await;
+    assert_eq!(linked(&server, "db:pg").0, Some(1), "it is critical");
+    served.at.register(json!({ "Name": "db", "ID": "b", "Address": "192.0.2.2", "Port": 5432 })).await;
+    let (code, lines, error) = linked(&server, "db:pg");
+    let expected = [
+        "PG_NAME=/env/pg",
+        "PG_PORT=tcp://192.0.2.2:5432",
+        "PG_PORT_5432_TCP=tcp://192.0.2.2:5432",
+        "PG_PORT_5432_TCP_ADDR=192.0.2.2",
+        "PG_PORT_5432_TCP_PORT=5432",
+        "PG_PORT_5432_TCP_PROTO=tcp",
+    ];
+    assert_eq!((code, lines.iter().map(String::as_str).collect()), (Some(0), expected.to_vec()), "{error}");
+    assert!(error.contains("--link db: Docker is not asked: unix:///nowhere: cannot connect"), "{error}");
+    assert_eq!(linked(NOWHERE, "db:pg").0, Some(3));
+    let twice = ["exec", "--link", "db:my-pg", "--link", "db:MY_PG", "--", "true"];
+    assert_eq!(run(home.path(), &twice).status.code(), Some(2));
 }
 
 /// A port that nobody listens on.

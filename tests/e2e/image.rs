@@ -14,6 +14,7 @@ use std::{
 use crate::{
     dns::{A, Asker},
     dockerd::Docker,
+    http,
     sandbox::{Process, scenario},
     server::ready,
     until::{SOON, until},
@@ -111,6 +112,13 @@ fn the_compose_file_runs_the_image_and_keeps_its_catalog() {
         compose("up -d --no-build");
         ready();
         assert_eq!(asker.ask("web", A).unwrap().addresses, [Ipv4Addr::new(192, 0, 2, 80)]);
+        // Docker's containers are known to it, and its own is not one more instance of itself.
+        let labels = "--label SERVICE_IGNORE= --label SERVICE_NAME=other --expose 80";
+        docker.run(&format!("run -d {labels} {IMAGE} serve --ephemeral"));
+        until("a container is a service", SOON, || {
+            (http::read("/v1/catalog/service/other").as_array().unwrap().len() == 1).then_some(())
+        });
+        assert_eq!(http::read("/v1/catalog/service/nameplate").as_array().unwrap().len(), 1);
         let health = || docker.run("inspect -f '{{.State.Health.Status}}' packaging_nameplate_1");
         until("Docker sees it healthy", HEALTHY_MAX, || (health().trim() == "healthy").then_some(()));
 

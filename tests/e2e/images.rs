@@ -25,7 +25,7 @@ set -e
 for image in busybox glibc; do
     mkdir -p images/$image/bin images/$image/etc images/$image/www images/$image/tmp
     cp "$(command -v busybox)" images/$image/bin/busybox
-    for applet in sh sleep cat httpd wget nslookup killall; do ln -s busybox images/$image/bin/$applet; done
+    for applet in sh sleep cat env httpd wget nslookup killall; do ln -s busybox images/$image/bin/$applet; done
 done
 for program in lookup query; do
     musl-gcc -static -o images/busybox/bin/$program $program.c

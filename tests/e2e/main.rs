@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `tour` | the README's tour does what it says, line by line |
 //! | `docker` | containers that never heard of nameplate find services that come and go |
+//! | `exec` | a link gives what Docker gives; it can be the first process of a container |
 //! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
 //! | `docker_dns` | containers of every network and C library resolve all kinds of names, also while nameplate is stopped |
 //! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
@@ -25,6 +26,7 @@ mod dns;
 mod docker;
 mod docker_dns;
 mod dockerd;
+mod exec;
 mod http;
 mod image;
 mod images;

@@ -1,4 +1,4 @@
-//! `nameplate exec`: runs a program, registered while it lives.
+//! `nameplate exec`: runs a program, registered while it lives, and told where the services are that it needs ([`links`]).
 //!
 //! | when | what happens |
 //! |---|---|
@@ -17,10 +17,14 @@
 //! killed by KILL, the program goes on, and stays registered: a check deadline tells that it is no longer watched.
 
 mod keeper;
+mod links;
 mod signals;
+
+pub use self::links::Link;
 
 use std::{
     io::{self, Write},
+    path::Path,
     pin::pin,
     process::Command,
 };
@@ -38,9 +42,11 @@ use crate::api::client::Client;
 pub(super) async fn exec(client: &Client, args: &ExecArgs) -> anyhow::Result<Verdict> {
     let keeper = Keeper::new(client, args)?;
     let (program, arguments) = args.command.split_first().expect("the command line has a program");
+    let file = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
+    let variables = links::variables(client, &args.link, args.name.as_deref().unwrap_or(&file)).await?;
     // Before the program starts, so that none is missed.
     let signals = Signals::watch()?;
-    match Command::new(program).args(arguments).spawn() {
+    match Command::new(program).args(arguments).envs(variables).spawn() {
         Ok(child) => {
             let code = run(Pid::from_child(&child), signals, keeper).await;
             Ok(Verdict::Ended(code))
