@@ -14,6 +14,7 @@ use crate::{
         check::{CheckResult, CheckStatus},
         definition::{self, Owner},
         names::NodeName,
+        service::{IpNetwork, NetworkAddress},
     },
     publish::{
         feed::{SourceStatus, SubmitError},
@@ -112,6 +113,24 @@ async fn deregistering_takes_away_what_http_registered_and_nothing_else() {
         "service ID \"db\" was registered by the docker source; change it there",
     );
     assert_eq!(server.get("/v1/agent/services").await.json()["db"]["Origin"], "docker");
+}
+
+#[tokio::test]
+async fn a_container_that_publishes_nothing_is_shown_where_it_is_reached_from_here() {
+    let server = start().await;
+    let text = r#"{"Name": "db", "Port": 81, "TaggedAddresses": {"docker_app_ipv4": {"Address": "198.51.100.7", "Port": 81}}}"#;
+    register_as(&server, Origin::Docker, text).await;
+    let shown = async || server.get("/v1/health/service/db").await.json()[0]["Service"]["Address"].clone();
+    assert_eq!(shown().await, "", "its node's");
+    let owner = Owner { node: NodeName::new("n1").unwrap(), origin: Origin::Docker };
+    let tree = definition::json::parse(text.as_bytes()).unwrap();
+    let mut registration = definition::service(&tree, "", &owner).unwrap().value;
+    let network = IpNetwork::parse("198.51.100.0/24").unwrap();
+    let there = NetworkAddress { network, address: "198.51.100.7".parse().unwrap(), ports: [81].into() };
+    registration.instance.network_addresses = [there].into_iter().collect();
+    server.submit(Change::Register(Box::new(registration))).await;
+    assert_eq!(shown().await, "198.51.100.7");
+    assert_eq!(server.get("/v1/catalog/service/db").await.json()[0]["ServiceAddress"], "198.51.100.7");
 }
 
 #[tokio::test]

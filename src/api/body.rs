@@ -112,7 +112,7 @@ impl<'a> ServiceBody<'a> {
             meta: &instance.meta,
             port: port_number(instance),
             ports: ports(instance),
-            address: Shown(instance.address.as_ref()),
+            address: Shown(shown_address(instance)),
             tagged_addresses: TaggedAddresses(instance),
             weights: instance.weights.into(),
             enable_tag_override: instance.enable_tag_override,
@@ -199,7 +199,7 @@ impl<'a> CatalogServiceBody<'a> {
             id: instance.id.as_str(),
             service: instance.service.as_str(),
             tags: Tags(&instance.tags),
-            address: Shown(instance.address.as_ref()),
+            address: Shown(shown_address(instance)),
             tagged_addresses: TaggedAddresses(instance),
             weights: instance.weights.into(),
             meta: &instance.meta,
@@ -349,6 +349,17 @@ impl Serialize for Shown<'_> {
             None => serializer.serialize_str(""),
         }
     }
+}
+
+/// Where an instance is reached by who reads of it here: by its own address; if it has addresses in client networks only, as a
+/// container that publishes nothing, by the first of those. With none of both it is its node's, which is left to the reader.
+fn shown_address(instance: &Instance) -> Option<&Address> {
+    let first = || {
+        let there = instance.network_addresses.first()?;
+        let known = instance.tagged_addresses.iter().find(|tagged| tagged.address.ip() == Some(there.address))?;
+        Some(&known.address)
+    };
+    instance.address.as_ref().or_else(first)
 }
 
 /// Tags; a list, also if there are none.
