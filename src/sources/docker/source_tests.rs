@@ -81,7 +81,7 @@ impl Bench {
         async move {
             let mut services = self.published.register(WatchKey::Services);
             let mut checks = self.published.register(WatchKey::Checks);
-            let latest = tokio::time::Instant::now() + Duration::from_secs(5);
+            let latest = tokio::time::Instant::now() + PATIENCE;
             while self.ids() != expected {
                 let changed = async {
                     tokio::select! { () = services.changed() => {}, () = checks.changed() => {} }
@@ -96,7 +96,7 @@ impl Bench {
     async fn until_source(&self, like: impl Fn(Option<&SourceStatus>) -> bool) {
         let mut sources = self.published.register(WatchKey::Sources);
         let is = || like(self.published.load().sources.iter().find(|source| &*source.name == NAME));
-        let latest = tokio::time::Instant::now() + Duration::from_secs(5);
+        let latest = tokio::time::Instant::now() + PATIENCE;
         while !is() {
             let in_time = tokio::time::timeout_at(latest, sources.changed()).await.is_ok();
             assert!(in_time, "{:?}", self.published.load().sources);
@@ -105,7 +105,7 @@ impl Bench {
 
     /// Waits until something is asked for whose path has this in it.
     async fn until_asked(&self, part: &str) {
-        let latest = Instant::now() + Duration::from_secs(5);
+        let latest = Instant::now() + PATIENCE;
         while !self.fake.asked().iter().any(|path| path.contains(part)) {
             assert!(Instant::now() < latest, "{:?}", self.fake.asked());
             tokio::task::yield_now().await;
@@ -281,7 +281,7 @@ async fn a_network_that_a_container_is_connected_to_is_read_first() {
     };
     let mut services = bench.published.register(WatchKey::Services);
     while !reached() {
-        tokio::time::timeout(Duration::from_secs(5), services.changed()).await.expect("everybody reaches it");
+        tokio::time::timeout(PATIENCE, services.changed()).await.expect("everybody reaches it");
     }
 }
 
@@ -395,3 +395,6 @@ fn people_are_told_how_it_is() {
     assert_eq!(connected(0, 1), "unix:///x, API 1.41: 0 containers with 1 service");
     assert_eq!(Connection::Absent.to_string(), "no daemon found (--docker URL names one)");
 }
+
+/// Longest wait for what comes at once on a machine that has nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
