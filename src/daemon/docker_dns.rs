@@ -84,6 +84,7 @@ impl DockerDns {
             self.addresses = addresses;
             self.ask_at = Instant::now();
             self.told.clear();
+            self.metrics.set_docker_dns(std::iter::empty());
             if self.started
                 && let Some(address) = self.address(&listened)
             {

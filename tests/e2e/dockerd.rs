@@ -15,7 +15,7 @@ use crate::{
 pub struct Docker<'a> {
     /// The sandbox that it runs in.
     pub sandbox: &'a Sandbox,
-    _daemon: Process<'a>,
+    daemon: Process<'a>,
 }
 
 impl<'a> Docker<'a> {
@@ -31,7 +31,7 @@ impl<'a> Docker<'a> {
              --host unix://{folder}/docker.sock --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /{group} \
              {options}"
         );
-        let docker = Docker { sandbox, _daemon: sandbox.start("dockerd", &command) };
+        let docker = Docker { sandbox, daemon: sandbox.start("dockerd", &command) };
         until("the daemon is up", SOON, || docker.attempt("version").then_some(()));
         docker
     }
@@ -66,6 +66,12 @@ impl<'a> Docker<'a> {
     #[track_caller]
     pub fn address(&self, container: &str) -> IpAddr {
         self.run(&format!("inspect -f '{{{{.NetworkSettings.IPAddress}}}}' {container}")).trim().parse().unwrap()
+    }
+
+    /// Stops the daemon, and its containers with it, as an operator does.
+    pub fn stop(mut self) {
+        self.daemon.signal("TERM");
+        self.daemon.wait();
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `exec` | a link gives what Docker gives; it can be the first process of a container |
 //! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
 //! | `docker_dns` | containers of every network and C library resolve all kinds of names, also while nameplate is stopped |
+//! | `docker_bridge` | docker0 is answered on when it comes and changes, and a firewall before it is told |
 //! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
 //! | `disk` | a full disk fails writes, names itself, and hinders neither DNS nor checks |
 //!
@@ -24,6 +25,7 @@
 mod disk;
 mod dns;
 mod docker;
+mod docker_bridge;
 mod docker_dns;
 mod dockerd;
 mod exec;

@@ -1,0 +1,82 @@
+//! docker0 comes after nameplate, changes its address, and lies behind a firewall.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use crate::{
+    dns::{A, Asker, NOERROR},
+    dockerd::{Docker, GATEWAY},
+    http, images,
+    sandbox::{Process, Sandbox, scenario},
+    server::serve,
+    until::{SOON, until},
+};
+
+#[test]
+fn docker0_is_followed_and_a_firewall_before_it_is_told() {
+    scenario("docker-bridge", |sandbox| {
+        let server = serve(sandbox, "--ephemeral --docker-dns --forward off");
+        assert!(log(sandbox).contains("docker0 is not there yet"), "{}", log(sandbox));
+
+        let docker = daemon(sandbox, GATEWAY).has_images();
+        until("docker0 is answered on", SOON, || is_answered(GATEWAY).then_some(()));
+        assert!(log(sandbox).contains(&format!("{{ \"dns\": [\"{GATEWAY}\"], \"dns-search\"")), "{}", log(sandbox));
+        assert_eq!(reached(), None, "there is no container to ask from");
+        docker.run(&format!("run -d {} sleep 100000", images::BUSYBOX));
+        until("a container's side is asked from", SOON, || (reached() == Some(true)).then_some(()));
+        docker.stop();
+
+        // Another address, and a firewall that drops what comes to port 53 from elsewhere.
+        sandbox.run("iptables -I INPUT ! -i lo -p udp --dport 53 -j DROP");
+        let docker = daemon(sandbox, MOVED);
+        until("the new address is answered on", SOON, || is_answered(MOVED).then_some(()));
+        let closed = format!("no longer listening on an address that went address={GATEWAY}:53");
+        assert!(log(sandbox).contains(&closed), "{}", log(sandbox));
+        let client = format!("run -d --name client {} sleep 100000", images::BUSYBOX);
+        docker.run(&client);
+        until("the firewall is found", SOON, || (reached() == Some(false)).then_some(()));
+        let complaint = format!("containers on docker0 get no answer from {MOVED}:53 over UDP: a firewall");
+        assert!(log(sandbox).contains(&complaint), "{}", log(sandbox));
+        assert!(!docker.attempt("exec client nslookup nameplate.service.internal"), "the firewall drops nothing");
+
+        let log = log(sandbox);
+        let (_, cure) = log.split_once("To let it in: ").unwrap();
+        sandbox.run(cure.split(" #").next().unwrap());
+        docker.run("exec client nslookup nameplate.service.internal");
+        until("the cure is noticed", AGAIN, || (reached() == Some(true)).then_some(()));
+        stop(server);
+    });
+}
+
+/// A daemon whose bridge has this address.
+fn daemon(sandbox: &Sandbox, bridge: Ipv4Addr) -> Docker<'_> {
+    Docker::start(sandbox, &format!("--bip {bridge}/24 --dns {bridge}"))
+}
+
+/// What the server told so far.
+fn log(sandbox: &Sandbox) -> String {
+    std::fs::read_to_string(sandbox.file("nameplate.log")).unwrap()
+}
+
+fn is_answered(bridge: Ipv4Addr) -> bool {
+    let answer = Asker::new((bridge, 53)).ask("nameplate.service.internal", A);
+    answer.is_ok_and(|answer| answer.rcode == NOERROR)
+}
+
+/// Whether docker0's containers are answered, as far as that is known.
+fn reached() -> Option<bool> {
+    let metrics = http::request("GET", "/metrics", "").unwrap().body;
+    let value =
+        metrics.lines().find_map(|line| line.strip_prefix("nameplate_docker_dns_reached{interface=\"docker0\"} "));
+    value.map(|value| value == "1")
+}
+
+fn stop(mut server: Process<'_>) {
+    server.signal("TERM");
+    assert!(server.wait().success());
+}
+
+/// The bridge's second address.
+const MOVED: Ipv4Addr = Ipv4Addr::new(172, 29, 0, 1);
+
+/// Most time until a mended firewall is noticed. Source: src/daemon/docker_dns.rs, with time to spare.
+const AGAIN: Duration = Duration::from_secs(60);
