@@ -9,7 +9,7 @@ use super::{
     srv::Members,
 };
 use crate::{
-    publish::snapshot::{Addressed, DefaultRule, Member, Owner, Reach, ServiceAnswers, Set, eligible},
+    publish::snapshot::{Addressed, DefaultRule, Member, Owner, Reach, ServiceAnswers, Set, eligible, has_port},
     wire::{code::rtype, name::Name, writer::Section},
 };
 
@@ -66,7 +66,7 @@ impl<'a> Response<'a> {
         denier: Denier,
     ) {
         if place.question.rtype == rtype::TXT {
-            return self.texts_of_id(place, service, place.question.labels(label, label + 1), denier);
+            return self.texts_of_id(place, (service, label, port), denier);
         }
         let members = self.reading.members_of_id(place.question, (service, label, port));
         if members.is_empty() {
@@ -224,9 +224,16 @@ impl<'a> Response<'a> {
     }
 
     /// TXT of the meta of instances with one service ID.
-    fn texts_of_id(&mut self, place: Place<'_>, service: &'a ServiceAnswers, id: &[u8], denier: Denier) {
+    fn texts_of_id(
+        &mut self,
+        place: Place<'_>,
+        (service, label, port): (&'a ServiceAnswers, usize, Option<usize>),
+        denier: Denier,
+    ) {
         let before = self.writer.count(Section::Answer);
-        let instances = service.by_id(self.asked.snapshot.names.seed(), id);
+        let label_of = |at: usize| place.question.labels(at, at + 1);
+        let instances = service.by_id(self.asked.snapshot.names.seed(), label_of(label));
+        let instances = instances.filter(|instance| port.is_none_or(|port| has_port(instance, label_of(port))));
         self.texts(place, instances.map(|instance| &**instance), &service.rule);
         if self.wrote_nothing_since(before) && !self.flags.truncated {
             self.nodata(place, denier, Some(service.rule.ttl_secs));

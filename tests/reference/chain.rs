@@ -76,8 +76,7 @@ impl<'a> Asking<'a> {
             return false;
         };
         let single = |entry: &&PlainInstance| {
-            let service = entry.instance.service.as_str();
-            self.forest.names.by_labels.iter().any(|(labels, owner)| labels.len() == 1 && owner == service)
+            self.forest.names.by_labels.iter().any(|(labels, owner)| labels.len() == 1 && owner.has(&entry.instance))
         };
         let singles = || self.world.instances.iter().filter(single);
         singles().any(|entry| entry.tag_labels.contains(&vec![tag.to_vec()]))

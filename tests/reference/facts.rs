@@ -12,7 +12,7 @@ use nameplate::{
 };
 
 use super::{
-    labels::{LabelList, ServiceNames},
+    labels::{Holder, LabelList, ServiceNames},
     world::{PlainInstance, PlainNode, World},
 };
 
@@ -47,13 +47,16 @@ pub struct Filter {
     pub id: Option<Vec<u8>>,
 }
 
-/// Instances of a service that a filter leaves.
-pub fn matching<'a>(world: &'a World, service: &str, filter: &Filter) -> Vec<&'a PlainInstance> {
-    world
-        .instances
-        .iter()
-        .filter(|entry| entry.instance.service.as_str() == service)
-        .filter(|entry| filter.id.as_ref().is_none_or(|id| entry.id_label == *id))
+/// Instances of a name's holder that a filter leaves.
+pub fn matching<'a>(world: &'a World, holder: &Holder, filter: &Filter) -> Vec<&'a PlainInstance> {
+    let all: Vec<_> = world.instances.iter().filter(|entry| holder.has(&entry.instance)).collect();
+    let is_an_id = all.iter().any(|entry| filter.id.as_ref() == Some(&entry.id_label));
+    let label = |entry: &&PlainInstance| match is_an_id {
+        true => Some(entry.id_label.clone()),
+        false => entry.alias_label.clone(),
+    };
+    all.into_iter()
+        .filter(|entry| filter.id.is_none() || label(entry) == filter.id)
         .filter(|entry| filter.tag.as_ref().is_none_or(|tag| has_tag(entry, tag)))
         .filter(|entry| filter.port.as_ref().is_none_or(|port| port_index(entry, Some(port)).is_some()))
         .collect()
@@ -108,10 +111,10 @@ pub fn priority(entry: &PlainInstance) -> u16 {
         .unwrap_or(1)
 }
 
-/// Its TTL: meta `dns-ttl` if that is legal, else its service's.
-pub fn ttl(world: &World, entry: &PlainInstance) -> u32 {
+/// Its TTL: meta `dns-ttl` if that is legal, else that of the service or further name that was asked.
+pub fn ttl(world: &World, entry: &PlainInstance, asked: &str) -> u32 {
     let own = entry.instance.meta.get("dns-ttl").and_then(|text| digits(text)).filter(|ttl| *ttl <= 86_400);
-    own.unwrap_or_else(|| rule(world, entry.instance.service.as_str()).ttl_secs)
+    own.unwrap_or_else(|| rule(world, asked).ttl_secs)
 }
 
 fn digits(text: &str) -> Option<u32> {
@@ -226,9 +229,9 @@ pub fn own_ip(entry: &PlainInstance, family: Family) -> Option<IpAddr> {
 pub fn own_host(world: &World, names: &ServiceNames, entry: &PlainInstance) -> Option<String> {
     let Some(Address::Host(host)) = &entry.instance.address else { return None };
     let host = host.to_lowercase();
-    let service = entry.instance.service.as_str();
+    let service = Holder::Service(entry.instance.service.as_str().to_owned());
     let own_labels: Vec<_> =
-        names.by_labels.iter().filter(|(_, owner)| *owner == service).map(|(labels, _)| labels).collect();
+        names.by_labels.iter().filter(|(_, owner)| **owner == service).map(|(labels, _)| labels).collect();
     let is_own = own_labels.iter().any(|labels| {
         let text = String::from_utf8_lossy(&labels.join(&b'.')).into_owned();
         let below = |domain: String| {

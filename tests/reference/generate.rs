@@ -8,7 +8,7 @@ use nameplate::{
         check::{Check, CheckDefinition, CheckKind, CheckStatus},
         names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
-        service::{Instance, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
+        service::{FurtherName, Instance, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
         state::State,
         table::Seed,
     },
@@ -291,7 +291,7 @@ fn draw_registration(
         weights: Weights { passing: weight(rng), warning: weight(rng) },
         tagged_addresses: tagged.into(),
         network_addresses: networks.into(),
-        further_names: Default::default(),
+        further_names: draw_further_names(rng).into(),
         enable_tag_override: false,
         origin: *rng.pick(&[Origin::Api, Origin::Api, Origin::File, Origin::Docker]),
     };
@@ -341,6 +341,24 @@ fn draw_networks(rng: &mut Rng, ports: usize) -> Vec<NetworkAddress> {
     networks
 }
 
+/// A container's name, or none, and others; those of services among them.
+fn draw_further_names(rng: &mut Rng) -> Vec<FurtherName> {
+    let mut names: Vec<FurtherName> = Vec::new();
+    let mut add = |name: &str, stands_for_id| {
+        let name = ServiceName::new(name).expect("a service name");
+        if !names.iter().any(|other| other.name == name) {
+            names.push(FurtherName { name, stands_for_id });
+        }
+    };
+    if rng.one_in(4) {
+        add(*rng.pick(&CONTAINERS), true);
+    }
+    while rng.one_in(5) {
+        add(if rng.one_in(2) { *rng.pick(&SERVICES) } else { *rng.pick(&FURTHER) }, false);
+    }
+    names
+}
+
 fn draw_meta(rng: &mut Rng) -> Meta {
     let mut meta: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
     let pool = [
@@ -380,6 +398,11 @@ pub fn empty_state() -> State {
 }
 
 const NODES: [&str; 6] = ["n1", "n2", "N3", "rack.n4", "odd node!", "n5_x"];
+
+const CONTAINERS: [&str; 9] = ["shop-web-1", "web", "web-0", "api-1", "Web.One", "my_c", "odd.0", "db-0", "n1"];
+
+const FURTHER: [&str; 10] =
+    ["api.shop", "c.shop", "shop", "Shop", "my-c", "canary", "http.web", "ns", "odd@c", "x.web.shop"];
 
 const SERVICES: [&str; 21] = [
     "external",

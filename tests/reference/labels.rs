@@ -1,6 +1,8 @@
 //! What DNS makes of names that were registered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use nameplate::catalog::service::Instance;
 
 use super::world::World;
 
@@ -48,54 +50,87 @@ fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
+/// Whose a name is: a service's, or that of instances with a further name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// The service of this name, as registered.
+    Service(String),
+    /// All instances with this further name, as registered.
+    Further(String),
+}
+
+impl Holder {
+    /// The name as registered.
+    pub fn name(&self) -> &str {
+        match self {
+            Holder::Service(name) | Holder::Further(name) => name,
+        }
+    }
+
+    /// Whether it stands for this instance.
+    pub fn has(&self, instance: &Instance) -> bool {
+        match self {
+            Holder::Service(name) => instance.service.as_str() == name,
+            Holder::Further(name) => instance.further_names.iter().any(|further| further.name.as_str() == name),
+        }
+    }
+}
+
 /// Which labels lead to which service.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceNames {
-    /// All label lists that are a service's name, with the service as registered.
-    pub by_labels: BTreeMap<LabelList, String>,
+    /// All label lists that are a name, with whose it is.
+    pub by_labels: BTreeMap<LabelList, Holder>,
     /// The labels by which a service is named in what we write ourselves (PTR).
     pub primary: BTreeMap<String, LabelList>,
 }
 
 impl ServiceNames {
-    /// Reads all services of a world.
+    /// Reads all services of a world, and then what is left to further names.
     pub fn of(world: &World) -> ServiceNames {
-        let mut services: Vec<&str> = world.instances.iter().map(|entry| entry.instance.service.as_str()).collect();
-        services.sort_unstable();
-        services.dedup();
+        let all = || world.instances.iter().map(|entry| &entry.instance);
+        let services: BTreeSet<&str> = all().map(|instance| instance.service.as_str()).collect();
+        let further = all().flat_map(|instance| instance.further_names.iter());
+        let further: BTreeSet<&str> = further.map(|further| further.name.as_str()).collect();
         let mut names = ServiceNames::default();
-        // Unchanged names are theirs; of several that differ in letter case only, the lowest has it.
-        for service in services.iter().filter(|service| exact(service)) {
-            names.claim(plain_labels(service), service);
-        }
-        for service in services.iter().filter(|service| !exact(service)) {
-            names.claim(hashed_labels(service), service);
-        }
-        for service in services.iter().filter(|service| !exact(service)) {
-            names.claim(plain_labels(service), service);
-        }
-        for service in &services {
-            let plain = plain_labels(service);
-            let dashed: LabelList = plain
-                .iter()
-                .map(|label| label.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect())
-                .collect();
-            if dashed != plain && names.by_labels.get(&plain).is_some_and(|owner| owner == service) {
-                names.claim(dashed, service);
-            }
-        }
+        names.claim_all(&services, Holder::Service);
+        names.claim_all(&further, Holder::Further);
         for service in services {
             let plain = plain_labels(service);
-            let holds_plain = names.by_labels.get(&plain).is_some_and(|owner| owner == service);
+            let holds_plain = names.by_labels.get(&plain) == Some(&Holder::Service(service.to_owned()));
             let labels = if holds_plain || exact(service) { plain } else { hashed_labels(service) };
             names.primary.insert(service.to_owned(), labels);
         }
         names
     }
 
-    fn claim(&mut self, labels: LabelList, service: &str) {
+    fn claim_all(&mut self, all: &BTreeSet<&str>, holder: fn(String) -> Holder) {
+        let holder = |name: &str| holder(name.to_owned());
+        // Unchanged names are theirs; of several that differ in letter case only, the lowest has it.
+        for name in all.iter().filter(|name| exact(name)) {
+            self.claim(plain_labels(name), holder(name));
+        }
+        for name in all.iter().filter(|name| !exact(name)) {
+            self.claim(hashed_labels(name), holder(name));
+        }
+        for name in all.iter().filter(|name| !exact(name)) {
+            self.claim(plain_labels(name), holder(name));
+        }
+        for name in all {
+            let plain = plain_labels(name);
+            let dashed: LabelList = plain
+                .iter()
+                .map(|label| label.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect())
+                .collect();
+            if dashed != plain && self.by_labels.get(&plain) == Some(&holder(name)) {
+                self.claim(dashed, holder(name));
+            }
+        }
+    }
+
+    fn claim(&mut self, labels: LabelList, holder: Holder) {
         if fit(&labels) {
-            self.by_labels.entry(labels).or_insert_with(|| service.to_owned());
+            self.by_labels.entry(labels).or_insert(holder);
         }
     }
 }

@@ -30,7 +30,7 @@ impl Asking<'_> {
         if shown.is_empty() {
             return Found::Nothing;
         }
-        let ttl = self.smallest_ttl(shown.into_iter());
+        let ttl = self.smallest_ttl(asked, shown.into_iter());
         Found::Rule(exact(asked.name, SRV, ttl, weights.into_values().collect()))
     }
 
@@ -93,7 +93,12 @@ impl Asking<'_> {
         if shown.is_empty() {
             return Found::Nothing;
         }
-        Found::Rule(exact(asked.name, TXT, self.smallest_ttl(shown.into_iter()), members.into_values().collect()))
+        Found::Rule(exact(
+            asked.name,
+            TXT,
+            self.smallest_ttl(asked, shown.into_iter()),
+            members.into_values().collect(),
+        ))
     }
 
     pub(super) fn https(&self, asked: &Asked) -> Found {
@@ -127,7 +132,7 @@ impl Asking<'_> {
         if shown.is_empty() {
             return Found::Nothing;
         }
-        let mut rule = exact(asked.name, HTTPS, self.smallest_ttl(shown.into_iter()), Vec::new());
+        let mut rule = exact(asked.name, HTTPS, self.smallest_ttl(asked, shown.into_iter()), Vec::new());
         rule.members = Members::Https(members);
         Found::Rule(rule)
     }

@@ -14,7 +14,7 @@ use super::{
     expected::{Authority, ErrorRule, Member, Members, Record, RrsetRule, SoaRule},
     facts::{self, Family, Filter, Place},
     gate::{NOERROR, NXDOMAIN, SERVFAIL},
-    labels::dotted_labels,
+    labels::{Holder, dotted_labels},
     tree::Tree,
     world::PlainInstance,
 };
@@ -45,11 +45,12 @@ impl<'a> Asking<'a> {
         &self,
         name: &Name,
         qtype: u16,
-        (service, filter, form): (&str, &Filter, &'static str),
+        (holder, filter, form): (&Holder, &Filter, &'static str),
         tree: Option<&Tree>,
         step: usize,
     ) -> Outcome {
-        let all = facts::matching(self.world, service, filter);
+        let service = holder.name();
+        let all = facts::matching(self.world, holder, filter);
         let members = facts::eligible(self.world, service, &all);
         let asked = Asked { name, service, filter, form, tree, all, members, step };
         let answered = |entry: &&PlainInstance| {
@@ -61,6 +62,12 @@ impl<'a> Asking<'a> {
         }
         if asked.members.is_empty() {
             return self.nobody(&asked, qtype);
+        }
+        if filter.id.is_some() && qtype == TXT && asked.members.len() < asked.all.len() {
+            // Of several with one ID, or in one container, the TXT of all may be answered, as that of one is.
+            let eligible = self.members_answer(&asked, qtype);
+            let members = asked.all.clone();
+            return Outcome::AnyOf(vec![eligible, self.members_answer(&Asked { members, ..asked }, qtype)]);
         }
         if !asked.members.iter().any(answered) {
             // Eligible, but nowhere to be reached: as if nobody were, or as if the type were not there.
@@ -205,7 +212,7 @@ impl<'a> Asking<'a> {
             }
         }
         let members = weights.into_iter().map(|(rdata, weight)| Member { rdata, weight }).collect();
-        let ttl = self.smallest_ttl(with_ip.iter().map(|(entry, _)| *entry));
+        let ttl = self.smallest_ttl(asked, with_ip.iter().map(|(entry, _)| *entry));
         Found::Rule(RrsetRule { most, ..exact(asked.name, rtype, ttl, members) })
     }
 
@@ -216,7 +223,7 @@ impl<'a> Asking<'a> {
             if let Place::Host(host) = place {
                 let known = hosts.entry(host.clone()).or_insert((0, u32::MAX));
                 known.0 += facts::weight(self.world, entry);
-                known.1 = known.1.min(facts::ttl(self.world, entry));
+                known.1 = known.1.min(facts::ttl(self.world, entry, asked.service));
             }
         }
         let some_weight = hosts.values().any(|(weight, _)| *weight > 0);
@@ -224,7 +231,7 @@ impl<'a> Asking<'a> {
         if hosts.is_empty() {
             return Found::Nothing;
         }
-        let ttl = self.smallest_ttl(with_host.iter().map(|(entry, _)| *entry));
+        let ttl = self.smallest_ttl(asked, with_host.iter().map(|(entry, _)| *entry));
         let of_host = |(host, (_, own)): (&String, &(u32, u32))| {
             // The chain's smallest TTL: that of the instance chosen, or of the whole RRset.
             let mut ttls = vec![ttl.min(*own), *own];
@@ -311,8 +318,8 @@ impl<'a> Asking<'a> {
         }
     }
 
-    pub(super) fn smallest_ttl<'b>(&self, entries: impl Iterator<Item = &'b PlainInstance>) -> u32 {
-        entries.map(|entry| facts::ttl(self.world, entry)).min().unwrap_or(0)
+    pub(super) fn smallest_ttl<'b>(&self, asked: &Asked, entries: impl Iterator<Item = &'b PlainInstance>) -> u32 {
+        entries.map(|entry| facts::ttl(self.world, entry, asked.service)).min().unwrap_or(0)
     }
 
     /// The domain that was asked; D for a bare name.
@@ -386,7 +393,7 @@ impl<'a> Asking<'a> {
     fn service_soa(&self, asked: &Asked) -> SoaRule {
         let negative = self.world.settings.negative_ttl_secs;
         let by_rule = negative.min(facts::rule(self.world, asked.service).ttl_secs);
-        let by_meta = negative.min(self.smallest_ttl(asked.all.iter().copied()));
+        let by_meta = negative.min(self.smallest_ttl(asked, asked.all.iter().copied()));
         let mut rule = match asked.tree {
             Some(tree) => self.soa(tree),
             None => self.own_soa(asked.name),

@@ -9,7 +9,7 @@ use nameplate::wire::name::Name;
 
 use super::{
     facts::{Filter, from_hex, matching},
-    labels::{LabelList, ServiceNames, dotted_labels},
+    labels::{Holder, LabelList, ServiceNames, dotted_labels},
     world::{PlainRecord, PlainZone, World},
 };
 
@@ -25,8 +25,8 @@ pub enum Meaning {
     NsHost,
     /// Instances of a service.
     Service {
-        /// The service, as registered.
-        service: String,
+        /// The service, or whose further name it is.
+        service: Holder,
         /// Which of its instances.
         filter: Filter,
         /// The form of the name, for counting.
@@ -194,9 +194,12 @@ impl Tree {
             let form = if port.is_some() { "S.service.P.port" } else { "S.service" };
             self.put_filtered(world, &join(&[labels, suffix]), service, plain.clone(), form);
             let entries = matching(world, service, &plain);
-            for id in entries.iter().map(|entry| &entry.id_label) {
+            for id in entries.iter().flat_map(|entry| [Some(&entry.id_label), entry.alias_label.as_ref()]).flatten() {
                 let left = vec![id.clone(), b"_id".to_vec()];
                 let filter = Filter { id: Some(id.clone()), ..plain.clone() };
+                if matching(world, service, &filter).is_empty() {
+                    continue; // It is the ID of another, which lacks the port.
+                }
                 self.put_left(names, (&left, labels, suffix), service, (filter, "I._id.S.service"));
             }
             let ports: BTreeSet<_> = entries.iter().flat_map(|entry| entry.port_labels.iter().flatten()).collect();
@@ -225,7 +228,7 @@ impl Tree {
         &mut self,
         names: &ServiceNames,
         (left, labels, suffix): (&LabelList, &LabelList, &LabelList),
-        service: &str,
+        service: &Holder,
         (filter, form): (Filter, &'static str),
     ) {
         let whole = join(&[left, labels]);
@@ -233,13 +236,20 @@ impl Tree {
             (0..left.len()).any(|from| names.by_labels.contains_key(&whole[from..]) && whole.len() - from <= 4);
         if !hidden {
             // Some instance gave the filter, so it leaves at least that one.
-            self.put(&join(&[&whole, suffix]), Meaning::Service { service: service.to_owned(), filter, form });
+            self.put(&join(&[&whole, suffix]), Meaning::Service { service: service.clone(), filter, form });
         }
     }
 
-    fn put_filtered(&mut self, world: &World, labels: &[Vec<u8>], service: &str, filter: Filter, form: &'static str) {
+    fn put_filtered(
+        &mut self,
+        world: &World,
+        labels: &[Vec<u8>],
+        service: &Holder,
+        filter: Filter,
+        form: &'static str,
+    ) {
         if !matching(world, service, &filter).is_empty() {
-            self.put(labels, Meaning::Service { service: service.to_owned(), filter, form });
+            self.put(labels, Meaning::Service { service: service.clone(), filter, form });
         }
     }
 
@@ -354,7 +364,12 @@ fn locations(world: &World) -> Vec<(LabelList, Option<Vec<u8>>)> {
 }
 
 /// The RFC 2782 forms of a service: the two labels and what they filter.
-fn underscored(world: &World, label: &[u8], service: &str, plain: &Filter) -> Vec<(LabelList, Filter, &'static str)> {
+fn underscored(
+    world: &World,
+    label: &[u8],
+    service: &Holder,
+    plain: &Filter,
+) -> Vec<(LabelList, Filter, &'static str)> {
     let own = [b"_", label].concat();
     let has_udp = matching(world, service, &Filter::default())
         .iter()

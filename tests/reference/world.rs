@@ -50,6 +50,8 @@ pub struct PlainInstance {
     pub checks: Vec<PlainCheck>,
     /// The label of its service ID.
     pub id_label: Vec<u8>,
+    /// The label of the name that stands for its service ID too.
+    pub alias_label: Option<Vec<u8>>,
     /// The labels of its tags.
     pub tag_labels: Vec<LabelList>,
     /// The label of each of its ports, if that has a name.
@@ -126,6 +128,7 @@ impl World {
                 instance: (*entry.instance).clone(),
                 checks: run(&entry.checks).map(|entry| plain(&entry.check)).collect(),
                 id_label: id_label(entry.instance.id.as_str()),
+                alias_label: alias_label(&entry.instance),
                 tag_labels: entry.instance.tags.iter().map(|tag| dotted_labels(tag.as_str())).collect(),
                 port_labels: entry.instance.ports.iter().map(name_label).collect(),
             })
@@ -155,6 +158,11 @@ impl World {
     pub fn stale(&self) -> bool {
         self.sources.iter().any(|source| source.stale)
     }
+}
+
+fn alias_label(instance: &Instance) -> Option<Vec<u8>> {
+    let alias = instance.further_names.iter().find(|further| further.stands_for_id)?;
+    Some(id_label(alias.name.as_str()))
 }
 
 fn name_label(port: &Port) -> Option<Vec<u8>> {
