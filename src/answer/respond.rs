@@ -225,6 +225,10 @@ impl<'a> Response<'a> {
     pub fn nobody(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
         let service = chosen.service;
         let _ = match service.views(self.reading.network).eligible.all.len() {
+            0 if service.eligible > 0 => {
+                let (name, eligible) = (&service.name, service.eligible);
+                write!(self.scratch.text, "{name}: {eligible} passing, none with an address for this client")
+            }
             0 => write!(self.scratch.text, "{}: {} registered, 0 passing", service.name, service.registered),
             others => write!(
                 self.scratch.text,

@@ -111,7 +111,7 @@ pub fn reach<'a>(instance: &'a Instance, node: &'a Node, settings: &Settings) ->
 }
 
 /// Whether only clients in certain networks reach it, as a container that publishes no port.
-fn is_for_networks_only(instance: &Instance) -> bool {
+pub fn is_for_networks_only(instance: &Instance) -> bool {
     instance.address.is_none() && !instance.network_addresses.is_empty()
 }
 
@@ -131,19 +131,15 @@ pub fn node_reach(node: &Node) -> Reach<'_> {
     Reach { v4, v6, via, host }
 }
 
-/// How an instance is reached by clients in one of its client networks, of which this is its first address: that takes the
-/// place of its own of the family, of a host name, and of its node's; so does another one there of the other family.
+/// How an instance is reached by clients in one of its client networks, of which this is its first address: there alone, in
+/// both families. Its addresses elsewhere go with ports that are not open there, or not reached from there.
 pub fn network_reach(address: &NetworkAddress, instance: &Instance) -> Reach<'static> {
     let mut there = network_address_reach(address);
     for other in instance.network_addresses.iter().filter(|other| other.network == address.network) {
         let other = network_address_reach(other);
         (there.v4, there.v6) = (there.v4.or(other.v4), there.v6.or(other.v6));
     }
-    let tagged = |role| instance.tagged_address(role).map(|tagged| &tagged.address);
-    let plain = instance.address.as_ref();
-    let own_v4 = v4(own(tagged("lan_ipv4"), plain, IpAddr::is_ipv4));
-    let own_v6 = v6(own(tagged("lan_ipv6"), plain, IpAddr::is_ipv6));
-    Reach { v4: there.v4.or(own_v4), v6: there.v6.or(own_v6), ..there }
+    there
 }
 
 /// The address of an instance in one of its client networks.

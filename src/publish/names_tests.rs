@@ -237,7 +237,8 @@ fn reverse(names: &Names) -> Vec<String> {
 }
 
 fn service(answers: &ServiceAnswers) -> String {
-    let mut text = format!("{:?} {:?} registered {} ids", answers.called(), answers.rule, answers.registered);
+    let mut text = format!("{:?} {:?} ids", answers.called(), answers.rule);
+    text.push_str(&format!(" registered {} eligible {}", answers.registered, answers.eligible));
     let ids = ["i1", "i2", "i.3", "i4", "web-1", "c1", "shop.c", "my_c", "web"].map(id_key);
     for id in ids.iter().chain([id_key("I.3")].iter()) {
         let found: BTreeSet<String> = answers.by_id(SEED, id.as_wire()).map(|one| format!("{one:?}")).collect();

@@ -68,6 +68,8 @@ pub struct ServiceAnswers {
     pub name: ServiceName,
     /// How many instances are registered.
     pub registered: u32,
+    /// How many of them are eligible, whether or not they have an address for anybody.
+    pub eligible: u32,
     /// How many of them each origin has.
     origins: [u32; Origin::COUNT],
     /// Registered instances, those of one ID side by side ([`id_hash`]).
@@ -116,6 +118,7 @@ impl ServiceAnswers {
             standing,
             rule,
             registered: 0,
+            eligible: 0,
             origins: [0; Origin::COUNT],
             ids: Table::default(),
             aliases: None,
@@ -208,6 +211,8 @@ impl ServiceAnswers {
             Arc::make_mut(view).change(context.seed, was.as_ref(), is.as_ref());
         }
         self.registered = self.registered + u32::from(after.is_some()) - u32::from(before.is_some());
+        let counts = |presence: Option<&Presence>| u32::from(presence.is_some_and(|it| self.counts(it, Who::Eligible)));
+        self.eligible = self.eligible + counts(after) - counts(before);
         let origin = |presence: &Presence| presence.entry.instance.origin as usize;
         if let Some(after) = after {
             self.origins[origin(after)] += 1;

@@ -197,11 +197,11 @@ pub fn place(
     if let Some(one) = there.and_then(|_| entry.instance.network_addresses.iter().find(in_it)) {
         return answered(one.address);
     }
-    if let Some(address) = own_ip(entry, family) {
-        return answered(address);
-    }
     if there.is_some() {
         return Place::Nowhere; // In that network it has addresses of the other family only.
+    }
+    if let Some(address) = own_ip(entry, family) {
+        return answered(address);
     }
     if let Some(host) = own_host(world, names, entry) {
         return Place::Host(host);

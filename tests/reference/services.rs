@@ -57,7 +57,7 @@ impl<'a> Asking<'a> {
             let place = |family| facts::place(self.world, &self.forest.names, entry, self.network, family);
             [Family::V4, Family::V6].into_iter().any(|family| place(family) != Place::Nowhere)
         };
-        if filter.id.is_some() && !self.is_eligible(&asked) {
+        if filter.id.is_some() && self.eligible_of(&asked) == 0 {
             return self.ineligible_id(asked, qtype);
         }
         if asked.members.is_empty() {
@@ -87,13 +87,13 @@ impl<'a> Asking<'a> {
         self.members_answer(&asked, qtype)
     }
 
-    /// Whether somebody is eligible without the help of `none_eligible`.
-    fn is_eligible(&self, asked: &Asked) -> bool {
+    /// How many are eligible without the help of `none_eligible`.
+    fn eligible_of(&self, asked: &Asked) -> usize {
         let worst = match facts::rule(self.world, asked.service).only_passing {
             true => CheckStatus::Passing,
             false => CheckStatus::Warning,
         };
-        asked.all.iter().any(|entry| facts::status(self.world, entry) <= worst)
+        asked.all.iter().filter(|entry| facts::status(self.world, entry) <= worst).count()
     }
 
     /// One instance that is not eligible: `none_eligible` speaks of services, and may hold for it or not; its TXT
@@ -129,7 +129,10 @@ impl<'a> Asking<'a> {
             draft.authority = Authority::AnySoa;
         }
         let counted = [A, AAAA, SRV, ANY].contains(&qtype) && !nxdomain;
-        let text = format!("{} registered, 0 passing", asked.all.len());
+        let text = match self.eligible_of(asked) {
+            0 => format!("{} registered, 0 passing", asked.all.len()),
+            eligible => format!("{eligible} passing, none with an address for this client"),
+        };
         let text = (counted && *asked.filter == Filter::default()).then_some(text);
         draft.errors = vec![ErrorRule { codes: vec![0], required: counted, text }, ErrorRule::allowed(3)];
         draft.errors.push(ErrorRule::allowed(19));

@@ -21,6 +21,7 @@ impl ServiceAnswers {
             return answers;
         }
         answers.registered = presences.len() as u32;
+        answers.eligible = presences.iter().filter(|presence| answers.counts(presence, Who::Eligible)).count() as u32;
         let (mut hashed, mut aliases) = (Vec::with_capacity(presences.len()), Vec::new());
         for Presence { entry, .. } in presences {
             answers.origins[entry.instance.origin as usize] += 1;
