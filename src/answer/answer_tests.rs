@@ -4,14 +4,14 @@ use super::*;
 use crate::{
     catalog::{
         change::Change,
-        names::{PortName, Tag},
+        names::{PortName, ServiceName, Tag},
         node::{Address, Node},
-        service::{Instance, IpNetwork, Port},
+        service::{FurtherName, Instance, IpNetwork, Port},
         state::State,
         table::Seed,
         testing::{instance, register, registration},
     },
-    publish::{names::Names, plan::Plan, settings::Settings},
+    publish::{names::Names, plan::Plan, service::Called, settings::Settings},
     wire::{
         code::{class, extended, option, rcode, rtype},
         query::Question,
@@ -296,4 +296,32 @@ fn what_a_name_stands_for_is_explained_as_it_is_answered() {
     assert_eq!(explained("_web._blue.service.http.port.example."), ["both"]);
     assert_eq!(explained("tag._id.web.service.example."), ["tag"]);
     assert!(explained("tag._id.web.service.http.port.example.").is_empty());
+}
+
+#[test]
+fn a_further_name_is_explained_as_such_until_a_service_has_it() {
+    let mut catalog = State::new(Seed(1), 1);
+    catalog.apply(Change::RegisterNode(Node::example("n1"))).unwrap();
+    let further = |name: &str| FurtherName { name: ServiceName::new(name).unwrap(), stands_for_id: true };
+    for (service, id) in [("web", "a"), ("db", "b"), ("db", "c")] {
+        let further_names = if id == "c" { [].into() } else { [further("box")].into() };
+        let instance = Instance { further_names, ..instance(service, id) };
+        catalog.apply(register(registration(instance, vec![]))).unwrap();
+    }
+    let explained = |catalog: &State, name: &str| {
+        let snapshot = of_catalog(catalog.clone(), Settings::example());
+        let question = Question::of(&Name::parse(name).unwrap(), rtype::A, class::IN);
+        let explained = explain::explain(&snapshot, &question);
+        let answers = explained.answers.unwrap();
+        let mut ids: Vec<_> =
+            answers.instances().filter(|one| explained.is_answered(one)).map(|one| one.id.to_string()).collect();
+        ids.sort();
+        (answers.called(), ids)
+    };
+    let name = |text: &str| ServiceName::new(text).unwrap();
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    assert_eq!(explained(&catalog, "box."), (Called::further(&name("box")), ids(&["a", "b"])));
+    assert_eq!(explained(&catalog, "box._id.db.service.example."), (Called::service(&name("db")), ids(&["b"])));
+    catalog.apply(register(registration(instance("Box", "d"), vec![]))).unwrap();
+    assert_eq!(explained(&catalog, "box."), (Called::service(&name("Box")), ids(&["d"])));
 }

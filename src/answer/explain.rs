@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use super::names::{Meaning, Reading};
 use crate::{
-    publish::snapshot::{Instance, Member, ServiceName, Snapshot},
+    publish::snapshot::{Instance, Member, ServiceAnswers, Snapshot},
     wire::query::Question,
 };
 
 /// What a name means, for people.
 #[derive(Debug)]
 pub struct Explained<'s> {
-    /// The service whose instances it stands for.
-    pub service: Option<&'s ServiceName>,
+    /// The service, or the instances of a further name, for which or some of which it stands.
+    pub answers: Option<&'s ServiceAnswers>,
     /// The form of the name in a word.
     pub form: &'static str,
     /// Node and service ID of those that the question chooses from.
@@ -30,22 +30,22 @@ impl Explained<'_> {
 pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question) -> Explained<'s> {
     let reading = Reading { snapshot, network: None };
     let meaning = reading.meaning(question);
-    let (service, members) = match meaning {
+    let (answers, members) = match meaning {
         Meaning::Service(chosen) => {
             let sets = [&chosen.selection.ported, &chosen.selection.rest().portless];
             let members = match chosen.both {
                 None => sets.into_iter().flat_map(|set| set.table.iter()).collect(),
                 Some(both) => reading.members_with_both(question, chosen, both),
             };
-            (Some(&chosen.service.name), members)
+            (Some(chosen.service), members)
         }
         Meaning::Id { service, label, port, .. } => {
-            (Some(&service.name), reading.members_of_id(question, (service, label, port)))
+            (Some(service), reading.members_of_id(question, (service, label, port)))
         }
         _ => (None, Vec::new()),
     };
     let members = members.into_iter().map(|member: &'s Member| place(&member.instance)).collect();
-    Explained { service, form: form(&meaning), members }
+    Explained { answers, form: form(&meaning), members }
 }
 
 fn place(instance: &Instance) -> (&str, &str) {

@@ -1,6 +1,6 @@
 //! Verbs that ask a server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{
     Verdict,
     args::{InstancesArgs, QueryArgs, ServicesArgs},
     print,
-    shapes::{CheckShape, Explanation, ExtendedError, HealthEntry},
+    shapes::{CheckShape, ExplainedInstance, Explanation, ExtendedError, HealthEntry},
     table::{shown, table},
 };
 use crate::api::client::Client;
@@ -117,10 +117,25 @@ fn explanation_text(explanation: &Explanation) -> String {
         let form = explanation.form.as_deref().unwrap_or("service");
         text.push_str(&format!("\nservice {}, asked by {}\n", shown(service), shown(form)));
     }
+    if let Some(name) = &explanation.further_name {
+        let form = explanation.form.as_deref().unwrap_or("service");
+        let services = of_services(&explanation.instances);
+        text.push_str(&format!(
+            "\n{}, a further name of instances of {services}, asked by {}\n",
+            shown(name),
+            shown(form)
+        ));
+    }
     if !explanation.instances.is_empty() {
         text.push_str(&instances_explained(explanation));
     }
     text
+}
+
+/// The services of instances, each once, as far as they fit.
+fn of_services(instances: &[ExplainedInstance]) -> String {
+    let services: BTreeSet<&str> = instances.iter().map(|instance| &*instance.service).collect();
+    shown(&Vec::from_iter(services).join(", "))
 }
 
 /// `EXTENDED ERROR 18 (Prohibited): what the server adds`.

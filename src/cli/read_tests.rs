@@ -62,6 +62,31 @@ web-2  n1    192.0.2.2  80    critical  no        docker              critical
 }
 
 #[test]
+fn a_further_name_is_told_with_the_services_that_it_leads_to() {
+    let explanation: Explanation = serde_json::from_str(
+        r#"{"Rcode": "NOERROR", "Flags": ["qr", "aa"], "Answer": ["shop-web-1. 5 IN A 192.0.2.1"], "Authority": [],
+            "Additional": [], "ExtendedError": null, "Service": null, "FurtherName": "shop-web-1", "Form": "service",
+            "Instances": [
+              {"Node": "n1", "ID": "n1:shop-web-1:80", "Service": "nginx-80", "Address": "192.0.2.1", "Port": 8080,
+               "Status": "passing", "Answered": true, "Reason": "passing; answered as 192.0.2.1", "Origin": "docker"},
+              {"Node": "n1", "ID": "n1:shop-web-1:443", "Service": "nginx-443", "Address": "192.0.2.1", "Port": 8443,
+               "Status": "passing", "Answered": true, "Reason": "passing; answered as 192.0.2.1", "Origin": "docker"}]}"#,
+    )
+    .unwrap();
+    let expected = "\
+NOERROR qr aa
+ANSWER
+shop-web-1. 5 IN A 192.0.2.1
+
+shop-web-1, a further name of instances of nginx-443, nginx-80, asked by service
+ID                 NODE  ADDRESS    PORT  STATUS   ANSWERED  ORIGIN  WHY
+n1:shop-web-1:80   n1    192.0.2.1  8080  passing  yes       docker  passing; answered as 192.0.2.1
+n1:shop-web-1:443  n1    192.0.2.1  8443  passing  yes       docker  passing; answered as 192.0.2.1
+";
+    assert_eq!(explanation_text(&explanation), expected);
+}
+
+#[test]
 fn a_name_that_is_no_service_shows_the_response_alone() {
     let explanation: Explanation = serde_json::from_str(
         r#"{"Rcode": "NXDOMAIN", "Flags": ["qr"], "Answer": [], "Authority": ["internal. 5 IN SOA ns.internal. x. 1 2 3 4 5"],

@@ -77,6 +77,7 @@ pub(super) struct Explanation {
     pub additional: Vec<String>,
     pub extended_error: Option<ExtendedError>,
     pub service: Option<String>,
+    pub further_name: Option<String>,
     pub form: Option<String>,
     #[serde(default)]
     pub instances: Vec<ExplainedInstance>,
@@ -97,6 +98,8 @@ pub(super) struct ExplainedInstance {
     pub node: String,
     #[serde(rename = "ID")]
     pub id: String,
+    #[serde(default)]
+    pub service: String,
     #[serde(default)]
     pub address: String,
     pub port: u16,

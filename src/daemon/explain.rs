@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::engine::DnsEngine;
 use crate::{
     answer::explain::{Explained, explain as explained},
-    catalog::{apply::Presence, change::Origin, names::ServiceName, state::InstanceEntry},
+    catalog::{apply::Presence, change::Origin, service::Instance, state::InstanceEntry},
     health::deadlines::Deadlines,
     observe::dns::rcode_name,
     publish::{
         eligible::{self, Via},
+        service::{ServiceAnswers, Standing},
         settings::DefaultRule,
         snapshot::Snapshot,
         watch::Published,
@@ -48,7 +49,8 @@ pub async fn explain(
 
 fn written((snapshot, deadlines): (&Snapshot, &Deadlines), asked: &Name, rtype: u16, message: &Message) -> Value {
     let explained = explained(snapshot, &Question::of(asked, rtype, class::IN));
-    let instances = explained.service.map(|service| instances(snapshot, service, &explained, deadlines));
+    let instances = explained.answers.map(|answers| instances(snapshot, answers, &explained, deadlines));
+    let named = |standing| explained.answers.filter(|answers| answers.standing == standing).map(|it| it.name.as_str());
     json!({
         "Name": asked.to_string(),
         "Type": RecordType::from(rtype).to_string(),
@@ -58,7 +60,8 @@ fn written((snapshot, deadlines): (&Snapshot, &Deadlines), asked: &Name, rtype: 
         "Authority": records(&message.authorities),
         "Additional": records(&message.additionals),
         "ExtendedError": extended_error(message),
-        "Service": explained.service.map(ServiceName::as_str),
+        "Service": named(Standing::Service),
+        "FurtherName": named(Standing::Further),
         "Form": explained.form,
         "Instances": instances.unwrap_or_default(),
     })
@@ -66,15 +69,14 @@ fn written((snapshot, deadlines): (&Snapshot, &Deadlines), asked: &Name, rtype: 
 
 fn instances(
     snapshot: &Snapshot,
-    service: &ServiceName,
+    answers: &ServiceAnswers,
     explained: &Explained<'_>,
     deadlines: &Deadlines,
 ) -> Vec<Value> {
-    let Some(entry) = snapshot.catalog.service(service) else { return Vec::new() };
-    let rule = snapshot.settings.rule(service.as_str());
-    let mut entries: Vec<_> = entry.instances().collect();
-    entries.sort_by_key(|entry| entry.instance.key());
-    entries.into_iter().filter_map(|entry| instance(snapshot, entry, &rule, explained, deadlines)).collect()
+    let mut registered: Vec<_> = answers.instances().collect();
+    registered.sort_by_key(|instance| instance.key());
+    let entries = registered.into_iter().filter_map(|it| snapshot.catalog.instance_of(&it.service, &it.key()));
+    entries.filter_map(|entry| instance(snapshot, entry, &answers.rule, explained, deadlines)).collect()
 }
 
 fn instance(
@@ -98,6 +100,7 @@ fn instance(
     Some(json!({
         "Node": instance.node.as_str(),
         "ID": instance.id.as_str(),
+        "Service": instance.service.as_str(),
         "Address": address.as_deref().unwrap_or_default(),
         "Port": instance.default_port().map_or(0, |port| port.number),
         "Status": eligible::status(&presence).as_str(),
@@ -116,6 +119,9 @@ fn reason(
 ) -> String {
     let status = eligible::status(presence).as_str();
     let Some(address) = address else {
+        if eligible::is_for_networks_only(&presence.entry.instance) {
+            return format!("{status}, but reached only by {}", networks(&presence.entry.instance));
+        }
         return format!("{status}, but its address is link-local or multicast, which is not answered");
     };
     match (answered, eligible::is_eligible(presence, rule)) {
@@ -129,6 +135,13 @@ fn reason(
             None => format!("{status}: a check of its node"),
         },
     }
+}
+
+/// The client networks of an instance, and their node.
+fn networks(instance: &Instance) -> String {
+    let mut networks: Vec<String> = instance.network_addresses.iter().map(|there| there.network.to_string()).collect();
+    networks.dedup();
+    format!("clients in {} on {}", networks.join(", "), instance.node)
 }
 
 /// The instance's own check that is as bad as the instance, with the beginning of its output.
