@@ -84,7 +84,10 @@ pub(super) fn reach(port: Option<&ServicePort>, context: &Context<'_>, warnings:
     let mut rest = chosen.unwrap_or_else(|| places.clone());
     if mode == AddressMode::Auto && rest.iter().all(|place| place.address.is_loopback() && place.is_given) {
         // Nobody outside reaches it; who asks over loopback is on this host.
-        reached.networks.extend(rest.drain(..).filter_map(|place| loopback_network(&place)));
+        for place in rest.drain(..) {
+            reached.tag("host", place.address, place.port);
+            reached.networks.extend(loopback_network(&place));
+        }
     }
     if mode == AddressMode::Auto && rest.is_empty() && reached.networks.is_empty() {
         rest =

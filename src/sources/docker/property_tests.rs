@@ -9,6 +9,7 @@ use super::{testing::*, *};
 use crate::catalog::{
     change::{Change, Origin, Registration},
     node::Node,
+    service::{NetworkAddress, TaggedAddress},
     state::State,
     table::Seed,
 };
@@ -136,6 +137,12 @@ proptest! {
             prop_assert!(instance.address.is_some() || !instance.network_addresses.is_empty(), "it is somewhere");
             prop_assert!(instance.network_addresses.is_sorted_by_key(|there| there.network));
             prop_assert!(instance.network_addresses.iter().all(|there| there.ports.len() <= 1));
+            let tagged = |there: &NetworkAddress| {
+                let port = there.ports.first().copied().unwrap_or(0);
+                let is_it = |one: &TaggedAddress| one.address.ip() == Some(there.address) && one.port == port;
+                instance.tagged_addresses.iter().any(is_it)
+            };
+            prop_assert!(instance.network_addresses.iter().all(tagged), "the API shows all of them");
             prop_assert!(checks.iter().all(|check| check.service_id.as_ref() == Some(&instance.id)));
         }
         let mut state = State::new(Seed(7), 100);

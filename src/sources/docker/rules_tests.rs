@@ -203,6 +203,9 @@ fn a_port_on_loopback_is_for_who_asks_there() {
     check_lines(&local, &settings(), &lines);
     let both = running("web", "nginx").publish("80/tcp", &["127.0.0.1:8080", "192.0.2.9:80"]);
     check_lines(&both, &settings(), &["nginx; n1:web:80; at 192.0.2.9 80"]);
+    let tagged = only(&local, &settings()).instance.tagged_addresses;
+    let shown: Vec<String> = tagged.iter().map(|one| format!("{} {} {}", one.role, one.address, one.port)).collect();
+    assert_eq!(shown, ["host_ipv4 127.0.0.1 8080", "host_ipv6 ::1 8080"]);
 }
 
 #[test]
