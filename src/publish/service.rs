@@ -166,13 +166,13 @@ impl ServiceAnswers {
     /// name stands for the ID. Costs O(what it returns), and one look at each 65,536th of the service's instances.
     pub fn by_id<'a>(&'a self, seed: Seed, label: &'a [u8]) -> impl Iterator<Item = &'a Arc<Instance>> {
         let hash = seed.hash(label);
-        let own = self.ids.with_prefix(hash, ID_BITS);
-        let mut own = own.filter(move |instance| id_key(instance.id.as_str()).as_wire() == label).peekable();
-        let aliases = self.aliases.as_ref().filter(|_| own.peek().is_none());
-        let of_label = move |instance: &&'a Arc<Instance>| {
-            instance.id_alias().is_some_and(|alias| id_key(alias.as_str()).as_wire() == label)
-        };
-        own.chain(aliases.into_iter().flat_map(move |table| table.with_prefix(hash, ID_BITS)).filter(of_label))
+        let is_id = || self.ids.with_prefix(hash, ID_BITS).any(|one| id_key(one.id.as_str()).as_wire() == label);
+        let aliases = self.aliases.as_deref().filter(|_| !is_id());
+        let by_alias = aliases.is_some();
+        aliases.unwrap_or(&self.ids).with_prefix(hash, ID_BITS).filter(move |instance| {
+            let id = if by_alias { instance.id_alias().map(ServiceName::as_str) } else { Some(instance.id.as_str()) };
+            id.is_some_and(|id| id_key(id).as_wire() == label)
+        })
     }
 
     /// Whether an instance is registered by this origin.
