@@ -17,7 +17,7 @@
 //!
 //! Two shapes are read: `Type`, `Action`, `Actor`, and the older `status`, `id`, which API 1.52 left out.
 //!
-//! **Limits:** swarm's events are not asked for.
+//! **Limits:** swarm's events are not asked for: tasks have none, so that swarm is looked at time and again.
 
 use serde_json::Value;
 

@@ -24,6 +24,7 @@ use super::{
     Container, Deregister, Fate, HostAddresses, Network, Settings, Surroundings,
     events::Event,
     is_stop_signal, kept, map, state,
+    swarm::Swarm,
     wanted::{Claimant, Plan, Wanted},
 };
 use crate::catalog::{check::CheckKey, state::State};
@@ -34,6 +35,9 @@ pub(super) struct Known {
     settings: Settings,
     around: Surroundings<'static>,
     containers: BTreeMap<String, Entry>,
+    swarm: Option<Swarm>,
+    /// What of swarm wants registrations, by ID.
+    of_swarm: BTreeSet<String>,
     /// Those that use the network of another, by the name or ID that they have it by.
     joiners: BTreeMap<String, BTreeSet<String>>,
     wanted: Wanted,
@@ -74,6 +78,8 @@ impl Known {
             settings,
             around: Surroundings { host, ..Surroundings::default() },
             containers: BTreeMap::new(),
+            swarm: None,
+            of_swarm: BTreeSet::new(),
             joiners: BTreeMap::new(),
             looks: BTreeSet::new(),
             unlisted: BTreeSet::new(),
@@ -180,6 +186,15 @@ impl Known {
             self.remap(&id);
             self.remap_joiners(&id, None);
         }
+        if old != new {
+            self.remap_swarm();
+        }
+    }
+
+    /// What a manager says was read; none where there is no manager.
+    pub(super) fn set_swarm(&mut self, swarm: Option<Swarm>) {
+        self.swarm = swarm;
+        self.remap_swarm();
     }
 
     /// How many networks containers are on that no list has.
@@ -295,6 +310,25 @@ impl Known {
         self.wanted.claim(claimant, registrations);
     }
 
+    /// Maps swarm's services and tasks anew.
+    fn remap_swarm(&mut self) {
+        let mapped = self.swarm.as_ref().map(|swarm| swarm.map(&self.settings, &self.around)).unwrap_or_default();
+        let before = std::mem::replace(&mut self.of_swarm, mapped.keys().cloned().collect());
+        before.difference(&self.of_swarm).for_each(|id| self.wanted.release(id));
+        for (id, mapped) in mapped {
+            self.warnings.extend(mapped.warnings);
+            let own = mapped.registrations.first().and_then(|first| first.instance.further_names.first());
+            let claimant = Claimant {
+                name: own.map_or_else(|| id.clone(), |own| own.name.to_string()),
+                id,
+                created: AFTER_CONTAINERS.to_owned(),
+                started: String::new(),
+                is_kept: false,
+            };
+            self.wanted.claim(claimant, mapped.registrations);
+        }
+    }
+
     /// Maps those that use a container's network, under what it is called and was called before.
     fn remap_joiners(&mut self, id: &str, before: Option<&Container>) {
         if self.joiners.is_empty() {
@@ -346,6 +380,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(60);
 
 /// How often. Source: none, chosen.
 const LOOKS_MAX: u32 = 6;
+
+/// When swarm's services and tasks were created, as far as it counts for who has an ID: after every container.
+const AFTER_CONTAINERS: &str = "9";
 
 /// Most warnings that are remembered. Source: none, chosen: some hundred kilobytes.
 const TOLD_MAX: usize = 4096;

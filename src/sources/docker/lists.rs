@@ -1,11 +1,17 @@
-//! The daemon's lists, as far as they are read: of containers their IDs, of networks what their members do not tell. Pure.
+//! The daemon's lists, as far as they are read: of containers their IDs, of networks what their members do not tell; and what a
+//! manager tells of swarm.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Network, events::is_id};
+use super::{
+    Network,
+    client::{Client, ClientError},
+    events::is_id,
+    swarm::{Swarm, items},
+};
 use crate::catalog::service::IpNetwork;
 
 /// IDs of the containers of `GET /containers/json`.
@@ -33,6 +39,26 @@ pub(super) fn networks(document: &[u8]) -> Result<BTreeMap<String, Network>, ser
         networks.entry(name.to_owned()).or_insert(Network { driver, ingress, subnets });
     }
     Ok(networks)
+}
+
+/// Asks a daemon for swarm's services and tasks; none if it is no manager.
+pub(super) async fn swarm(client: &Client) -> Result<Option<Swarm>, ClientError> {
+    let Some(node_id) = client.read("/info", manager).await? else { return Ok(None) };
+    Ok(Some(Swarm {
+        node_id,
+        services: client.read("/services", items).await?,
+        tasks: client.read("/tasks", items).await?,
+        nodes: client.read("/nodes", items).await?,
+        networks: client.read("/networks", items).await?,
+    }))
+}
+
+/// The ID of the daemon's node in swarm, of `GET /info`, if it is a manager that can be asked.
+fn manager(document: &[u8]) -> Result<Option<String>, serde_json::Error> {
+    let info: Value = serde_json::from_slice(document)?;
+    let swarm = &info["Swarm"];
+    let is_manager = swarm["ControlAvailable"].as_bool().unwrap_or_default();
+    Ok(swarm["NodeID"].as_str().filter(|id| is_manager && !id.is_empty()).map(str::to_owned))
 }
 
 #[cfg(test)]

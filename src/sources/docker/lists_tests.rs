@@ -25,3 +25,13 @@ fn a_network_tells_its_driver_and_its_prefixes() {
     assert!(networks["ingress"].ingress);
     assert_eq!(networks.len(), 3);
 }
+
+#[test]
+fn a_manager_is_known_by_what_it_may_do() {
+    let info = |swarm: &str| manager(format!(r#"{{"ID": "x", "Swarm": {swarm}}}"#).as_bytes()).unwrap();
+    assert_eq!(info(r#"{"NodeID": "m1", "ControlAvailable": true}"#).as_deref(), Some("m1"));
+    assert_eq!(info(r#"{"NodeID": "w2", "ControlAvailable": false}"#), None);
+    assert_eq!(info(r#"{"NodeID": "", "LocalNodeState": "inactive"}"#), None);
+    assert_eq!(info("null"), None);
+    assert!(manager(b"{").is_err());
+}

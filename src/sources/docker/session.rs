@@ -8,6 +8,7 @@
 //! |---|---|
 //! | events that wait | 1,024; of more none is kept and everything is listed again |
 //! | inspections at once | 16 |
+//! | from one look at swarm's services and tasks to the next, on a manager | 3 s; 300 ms after a container's event |
 //! | from one list to the next | 30 s; 1 s after the first of a connection, because a daemon says that events begin a moment before they do |
 
 use std::{
@@ -28,6 +29,7 @@ use super::{
     inspections::Inspections,
     known::{Ask, Known},
     lists,
+    swarm::Swarm,
 };
 
 /// Why a connection ended.
@@ -57,8 +59,20 @@ pub(super) struct Session {
     next_list: Instant,
     /// Whether networks are being read, and whether they are to be read again after that.
     networks: Option<bool>,
+    swarm: SwarmLook,
     /// What could not be read, for people.
     problems: Vec<String>,
+}
+
+/// When swarm is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SwarmLook {
+    /// With the next list: there is no manager here, or it has not been asked yet.
+    WithList,
+    /// It is being read.
+    Reading,
+    /// The daemon is a manager, and is asked at this time.
+    At(Instant),
 }
 
 /// How far a list of everything is.
@@ -76,6 +90,7 @@ enum Listing {
 enum Job {
     Listed(Result<Vec<String>, ClientError>),
     Networks(Result<BTreeMap<String, Network>, ClientError>),
+    Swarm(Result<Option<Swarm>, ClientError>),
     Inspected(String, Result<Box<Container>, InspectProblem>),
 }
 
@@ -112,6 +127,7 @@ impl Session {
             listing: Listing::Done,
             next_list: Instant::now() + FIRST_LIST_INTERVAL,
             networks: None,
+            swarm: SwarmLook::WithList,
             problems: Vec::new(),
         };
         session.list();
@@ -131,7 +147,8 @@ impl Session {
     /// Waits until something comes, or until `latest`, and takes all that has come.
     pub(super) async fn step(&mut self, known: &mut Known, latest: Option<Instant>) -> Result<Step, SessionError> {
         self.begin_inspections();
-        let next = [Some(self.next_list), known.next_look(), latest].into_iter().flatten().min();
+        let swarm = if let SwarmLook::At(when) = self.swarm { Some(when) } else { None };
+        let next = [Some(self.next_list), swarm, known.next_look(), latest].into_iter().flatten().min();
         let next = next.unwrap_or(self.next_list);
         tokio::select! {
             event = self.events.recv() => self.heard(event, known)?,
@@ -146,6 +163,9 @@ impl Session {
             self.ended(job, known)?;
         }
         let now = Instant::now();
+        if matches!(self.swarm, SwarmLook::At(when) if when <= now) {
+            self.look_at_swarm();
+        }
         for id in known.take_looks(now) {
             self.inspections.heard_of(&id);
         }
@@ -160,7 +180,8 @@ impl Session {
             }
         }
         self.begin_inspections();
-        if self.networks.is_none() && matches!(&self.listing, Listing::Containers(waiting) if waiting.is_empty()) {
+        let is_idle = self.networks.is_none() && self.swarm != SwarmLook::Reading;
+        if is_idle && matches!(&self.listing, Listing::Containers(waiting) if waiting.is_empty()) {
             self.listing = Listing::Done;
             return Ok(Step::Whole);
         }
@@ -175,6 +196,7 @@ impl Session {
         }
         self.listing = Listing::Lists { again: false };
         self.list_networks();
+        self.look_at_swarm();
         let client = self.client.clone();
         self.jobs.spawn(async move {
             let read = client.read("/containers/json", lists::container_ids).await;
@@ -190,6 +212,14 @@ impl Session {
         self.networks = Some(false);
         let client = self.client.clone();
         self.jobs.spawn(async move { Job::Networks(client.read("/networks", lists::networks).await) });
+    }
+
+    fn look_at_swarm(&mut self) {
+        if self.swarm != SwarmLook::Reading {
+            self.swarm = SwarmLook::Reading;
+            let client = self.client.clone();
+            self.jobs.spawn(async move { Job::Swarm(lists::swarm(&client).await) });
+        }
     }
 
     fn begin_inspections(&mut self) {
@@ -208,8 +238,15 @@ impl Session {
 
     fn heard(&mut self, event: Option<Result<Event, SessionError>>, known: &mut Known) -> Result<(), SessionError> {
         let ended = || SessionError::Ended(self.client.endpoint().to_string());
-        match known.heard(event.ok_or_else(ended)??, Instant::now()) {
-            Ask::Container(id) => self.inspections.heard_of(&id),
+        let now = Instant::now();
+        match known.heard(event.ok_or_else(ended)??, now) {
+            Ask::Container(id) => {
+                self.inspections.heard_of(&id);
+                // It may be a task.
+                if let SwarmLook::At(when) = &mut self.swarm {
+                    *when = (*when).min(now + SWARM_AFTER_EVENT);
+                }
+            }
             Ask::Networks => self.list_networks(),
             Ask::Everything => self.list(),
         }
@@ -242,6 +279,21 @@ impl Session {
                 }
                 if self.networks.take() == Some(true) {
                     self.list_networks();
+                }
+            }
+            Job::Swarm(swarm) => {
+                self.swarm = SwarmLook::WithList;
+                match swarm {
+                    Ok(swarm) => {
+                        if swarm.is_some() {
+                            self.swarm = SwarmLook::At(Instant::now() + SWARM_INTERVAL);
+                        }
+                        known.set_swarm(swarm);
+                    }
+                    Err(error) if error.is_of_the_request() => {
+                        self.problems.push(format!("{error}; what is known of swarm stays in force"));
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
             Job::Inspected(id, outcome) => self.inspected(&id, outcome, known)?,
@@ -320,6 +372,14 @@ const EVENTS_MAX: usize = 1024;
 /// From one list to the next. Source: none, chosen: what an event that was lost
 /// may cost, against a daemon that answers for each container.
 const LIST_INTERVAL: Duration = Duration::from_secs(30);
+
+/// From one look at swarm to the next. Source: none, chosen: tasks have no events, so that this is how long one that ended on another
+/// machine is still answered.
+const SWARM_INTERVAL: Duration = Duration::from_secs(3);
+
+/// From an event of a container to a look at swarm. Source: none, chosen: a manager learns of its tasks a little later, and
+/// containers come and go together.
+const SWARM_AFTER_EVENT: Duration = Duration::from_millis(300);
 
 /// From the first list of a connection to the second. Source: none, chosen: longer than a daemon needs from the head of its
 /// answer to its first event.

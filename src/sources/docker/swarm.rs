@@ -7,8 +7,8 @@
 //! | a task on another node | as if it were a container here; ID `<that node>:web.1.<task>:80` | the address of its node, likewise | its own address there |
 //!
 //! - A service is named by its labels (`--label`), its tasks by theirs (`--container-label`, `-e`).
-//! - A service without VIP (`endpoint_mode: dnsrr`) that publishes nothing by the mesh is no instance of its own: `web` is then the
-//!   further name of its tasks.
+//! - A service without VIP (`endpoint_mode: dnsrr`) that publishes nothing by the mesh, and one that publishes ports on its tasks' hosts, is
+//!   no instance of its own: `web` is then the further name of its tasks.
 //! - A service of which no task runs is critical, as nobody stands behind its VIP.
 //! - In a stack `shop`, a service `shop_web` is `web.shop` and `web`, too.
 //!
@@ -24,45 +24,26 @@ use serde_json::json;
 
 use super::{
     Container, HostAddresses, Mapped, Settings, Surroundings,
-    inspect::{Binding, Bindings, Config, Endpoint, InspectError, NetworkSettings, State, list, map_of, or_default},
+    inspect::{Binding, Bindings, Config, Endpoint, NetworkSettings, State, list, map_of, or_default},
     map, state,
 };
 
 /// What a manager says, as far as it is read.
 #[derive(Debug, Clone, Default)]
 pub struct Swarm {
-    node_id: String,
-    services: Vec<Service>,
-    tasks: Vec<Task>,
-    nodes: Vec<Node>,
-    networks: Vec<Network>,
-}
-
-/// The documents that a manager is asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct Documents<'a> {
+    /// The manager's own node ID, `Swarm.NodeID` of `GET /info`.
+    pub(super) node_id: String,
     /// `GET /services`.
-    pub services: &'a [u8],
+    pub(super) services: Vec<Service>,
     /// `GET /tasks`.
-    pub tasks: &'a [u8],
+    pub(super) tasks: Vec<Task>,
     /// `GET /nodes`.
-    pub nodes: &'a [u8],
+    pub(super) nodes: Vec<Node>,
     /// `GET /networks`.
-    pub networks: &'a [u8],
+    pub(super) networks: Vec<Network>,
 }
 
 impl Swarm {
-    /// Reads what the manager with this node ID (`Swarm.NodeID` of `GET /info`) said.
-    pub fn read(node_id: &str, documents: Documents<'_>) -> Result<Swarm, InspectError> {
-        Ok(Swarm {
-            node_id: node_id.to_owned(),
-            services: items(documents.services)?,
-            tasks: items(documents.tasks)?,
-            nodes: items(documents.nodes)?,
-            networks: items(documents.networks)?,
-        })
-    }
-
     /// What the services, and the tasks on other nodes, are to the catalog, by the ID of each. Costs O(services + tasks).
     pub fn map(&self, settings: &Settings, around: &Surroundings<'_>) -> BTreeMap<String, Mapped> {
         let names: BTreeMap<&str, &Service> = self.services.iter().map(|one| (one.id.as_str(), one)).collect();
@@ -94,14 +75,15 @@ impl Swarm {
             Some((task.id.clone(), map(&task.container(service), &settings, &around)))
         };
         let elsewhere = self.tasks.iter().filter(|task| task.status.state == RUNNING && task.node_id != self.node_id);
-        self.services.iter().map(service).chain(elsewhere.filter_map(task)).collect()
+        let by_itself = |service: &&Service| !service.endpoint.ports.iter().any(PublishedPort::is_on_host);
+        self.services.iter().filter(by_itself).map(service).chain(elsewhere.filter_map(task)).collect()
     }
 }
 
 /// `GET /services`, one of them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Service {
+pub(super) struct Service {
     #[serde(rename = "ID", deserialize_with = "or_default")]
     id: String,
     #[serde(deserialize_with = "or_default")]
@@ -153,7 +135,7 @@ struct VirtualAddress {
 /// `GET /tasks`, one of them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Task {
+pub(super) struct Task {
     #[serde(rename = "ID", deserialize_with = "or_default")]
     id: String,
     #[serde(rename = "ServiceID", deserialize_with = "or_default")]
@@ -235,7 +217,7 @@ struct AttachedSpec {
 /// `GET /nodes`, one of them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Node {
+pub(super) struct Node {
     #[serde(rename = "ID", deserialize_with = "or_default")]
     id: String,
     #[serde(deserialize_with = "or_default")]
@@ -263,7 +245,7 @@ struct NodeStatus {
 /// `GET /networks`, one of them.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct Network {
+pub(super) struct Network {
     #[serde(deserialize_with = "or_default")]
     id: String,
     #[serde(deserialize_with = "or_default")]
@@ -272,11 +254,17 @@ struct Network {
     ingress: bool,
 }
 
+impl PublishedPort {
+    /// Whether it is published where each task runs, and not by the mesh.
+    fn is_on_host(&self) -> bool {
+        self.publish_mode == "host"
+    }
+}
+
 impl Service {
     /// The container that it would be.
     fn container(&self, networks: &[Network]) -> Container {
-        let by_mesh = |port: &&PublishedPort| port.publish_mode != "host";
-        let ports: Vec<&PublishedPort> = self.endpoint.ports.iter().filter(by_mesh).collect();
+        let ports: Vec<&PublishedPort> = self.endpoint.ports.iter().collect();
         let of_network = |address: &VirtualAddress| {
             let network = networks.iter().find(|network| network.id == address.network_id && !network.ingress)?;
             Some((network.name.clone(), endpoint([address.address.as_str()].into_iter())))
@@ -378,7 +366,7 @@ fn endpoint<'a>(addresses: impl Iterator<Item = &'a str>) -> Endpoint {
 }
 
 /// The items of a list; one that cannot be read is left out, so that it costs no other.
-fn items<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, InspectError> {
+pub(super) fn items<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, serde_json::Error> {
     let values: Option<Vec<serde_json::Value>> = serde_json::from_slice(bytes)?;
     Ok(values.unwrap_or_default().into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
 }

@@ -27,7 +27,8 @@ fn told() -> Told {
              "Endpoint": {"Spec": {"Mode": "vip"}, "Ports": by_mesh, "VirtualIPs": vips}},
             {"ID": "s-rr", "Spec": {"Name": "rr", "Labels": null}, "Endpoint": {"Spec": {}}},
             {"ID": "s-direct", "Spec": {"Name": "direct", "Labels": {}},
-             "Endpoint": {"Spec": {"Mode": "vip"}, "Ports": on_host}},
+             "Endpoint": {"Spec": {"Mode": "vip"}, "Ports": on_host,
+                "VirtualIPs": [{"NetworkID": "net-shop", "Addr": "10.0.1.8/24"}]}},
         ]),
         tasks: json!([
             task("t1", "s-web", "m1", "10.0.1.3/24"),
@@ -63,20 +64,19 @@ fn with(mut document: Value, path: &str, value: Value) -> Value {
 fn mapped_with(told: &Told, settings: &Settings) -> BTreeMap<String, Mapped> {
     let networks =
         json!([{"Id": "net-shop", "Name": "shop"}, {"Id": "net-ingress", "Name": "ingress", "Ingress": true}]);
-    let [services, tasks, nodes, networks] =
-        [&told.services, &told.tasks, &told.nodes, &networks].map(|value| value.to_string());
-    let documents = Documents {
-        services: services.as_bytes(),
-        tasks: tasks.as_bytes(),
-        nodes: nodes.as_bytes(),
-        networks: networks.as_bytes(),
+    let swarm = Swarm {
+        node_id: "m1".to_owned(),
+        services: items(told.services.to_string().as_bytes()).unwrap(),
+        tasks: items(told.tasks.to_string().as_bytes()).unwrap(),
+        nodes: items(told.nodes.to_string().as_bytes()).unwrap(),
+        networks: items(networks.to_string().as_bytes()).unwrap(),
     };
     let mut around = around();
-    Arc::make_mut(&mut around.networks).insert("shop".to_owned(), network("overlay"));
     let subnet = IpNetwork::new("172.18.0.0".parse().unwrap(), 16).unwrap();
     let bridge = super::super::Network { subnets: vec![subnet], ..network("bridge") };
-    Arc::make_mut(&mut around.networks).insert("docker_gwbridge".to_owned(), bridge);
-    Swarm::read("m1", documents).unwrap().map(settings, &around)
+    let networks = [("shop", network("overlay")), ("docker_gwbridge", bridge)];
+    around.networks = Arc::new(networks.map(|(name, network)| (name.to_owned(), network)).into());
+    swarm.map(settings, &around)
 }
 
 fn mapped(told: &Told) -> BTreeMap<String, Mapped> {
@@ -196,5 +196,5 @@ fn what_cannot_be_read_costs_nothing_else() {
     odd.tasks[2]["NetworksAttachments"] = json!([{"Network": null, "Addresses": ["nonsense/99"]}, null]);
     check(&odd, "s-web", &[WEB]);
     check(&odd, "t3", &[]);
-    assert!(Swarm::read("m1", Documents { services: b"{", tasks: b"[]", nodes: b"[]", networks: b"[]" }).is_err());
+    assert!(items::<Task>(b"{").is_err());
 }
