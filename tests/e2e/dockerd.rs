@@ -46,6 +46,11 @@ impl<'a> Docker<'a> {
         self
     }
 
+    /// Kills the daemon as `kill -9` does; its containers go on if it was started with `--live-restore`.
+    pub fn kill(self) {
+        self.daemon.kill();
+    }
+
     /// A shell command: the client with these words.
     pub fn command(&self, words: &str) -> String {
         format!("docker -H unix://{}/docker.sock {words}", self.sandbox.folder().display())

@@ -15,6 +15,10 @@
 //! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
 //! | `docker_dns` | containers of every network and C library resolve all kinds of names, also while nameplate is stopped |
 //! | `docker_bridge` | docker0 is answered on when it comes and changes, and a firewall before it is told |
+//! | `containers` | containers become services by themselves, and are answered as long as they serve |
+//! | `container_churn` | many at once, a daemon that goes away, how long a start and a stop take |
+//! | `swarm` | services and tasks of a manager |
+//! | `podman` | Podman in Docker's place |
 //! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
 //! | `disk` | a full disk fails writes, names itself, and hinders neither DNS nor checks |
 //!
@@ -22,6 +26,8 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is test code: what fails, fails the scenario")]
 
+mod container_churn;
+mod containers;
 mod disk;
 mod dns;
 mod docker;
@@ -33,7 +39,9 @@ mod http;
 mod image;
 mod images;
 mod kill;
+mod podman;
 mod sandbox;
 mod server;
+mod swarm;
 mod tour;
 mod until;

@@ -36,6 +36,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// Where a server there finds the daemon's socket.
+    pub fn socket(self, docker: &Docker<'_>) -> String {
+        match self {
+            Place::Host => format!("unix://{}/docker.sock", docker.sandbox.folder().display()),
+            Place::Container => "unix:///var/run/docker.sock".to_owned(),
+        }
+    }
+
     /// Starts a server with these options, which keeps its catalog in the sandbox's folder `data`; returns when it is ready.
     #[track_caller]
     pub fn serve<'a>(self, docker: &Docker<'a>, options: &str) -> Process<'a> {
