@@ -111,8 +111,13 @@ impl Sandbox {
 
     /// Runs a shell script inside, at most [`RUN_MAX`], and returns how it ended.
     pub fn attempt(&self, script: &str) -> Output {
+        self.attempt_for(RUN_MAX, script)
+    }
+
+    /// Runs a shell script inside, at most this long, and returns how it ended.
+    pub fn attempt_for(&self, limit: Duration, script: &str) -> Output {
         let quoted = script.replace('\'', r"'\''");
-        self.command(&format!("exec timeout -k 1 {} sh -c '{quoted}'", RUN_MAX.as_secs())).output().unwrap()
+        self.command(&format!("exec timeout -k 1 {} sh -c '{quoted}'", limit.as_secs())).output().unwrap()
     }
 
     /// Runs a shell script inside and returns what it printed; panics if it fails.
