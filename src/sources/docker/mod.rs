@@ -30,8 +30,7 @@
 //!
 //! From [`map`] to `wanted` all is pure: the document, the event and the time are handed in.
 //!
-//! **Limits:** nothing asks a manager of a swarm yet. At most 1,024 services a container. A stop signal that was sent while the
-//! daemon could not be read is not known.
+//! **Limits:** at most 1,024 services a container. A stop signal that was sent while the daemon could not be read is not known.
 //!
 //! **Source:** Registrator 7.4 (`bridge/bridge.go`, `bridge/util.go`, `consul/consul.go`) for the keys; Docker's Engine API
 //! 1.40 to 1.52 and Podman's 4.3 for the documents.
