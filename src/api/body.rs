@@ -260,7 +260,7 @@ pub struct CheckBody<'a> {
     pub timeout: String,
     /// Always 0.
     pub exposed_port: u16,
-    /// Empty, as for the checks of Consul's agents; only transactions show it.
+    /// Empty, as for the checks of Consul's agents; shown for other nodes, and by transactions.
     pub definition: DefinitionBody<'a>,
     /// Index of its registration.
     pub create_index: u64,

@@ -94,11 +94,7 @@ impl Call {
 
     /// The parameters of a read of the catalog.
     pub(super) fn read(&self, api: &Arc<Api>) -> Result<Read, ApiError> {
-        let ours = &api.parts.local.datacenter;
-        let other = ["dc", "datacenter"].into_iter().filter_map(|name| self.parameter(name));
-        if let Some(other) = other.filter(|given| !given.is_empty()).find(|given| !given.eq_ignore_ascii_case(ours)) {
-            return Err(ApiError::NoPath(other.to_owned()));
-        }
+        self.only_our_datacenter(api, None)?;
         let (stale, consistent) = (self.flag("stale")?, self.flag("consistent")?);
         if stale && consistent {
             return Err(ApiError::BadRequest("stale and consistent cannot both be given".to_owned()));
@@ -124,6 +120,16 @@ impl Call {
             passing: self.flag("passing")?,
             filter: self.filter()?,
         })
+    }
+
+    /// Refuses another datacenter, be it named in the query or in a body.
+    pub(super) fn only_our_datacenter(&self, api: &Api, in_body: Option<&str>) -> Result<(), ApiError> {
+        let ours = &api.parts.local.datacenter;
+        let given = ["dc", "datacenter"].into_iter().filter_map(|name| self.parameter(name)).chain(in_body);
+        match given.filter(|given| !given.is_empty()).find(|given| !given.eq_ignore_ascii_case(ours)) {
+            Some(other) => Err(ApiError::NoPath(other.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Whether JSON is to be indented.

@@ -9,6 +9,7 @@ use super::{
     agent::{ID_SHOWN_MAX_BYTES, cut},
     body::CheckBody,
     call::Call,
+    export_body::DefinitionBody,
     respond::{ApiError, done, json, made},
 };
 use crate::catalog::{
@@ -99,6 +100,10 @@ pub(super) fn body<'a>(api: &Api, entry: &'a CheckEntry, instance: Option<&'a In
     if matches!(check.definition.kind, CheckKind::Deadline(_)) && check.node == api.parts.local.node {
         let newest = (api.parts.newest_output)(&check.key(), check.status);
         body.output = newest.map_or(body.output, |output| Cow::Owned(output.to_string()));
+    }
+    if check.node != api.parts.local.node {
+        // No agent of Consul's runs it, so that it shows what was registered; consul-esm reads it.
+        body.definition = DefinitionBody::new(check);
     }
     body
 }

@@ -50,6 +50,10 @@ fn the_bodies_of_the_examples_are_accepted() {
             definition::service(&tree, "", &owner()).map(|_| ())
         } else if example.contains("check/register") {
             definition::check(&tree, "", &owner()).map(|_| ())
+        } else if example.contains("catalog/register") {
+            definition::catalog_registration(&tree, Origin::Api).map(|_| ())
+        } else if example.contains("catalog/deregister") {
+            definition::catalog_deregistration(&tree).map(|_| ())
         } else if example.contains("/v1/txn") {
             definition::operations(&tree, &owner()).map(|_| ())
         } else {

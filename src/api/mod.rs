@@ -66,6 +66,7 @@ mod checks;
 mod dns;
 mod export;
 mod export_body;
+mod external;
 mod filter;
 mod health;
 mod status;

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::{http::Method, response::Response};
 
-use super::{Api, agent, call::Call, catalog, checks, dns, export, health, respond::ApiError, status, txn};
+use super::{Api, agent, call::Call, catalog, checks, dns, export, external, health, respond::ApiError, status, txn};
 
 /// One path with one method.
 pub struct Route {
@@ -54,6 +54,12 @@ pub static ROUTES: &[Route] = &[
         Box::pin(checks::list(api, call))
     }),
     get("/v1/agent/self", "Shows this node and its settings.", |api, call| Box::pin(status::agent_self(api, call))),
+    put("/v1/catalog/register", "Registers a node with what is on it.", |api, call| {
+        Box::pin(external::register(api, call))
+    }),
+    put("/v1/catalog/deregister", "Deregisters a node, an instance or a check of any node.", |api, call| {
+        Box::pin(external::deregister(api, call))
+    }),
     get("/v1/catalog/services", "Lists the services with their tags.", |api, call| {
         Box::pin(catalog::services(api, call))
     }),

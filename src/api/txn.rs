@@ -21,6 +21,8 @@ use crate::{
         check::{CheckKey, CheckStatus},
         definition::{self, Decoded, tree::TreeValue},
         names::NodeName,
+        node::Node,
+        state::State,
         transaction::{Action, Found, Operation, Subject},
     },
     publish::{feed::SubmitError, label},
@@ -107,15 +109,31 @@ fn complete(api: &Api, operations: &mut [Operation]) -> Vec<(usize, String)> {
             refused.push((at, what));
         }
         for change in operation.action.changes_mut() {
-            if let Change::RegisterNode(node) = change
-                && node.uuid.is_empty()
-            {
-                let known = snapshot.catalog.node(&node.name);
-                node.uuid = known.map_or_else(|| uuid_of(&node.name), |known| Arc::clone(&known.node.uuid));
+            let Change::RegisterNode(node) = change else { continue };
+            match complete_node(api, &snapshot.catalog, node) {
+                Err(what) if node.name != *own => refused.push((at, what)),
+                _ => {}
             }
         }
     }
     refused
+}
+
+/// Gives a node without UUID the one that it has, or one made from its name; refuses that of this server's own node,
+/// under which nobody could tell the two apart.
+pub(super) fn complete_node(api: &Api, catalog: &State, node: &mut Node) -> Result<(), String> {
+    if node.uuid.is_empty() {
+        let known = catalog.node(&node.name);
+        node.uuid = known.map_or_else(|| uuid_of(&node.name), |known| Arc::clone(&known.node.uuid));
+    }
+    if node.uuid != api.parts.local.uuid {
+        return Ok(());
+    }
+    let own = &api.parts.local.node;
+    Err(format!(
+        "ID: {} is that of node {own:?}, which is this server itself; give node {:?} another",
+        node.uuid, node.name
+    ))
 }
 
 /// A UUID that is the same for a name on every server (RFC 9562 section 5.8).

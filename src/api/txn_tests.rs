@@ -199,3 +199,14 @@ async fn a_node_without_uuid_keeps_its_own_or_gets_one_by_its_name() {
     assert_eq!(uuid(with).await, given);
     assert_eq!(uuid(set_node("n2")).await, given);
 }
+
+#[tokio::test]
+async fn another_node_cannot_have_this_servers_id() {
+    let server = start().await;
+    let own = "6E9C1A4E-0000-4000-8000-000000000001";
+    let node = json!({ "Node": "n2", "Address": "192.0.2.2", "ID": own });
+    let answer = txn(&server, json!([{ "Node": { "Verb": "set", "Node": node } }])).await;
+    let what = "ID: 6e9c1a4e-0000-4000-8000-000000000001 is that of node \"n1\", which is this server itself; \
+                give node \"n2\" another";
+    failed(&answer, json!([{ "OpIndex": 0, "What": what }]));
+}

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     catalog::{
-        change::Change,
-        check::{Check, CheckDefinition, CheckKind, CheckStatus},
+        change::{Change, Origin},
+        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus},
         names::CheckId,
         node::Node,
     },
@@ -243,21 +243,26 @@ async fn an_output_alone_is_not_published_with_each_probe() {
 }
 
 #[tokio::test]
-async fn checks_of_other_nodes_are_not_run() {
+async fn of_other_nodes_only_checks_with_probes_that_came_by_the_api_are_run() {
     let (address, requests) = http(|_| response("200 OK", "")).await;
     let catalog = Catalog::start().await;
     let health = start(&catalog, settings(0));
     catalog.submit(Change::RegisterNode(Node::example("n2"))).await;
-    let foreign = Check {
-        node: NodeName::new("n2").unwrap(),
-        id: CheckId::new("far").unwrap(),
-        ..check_of("far", http_at(address))
+    let foreign = |id: &str, origin, definition| {
+        let node = NodeName::new("n2").unwrap();
+        Check { node, id: CheckId::new(id).unwrap(), origin, ..check_of(id, definition) }
     };
-    catalog.register("n2", vec![foreign]).await;
-    catalog.register("n1", vec![check_of("near", tcp_at(serve(|_| async {}).await))]).await;
-    catalog.until("our own", is("near", CheckStatus::Passing)).await;
+    let deadline = (String::new(), definition(CheckKind::Deadline(100 * MILLIS), SECOND, SECOND));
+    let mirrored = foreign("mirrored", Origin::Registry, http_at(address));
+    let external = foreign("external", Origin::Api, tcp_at(serve(|_| async {}).await));
+    catalog.register("n2", vec![mirrored, external, foreign("ttl", Origin::Api, deadline)]).await;
+    let far = CheckKey { node: NodeName::new("n2").unwrap(), id: CheckId::new("external").unwrap() };
+    let status = |catalog: &Catalog| catalog.published.load().catalog.check(&far).map(|entry| entry.check.status);
+    catalog.until("the other node's", |catalog| status(catalog) == Some(CheckStatus::Passing)).await;
     assert_eq!(health.stats().watched(), 1);
     assert_eq!(requests.lock().unwrap().len(), 0);
+    catalog.submit(Change::DeregisterCheck { key: far, origin: Origin::Api }).await;
+    until("it is watched no more", || health.stats().watched() == 0).await;
 }
 
 #[tokio::test]

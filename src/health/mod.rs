@@ -1,5 +1,5 @@
-//! Health checks: probes what our own node's checks ask for, watches over check deadlines, and deregisters what has
-//! been critical for too long.
+//! Health checks: probes what our own node's checks ask for, and those that were registered here for other nodes; watches
+//! over check deadlines, and deregisters what has been critical for too long.
 //!
 //! One task, the `scheduler`, owns all timers and state; each probe is a task of its own, bounded by its timeout,
 //! so no check ever delays another. What is due when is decided in `schedule`, when a result counts in
@@ -15,7 +15,8 @@
 //! | instances being deregistered at once | 256; the others 200 ms later |
 //! | memory | some 100 bytes a check; a probe in flight at most 0.5 MB (the HTTP library's read buffer) |
 //!
-//! **Limits:** only checks of our own node are run. A change of output alone is published at most every 5 minutes a
+//! **Limits:** deadlines are those of our own node only; of other nodes, checks by HTTP and TCP that were registered by our
+//! API are run, and those of other sources are not. A change of output alone is published at most every 5 minutes a
 //! check, as in Consul. What a probe lacks for want of open files or memory of ours is no verdict: the status stays.
 //!
 //! **Source:** Consul's agent checks, as far as the API shows them.
@@ -51,7 +52,7 @@ use crate::{
 /// What the health checks need to know.
 #[derive(Debug, Clone)]
 pub struct HealthSettings {
-    /// Our own node; only its checks are run.
+    /// Our own node; all its checks are run.
     pub node: NodeName,
     /// Index of the catalog as the journal had it. Checks that have not changed since are those of a former life:
     /// their first probes are spread over their interval. 0 if nothing came from a journal.

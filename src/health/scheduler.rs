@@ -1,4 +1,4 @@
-//! The one task that owns all checks of our node: starts what is due, counts what comes of it, reports what changes.
+//! The one task that owns all checks that we run: starts what is due, counts what comes of it, reports what changes.
 //!
 //! Its view of the definitions is a level: whatever hint of a change arrives, what counts is the published snapshot.
 
@@ -26,9 +26,9 @@ use super::{
 };
 use crate::{
     catalog::{
-        change::Change,
+        change::{Change, Origin},
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
-        names::Text,
+        names::{NodeName, Text},
         output::Output,
         service::InstanceKey,
         state::CheckEntry,
@@ -128,12 +128,12 @@ impl Scheduler {
         }
     }
 
-    /// Takes in all checks of our node. Hints that arrive meanwhile are looked at afterwards.
+    /// Takes in all checks that we run. Hints that arrive meanwhile are looked at afterwards.
     fn load(&mut self) {
         let snapshot = self.shared.published.load();
         let now = Instant::now();
         let node = self.settings.node.clone();
-        let ours = || snapshot.catalog.checks().filter(|entry| entry.check.node == node);
+        let ours = || snapshot.catalog.checks().filter(|entry| is_ours(&entry.check, &node));
         let (mut watched, mut deadlines) = (0, 0);
         for CheckDefinition { kind, deregister_critical_service_after: patience, .. } in
             ours().map(|entry| &*entry.check.definition)
@@ -156,8 +156,8 @@ impl Scheduler {
         let snapshot = self.shared.published.load();
         let now = Instant::now();
         let node = self.settings.node.clone();
-        for key in touched.iter().filter(|key| key.node == node) {
-            match snapshot.catalog.check(key) {
+        for key in &touched {
+            match snapshot.catalog.check(key).filter(|entry| is_ours(&entry.check, &node)) {
                 Some(entry) => self.watch(entry, FirstProbe::AtOnce, now),
                 None => {
                     self.shared.deadlines.forget(key);
@@ -306,7 +306,7 @@ impl Scheduler {
         } else {
             let service = entry.check.service_id.as_ref().map(|id| id.as_str());
             let (before, status) = (entry.check.status.as_str(), result.status.as_str());
-            tracing::info!(check = %key.id, service, before, status, "check {} is now {status}", key.id);
+            tracing::info!(node = %key.node, check = %key.id, service, before, status, "check {} is now {status}", key.id);
         }
         watched.reported = Some(result.status);
         // One more, because both ends are cut to whole seconds.
@@ -373,6 +373,12 @@ impl Scheduler {
         });
         true
     }
+}
+
+/// Whether we run the check: any of our node, and those with probes that were registered here for other nodes, which have
+/// nobody else. Deadlines of other nodes are left to who registered them.
+fn is_ours(check: &Check, node: &NodeName) -> bool {
+    check.node == *node || (check.origin == Origin::Api && kind_of(&check.definition.kind).is_some())
 }
 
 /// A probe that has ended.

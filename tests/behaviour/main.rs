@@ -23,6 +23,7 @@ mod blocking;
 mod bulk;
 mod cli;
 mod exec;
+mod external;
 mod forwarding;
 mod health;
 mod hostile;

@@ -72,7 +72,7 @@ fn finish(
         None => id,
     };
     let status = status(fields)?.unwrap_or(CheckStatus::Critical);
-    let (target, definition) = definition(fields, notices)?;
+    let (target, definition) = definition(fields, None, notices)?;
     Ok(Check {
         node: owner.node.clone(),
         id,
@@ -95,8 +95,8 @@ pub(super) fn status(fields: &Fields<'_>) -> Result<Option<CheckStatus>, Definit
     }
 }
 
-/// Reads the `Definition` of a check in a transaction: where its probes go, and how. Without HTTP, TCP and TTL the status
-/// is set from outside.
+/// Reads the `Definition` of a check of the catalog: where its probes go, and how. Without HTTP, TCP and TTL the status is
+/// set from outside.
 pub(super) fn read_definition(
     object: &Field<'_>,
     notices: &mut Vec<String>,
@@ -104,15 +104,19 @@ pub(super) fn read_definition(
     let fields = Fields::read(object, FIELDS)?;
     let probed = NOT_OFFERED.iter().chain(&["HTTP", "TCP"]).any(|name| fields.filled(name).is_some());
     if probed || fields.duration("TTL")?.is_some() {
-        return definition(&fields, notices);
+        return definition(&fields, Some(CATALOG_INTERVAL_DEFAULT), notices);
     }
     let after = deregister_after(&fields, notices)?;
     let unprobed = CheckDefinition::unprobed(CheckKind::External);
     Ok(("".into(), CheckDefinition { deregister_critical_service_after: after, ..unprobed }))
 }
 
-/// Where the probes go (empty where nothing is probed), and how.
-fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<(Text, CheckDefinition), DefinitionError> {
+/// Where the probes go (empty where nothing is probed), and how; at this interval where none is given.
+fn definition(
+    fields: &Fields<'_>,
+    interval_default: Option<Duration>,
+    notices: &mut Vec<String>,
+) -> Result<(Text, CheckDefinition), DefinitionError> {
     let (target, kind) = kind(fields)?;
     let success_before_passing = count(fields, "SuccessBeforePassing")?;
     let failures_before_critical = count(fields, "FailuresBeforeCritical")?;
@@ -127,7 +131,7 @@ fn definition(fields: &Fields<'_>, notices: &mut Vec<String>) -> Result<(Text, C
     }
     let timeout = fields.duration("Timeout")?;
     let definition = CheckDefinition {
-        interval: interval(fields, &kind, notices)?,
+        interval: interval(fields, &kind, interval_default, notices)?,
         timeout: match kind {
             CheckKind::Deadline(_) => Duration::ZERO,
             _ => timeout.unwrap_or(TIMEOUT_DEFAULT),
@@ -234,11 +238,16 @@ fn tcp(fields: &Fields<'_>) -> Result<TcpCheck, DefinitionError> {
     })
 }
 
-fn interval(fields: &Fields<'_>, kind: &CheckKind, notices: &mut Vec<String>) -> Result<Duration, DefinitionError> {
+fn interval(
+    fields: &Fields<'_>,
+    kind: &CheckKind,
+    default: Option<Duration>,
+    notices: &mut Vec<String>,
+) -> Result<Duration, DefinitionError> {
     if matches!(kind, CheckKind::Deadline(_)) {
         return Ok(Duration::ZERO);
     }
-    let span = fields.duration("Interval")?.ok_or_else(|| {
+    let span = fields.duration("Interval")?.or(default).ok_or_else(|| {
         fields.wrong("Interval", Problem::Rule("must be given for an HTTP or TCP check, such as \"10s\"".to_owned()))
     })?;
     Ok(raised(fields, ("Interval", span, INTERVAL_MIN), notices))
@@ -284,6 +293,9 @@ fn is_token_byte(byte: u8) -> bool {
 
 /// Least interval. Source: Consul's; a shorter one is raised.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// Interval of a check of the catalog that names none. Source: that of consul-esm, which runs such checks for Consul.
+const CATALOG_INTERVAL_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Least time after which a critical instance is deregistered. Source: Consul's; a shorter one is raised.
 const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);

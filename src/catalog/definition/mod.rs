@@ -34,9 +34,11 @@ mod check;
 mod fields;
 mod file;
 mod operation;
+mod registration;
 mod service;
 
 pub use file::{FileDefinitions, Placed, file};
+pub use registration::{CatalogDeregistration, CatalogRegistration};
 
 use fields::root;
 use tree::Tree;
@@ -134,6 +136,18 @@ pub fn operations(tree: &Tree, owner: &Owner) -> Result<Decoded<Vec<Operation>>,
         .map(|item| operation::read(item, owner, &mut notices))
         .collect::<Result<_, _>>()?;
     Ok(Decoded { value, notices })
+}
+
+/// Reads the body of `catalog/register`: a node, and what is on it.
+pub fn catalog_registration(tree: &Tree, origin: Origin) -> Result<Decoded<CatalogRegistration>, DefinitionError> {
+    let mut notices = Vec::new();
+    let value = registration::read(&root(tree, ""), origin, &mut notices)?;
+    Ok(Decoded { value, notices })
+}
+
+/// Reads the body of `catalog/deregister`: what goes.
+pub fn catalog_deregistration(tree: &Tree) -> Result<CatalogDeregistration, DefinitionError> {
+    registration::read_deregistration(&root(tree, ""))
 }
 
 #[cfg(test)]

@@ -86,17 +86,13 @@ fn node_operation(object: &Field<'_>, owner: &Owner) -> Result<Operation, Defini
     let name = inner.filled("Node").ok_or_else(|| inner.wrong("Node", Problem::Missing))?;
     let name = name.identifier(NodeName::new)?;
     let delete = Change::DeregisterNode { name: name.clone(), origin: owner.origin };
-    let set = || Ok(vec![Change::RegisterNode(read_node(&inner, name.clone())?)]);
+    let set = || Ok(vec![Change::RegisterNode(read_node(&inner, name.clone(), "Meta")?)]);
     Ok(Operation { action: action(verb, &inner, delete, set)?, subject: Subject::Node(name) })
 }
 
-/// A node; its UUID is empty if none is given.
-fn read_node(fields: &Fields<'_>, name: NodeName) -> Result<Node, DefinitionError> {
-    let uuid = match fields.filled("ID") {
-        Some(field) if is_uuid(field.text()?) => Arc::from(field.text()?.to_ascii_lowercase()),
-        Some(field) => return Err(field.expected("a UUID such as \"6e9c1a4e-0000-4000-8000-000000000001\"")),
-        None => Arc::from(""),
-    };
+/// A node; its UUID is empty if none is given. Its meta is the field of this name.
+pub(super) fn read_node(fields: &Fields<'_>, name: NodeName, meta: &str) -> Result<Node, DefinitionError> {
+    let uuid = uuid(fields)?;
     let at = fields.filled("Address").ok_or_else(|| fields.wrong("Address", Problem::Missing))?;
     let mut tagged = Vec::new();
     for (role, field) in fields.field("TaggedAddresses").map(Field::members).transpose()?.unwrap_or_default() {
@@ -109,8 +105,17 @@ fn read_node(fields: &Fields<'_>, name: NodeName) -> Result<Node, DefinitionErro
         uuid,
         address: address(at)?,
         tagged_addresses: tagged.into_iter().collect::<std::collections::BTreeMap<Arc<str>, Address>>(),
-        meta: fields.field("Meta").map(pairs).transpose()?.map_or_else(Meta::default, Arc::new),
+        meta: fields.field(meta).map(pairs).transpose()?.map_or_else(Meta::default, Arc::new),
     })
+}
+
+/// The UUID of a node; empty if none is given.
+pub(super) fn uuid(fields: &Fields<'_>) -> Result<Arc<str>, DefinitionError> {
+    match fields.filled("ID") {
+        Some(field) if is_uuid(field.text()?) => Ok(Arc::from(field.text()?.to_ascii_lowercase())),
+        Some(field) => Err(field.expected("a UUID such as \"6e9c1a4e-0000-4000-8000-000000000001\"")),
+        None => Ok(Arc::from("")),
+    }
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -128,48 +133,75 @@ fn service_operation(
     let verb = verb(&fields)?;
     let owner = on_node(fields.filled("Node"), owner)?;
     let service = fields.field("Service").ok_or_else(|| fields.wrong("Service", Problem::Missing))?;
-    let inner = Fields::read(service, SERVICE_FIELDS)?;
-    check::only_default(&inner)?;
-    let name = inner.filled("Service");
-    let id = inner.filled("ID").or(name).ok_or_else(|| inner.wrong("ID", Problem::Missing))?;
-    let key = InstanceKey { node: owner.node.clone(), id: id.identifier(ServiceId::new)? };
+    let (inner, key) = service_and_key(service, &owner)?;
     let delete = Change::Deregister { key: key.clone(), origin: owner.origin };
-    let set = || {
-        let name = name.ok_or_else(|| inner.wrong("Service", Problem::Missing))?.identifier(ServiceName::new)?;
-        // Go's clients write weights that are not set as zeros.
-        let weights = weights(inner.filled("Weights"))?;
-        let instance = service::instance(&inner, (name, key.id.clone(), weights), &owner, notices)?;
-        let registration = Registration { instance, checks: Vec::new(), replace_existing_checks: false };
-        Ok(vec![Change::Register(Box::new(registration))])
-    };
-    let action = action(verb, &inner, delete, set)?;
+    let action = action(verb, &inner, delete, || Ok(vec![service_change(&inner, &key, &owner, notices)?]))?;
     Ok(Operation { action, subject: Subject::Instance(key) })
+}
+
+/// The fields of a service as the catalog has them, and which one it is.
+pub(super) fn service_and_key<'t>(
+    object: &Field<'t>,
+    owner: &Owner,
+) -> Result<(Fields<'t>, InstanceKey), DefinitionError> {
+    let fields = Fields::read(object, SERVICE_FIELDS)?;
+    check::only_default(&fields)?;
+    let id = fields.filled("ID").or_else(|| fields.filled("Service"));
+    let id = id.ok_or_else(|| fields.wrong("ID", Problem::Missing))?.identifier(ServiceId::new)?;
+    Ok((fields, InstanceKey { node: owner.node.clone(), id }))
+}
+
+/// What registers it.
+pub(super) fn service_change(
+    fields: &Fields<'_>,
+    key: &InstanceKey,
+    owner: &Owner,
+    notices: &mut Vec<String>,
+) -> Result<Change, DefinitionError> {
+    let name = fields.filled("Service").ok_or_else(|| fields.wrong("Service", Problem::Missing))?;
+    let name = name.identifier(ServiceName::new)?;
+    // Go's clients write weights that are not set as zeros.
+    let weights = weights(fields.filled("Weights"))?;
+    let instance = service::instance(fields, (name, key.id.clone(), weights), owner, notices)?;
+    let registration = Registration { instance, checks: Vec::new(), replace_existing_checks: false };
+    Ok(Change::Register(Box::new(registration)))
 }
 
 fn check_operation(object: &Field<'_>, owner: &Owner, notices: &mut Vec<String>) -> Result<Operation, DefinitionError> {
     let fields = Fields::read(object, &["Verb", "Check"])?;
     let verb = verb(&fields)?;
     let check = fields.field("Check").ok_or_else(|| fields.wrong("Check", Problem::Missing))?;
-    let inner = Fields::read(check, CHECK_FIELDS)?;
-    check::only_default(&inner)?;
-    let owner = on_node(inner.filled("Node"), owner)?;
-    let id = inner.filled("CheckID").or_else(|| inner.filled("Name"));
-    let id = id.ok_or_else(|| inner.wrong("CheckID", Problem::Missing))?;
-    // What is made of a service ID (service:<ID>) may be longer than an identifier that is given.
-    let key = CheckKey { node: owner.node.clone(), id: CheckId::derived(id.identifier(check_id)?) };
+    let (inner, owner) = check_and_owner(check, owner)?;
+    let key = check_key(&inner, &owner)?;
     let delete = Change::DeregisterCheck { key: key.clone(), origin: owner.origin };
     let set = || check_changes(&inner, &key, &owner, notices);
     let action = action(verb, &inner, delete, set)?;
     Ok(Operation { action, subject: Subject::Check(key) })
 }
 
-fn check_id(text: &str) -> Result<&str, crate::catalog::names::IdentifierError> {
+/// The fields of a check as the catalog has them, and its owner on the node that it names.
+pub(super) fn check_and_owner<'t>(object: &Field<'t>, owner: &Owner) -> Result<(Fields<'t>, Owner), DefinitionError> {
+    let fields = Fields::read(object, CHECK_FIELDS)?;
+    check::only_default(&fields)?;
+    let owner = on_node(fields.filled("Node"), owner)?;
+    Ok((fields, owner))
+}
+
+/// Which check it is: that of its ID, or if none is given, of its name.
+pub(super) fn check_key(fields: &Fields<'_>, owner: &Owner) -> Result<CheckKey, DefinitionError> {
+    let id = fields.filled("CheckID").or_else(|| fields.filled("Name"));
+    let id = id.ok_or_else(|| fields.wrong("CheckID", Problem::Missing))?;
+    // What is made of a service ID (service:<ID>) may be longer than an identifier that is given.
+    Ok(CheckKey { node: owner.node.clone(), id: CheckId::derived(id.identifier(check_id)?) })
+}
+
+pub(super) fn check_id(text: &str) -> Result<&str, crate::catalog::names::IdentifierError> {
     let bare = text.strip_prefix("service:").or_else(|| text.strip_prefix("_service_maintenance:"));
     CheckId::new(bare.filter(|bare| !bare.is_empty()).unwrap_or(text)).map(|_| text)
 }
 
 /// The check is put in; if a status is given, that holds, also of one that is there already.
-fn check_changes(
+pub(super) fn check_changes(
     fields: &Fields<'_>,
     key: &CheckKey,
     owner: &Owner,
