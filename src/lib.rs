@@ -4,6 +4,7 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 #![deny(unsafe_code)]
 
+pub mod access;
 pub mod answer;
 pub mod api;
 pub mod catalog;

@@ -17,6 +17,7 @@ use std::{
 const IMPORTS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("catalog", &[]),
+    ("access", &["catalog"]),
     ("observe", &[]),
     // Files of zones, services and upstreams are watched alike, and none of these may import another.
     ("fingerprint", &[]),
@@ -50,7 +51,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders that do no I/O, see no clock and share nothing: what they need of these is handed in.
-const PURE: &[&str] = &["wire", "catalog", "answer"];
+const PURE: &[&str] = &["wire", "catalog", "access", "answer"];
 
 /// Words that no pure part has in its code.
 const IMPURE: &str = "\
