@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod fingerprint;
 pub mod forward;
 pub mod health;
+pub mod kv;
 pub mod observe;
 pub mod publish;
 pub mod sources;

@@ -142,6 +142,7 @@ impl Stage {
         let zones = Zones::default();
         Snapshot {
             catalog: self.catalog.clone(),
+            store: nameplate::kv::store::Store::new(self.catalog.seed(), 0),
             names: self.names.clone(),
             plan: Arc::new(Plan::new(&self.settings, &zones, self.catalog.seed())),
             settings: Arc::new(self.settings.clone()),

@@ -22,13 +22,14 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // Files of zones, services and upstreams are watched alike, and none of these may import another.
     ("fingerprint", &[]),
     ("zones", &["wire"]),
-    ("publish", &["wire", "catalog", "zones", "observe"]),
+    ("kv", &["catalog"]),
+    ("publish", &["wire", "catalog", "kv", "zones", "observe"]),
     ("answer", &["wire", "publish::snapshot"]),
     ("forward", &["wire", "observe", "fingerprint"]),
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
     ("sources", &["catalog", "publish", "observe", "fingerprint"]),
     ("health", &["catalog", "publish", "forward", "observe"]),
-    ("api", &["catalog", "publish", "health::deadlines", "forward", "answer::explain", "observe"]),
+    ("api", &["catalog", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe"]),
     // What settings of the Docker source are: a template that is wrong is told before anything starts.
     (
         "config",
@@ -51,7 +52,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders that do no I/O, see no clock and share nothing: what they need of these is handed in.
-const PURE: &[&str] = &["wire", "catalog", "access", "answer"];
+const PURE: &[&str] = &["wire", "catalog", "kv", "access", "answer"];
 
 /// Words that no pure part has in its code.
 const IMPURE: &str = "\

@@ -47,6 +47,7 @@ impl Server {
         let (journal, restored) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
         let start = Start {
             catalog: State::new(Seed(1), restored.index),
+            store: nameplate::kv::store::Store::new(Seed(1), restored.index),
             settings: settings(),
             zones: Zones::default(),
             sources: Vec::new(),

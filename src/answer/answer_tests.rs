@@ -36,6 +36,7 @@ fn of_catalog(catalog: State, settings: Settings) -> Snapshot {
     Snapshot {
         names: Names::build(&catalog, &settings),
         catalog,
+        store: crate::kv::store::Store::new(Seed(1), 0),
         plan: Arc::new(Plan::new(&settings, &zones, Seed(1))),
         settings: Arc::new(settings),
         zones: Arc::new(zones),

@@ -20,7 +20,7 @@ use crate::{
         state::State,
         transaction::{Action, Operation, OperationProblem, Subject},
     },
-    publish::{feed::SubmitError, label},
+    publish::{feed::SubmitError, label, transaction},
 };
 
 /// `PUT /v1/catalog/register`
@@ -100,7 +100,9 @@ pub(super) async fn deregister(api: Arc<Api>, call: Call) -> Result<Response, Ap
     match api.parts.feed.transact(vec![operation]).await {
         Ok(_) => json(&true, call.pretty()),
         Err(SubmitError::Failed(errors)) => Err(match errors.into_iter().next().map(|error| error.problem) {
-            Some(OperationProblem::Refused(refused)) => SubmitError::Refused(refused).into(),
+            Some(transaction::OperationProblem::Catalog(OperationProblem::Refused(refused))) => {
+                SubmitError::Refused(refused).into()
+            }
             Some(problem) => ApiError::BadRequest(problem.to_string()),
             None => ApiError::Failed("internal error; the server goes on".to_owned()),
         }),

@@ -25,7 +25,7 @@ use crate::{
         state::State,
         transaction::{Action, Found, Operation, Subject},
     },
-    publish::{feed::SubmitError, label},
+    publish::{feed::SubmitError, label, transaction},
 };
 
 /// `PUT /v1/txn`
@@ -42,8 +42,15 @@ pub(super) async fn txn(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
     let mut warnings = notices;
     warnings.extend(operations.iter().filter_map(name_warning));
     let renewals = renewals(&api, &operations);
-    let found = match api.parts.feed.transact(operations).await {
-        Ok(receipt) => receipt.found,
+    let found: Vec<Found> = match api.parts.feed.transact(operations).await {
+        Ok(receipt) => receipt
+            .found
+            .into_iter()
+            .filter_map(|found| match found {
+                transaction::Found::Catalog(found) => Some(found),
+                transaction::Found::Key(_) => None,
+            })
+            .collect(),
         Err(SubmitError::Failed(errors)) => {
             let errors = errors.into_iter().map(|error| (error.at, error.problem.to_string()));
             return conflict(errors.collect(), read.pretty);

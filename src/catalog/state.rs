@@ -204,6 +204,12 @@ impl State {
         self.index
     }
 
+    /// Gives the next index away, to a change of something that has the same index.
+    pub fn advance(&mut self) -> u64 {
+        self.index += 1;
+        self.index
+    }
+
     /// The seed of all hashes.
     pub fn seed(&self) -> Seed {
         self.seed

@@ -157,7 +157,8 @@ impl State {
         Err(errors)
     }
 
-    fn operate(&mut self, operation: Operation, done: &mut Transacted) -> Result<(), OperationProblem> {
+    /// Applies one operation and adds what it did. One that fails may have changed something already.
+    pub fn operate(&mut self, operation: Operation, done: &mut Transacted) -> Result<(), OperationProblem> {
         let Operation { subject, action } = operation;
         let index = || self.find(&subject).map(|found| found.modify_index());
         match action {

@@ -47,10 +47,11 @@ use crate::{
     config::{Config, LogFormat},
     forward::Forwarder,
     health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, TargetResolver, deadlines::Heartbeat},
+    kv::store::Store,
     observe::{logging, metrics::Metrics, query_log::QueryLog},
     publish::{
         feed::Feed,
-        journal::{Batch, Journal, Place, Restored, Write},
+        journal::{Batch, Journal, Place, Restored, Write, documents::DocumentError},
         publisher::{Publisher, Start},
         watch::Published,
     },
@@ -116,11 +117,11 @@ impl Server {
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
         let advertised = settings::advertised(&config);
         let search = settings::search(&forwarder.describe());
-        let serial = restored.serial;
-        let catalog = catalog(restored);
+        let (serial, (catalog, store)) = (restored.serial, stored(restored)?);
         let (publisher, feed, published) = Publisher::start(Start {
             sources: Sources::initial(&config, &catalog),
             catalog,
+            store,
             settings: settings::answering(&config, &search, &advertised),
             zones,
             serial,
@@ -306,10 +307,11 @@ fn open_journal(config: &Config) -> anyhow::Result<(Journal, Restored, Arc<str>)
     Ok((journal, restored, uuid))
 }
 
-fn catalog(restored: Restored) -> State {
+fn stored(restored: Restored) -> Result<(State, Store), DocumentError> {
     // Random for each process: RandomState takes its keys from the system.
     let seed = Seed(RandomState::new().hash_one(0u8));
-    State::restore(seed, restored.index, restored.nodes, restored.instances)
+    let store = restored.store(seed)?;
+    Ok((State::restore(seed, restored.index, restored.nodes, restored.instances), store))
 }
 
 fn open_dns(config: &Config, engine: &Arc<DnsEngine>, observer: Observer) -> anyhow::Result<Transport<DnsEngine>> {

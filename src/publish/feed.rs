@@ -18,9 +18,12 @@ use crate::{
     catalog::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
+    },
+    publish::{
+        journal::JournalFailure,
+        settings::Settings,
         transaction::{Found, Operation, OperationError},
     },
-    publish::{journal::JournalFailure, settings::Settings},
     zones::Zones,
 };
 
@@ -90,8 +93,8 @@ impl Feed {
     }
 
     /// Applies the operations as one: all or none. Returns when they are published and durable.
-    pub async fn transact(&self, operations: Vec<Operation>) -> Result<Receipt, SubmitError> {
-        self.send(Work::Transaction(operations)).await
+    pub async fn transact(&self, operations: Vec<impl Into<Operation>>) -> Result<Receipt, SubmitError> {
+        self.send(Work::Transaction(operations.into_iter().map(Into::into).collect())).await
     }
 
     /// Hands in the newest result of a check. Never waits; an older result of the same check that is still

@@ -4,6 +4,7 @@
 pub mod eligible;
 pub mod feed;
 pub mod journal;
+mod kept;
 pub mod label;
 pub mod names;
 pub mod nodes;
@@ -14,5 +15,6 @@ pub mod selection;
 pub mod service;
 pub mod settings;
 pub mod snapshot;
+pub mod transaction;
 pub mod view;
 pub mod watch;

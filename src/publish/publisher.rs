@@ -2,45 +2,47 @@
 //! the journal. What arrives meanwhile is the next batch; there is no timer.
 
 use std::{
-    collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
 use crate::{
     catalog::{
         apply::Effects,
         change::{Change, ChangeError, Origin},
-        check::{CheckKey, CheckResult},
         intern::Interner,
-        names::{NodeName, ServiceName},
-        service::InstanceKey,
         state::State,
-        transaction::{Found, Operation, OperationError, Transacted},
     },
+    kv::store::Store,
     observe::metrics::{Metrics, SourceState},
     publish::{
         feed::{Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Waiting, Work},
-        journal::{self, Journal, StoredNode, Write},
+        journal::{self, Journal},
         names::Names,
         plan::Plan,
         settings::Settings,
         snapshot::Snapshot,
-        watch::{Published, WatchKey},
+        transaction::{self, Found, Operation, OperationError, Outcome},
+        watch::Published,
     },
     zones::Zones,
 };
+
+mod touched;
+
+use touched::Touched;
 
 /// What the publisher begins with.
 #[derive(Debug)]
 pub struct Start {
     /// The catalog as it was stored, or an empty one.
     pub catalog: State,
+    /// The keys with their values, as they were stored, or none.
+    pub store: Store,
     /// The settings in force.
     pub settings: Settings,
     /// Static zones.
@@ -113,20 +115,6 @@ struct Done {
     durable: bool,
 }
 
-#[derive(Default)]
-struct Touched {
-    services: Set<ServiceName>,
-    instances: Set<InstanceKey>,
-    statuses: Set<CheckKey>,
-    /// Checks that came, went, or got another definition.
-    definitions: Set<CheckKey>,
-    nodes: Set<NodeName>,
-    checks: bool,
-    sources: bool,
-}
-
-type Set<K> = HashSet<K, RandomState>;
-
 impl Writer {
     fn new(start: Start) -> (Writer, Feed, Arc<Published>) {
         let (feed, intake) = Feed::new();
@@ -135,6 +123,7 @@ impl Writer {
         let first = Arc::new(Snapshot {
             names: Names::build(&start.catalog, &settings),
             catalog: start.catalog,
+            store: start.store,
             settings,
             zones: Arc::new(start.zones),
             plan: Arc::new(plan),
@@ -306,13 +295,19 @@ impl Writer {
         mut operations: Vec<Operation>,
         batch: &mut Batch,
     ) -> Result<(bool, Vec<Found>), Vec<OperationError>> {
-        for change in operations.iter_mut().flat_map(|operation| operation.action.changes_mut()) {
-            self.interner.change(change);
+        for operation in &mut operations {
+            let Operation::Catalog(operation) = operation else { continue };
+            for change in operation.action.changes_mut() {
+                self.interner.change(change);
+            }
         }
-        let Transacted { effects, found } = self.next.catalog.transact(operations)?;
+        let Snapshot { catalog, store, .. } = &mut self.next;
+        let Outcome { effects, touched, found } = transaction::transact((catalog, store), operations)?;
         for effects in &effects {
             self.follow(effects, batch);
         }
+        batch.changed |= !touched.is_empty();
+        batch.touched.stored.extend(touched);
         // What changes nothing is durable only if what came before it is, which may be of this very batch.
         Ok((batch.changed || self.journal.status().waiting > 0, found))
     }
@@ -324,29 +319,7 @@ impl Writer {
         }
         batch.changed = true;
         batch.zone_changed |= self.next.names.follow(effects, &self.next.settings);
-        let touched = &mut batch.touched;
-        for presence in effects.instances.iter().flat_map(|touched| touched.before.iter().chain(&touched.after)) {
-            touched.services.insert(presence.entry.instance.service.clone());
-        }
-        let only_statuses = effects.checks.is_empty() && effects.nodes.is_empty();
-        for instance in &effects.instances {
-            let same = match (&instance.before, &instance.after) {
-                (Some(before), Some(after)) => {
-                    Arc::ptr_eq(&before.entry, &after.entry)
-                        || (only_statuses
-                            && Arc::ptr_eq(&before.entry.instance, &after.entry.instance)
-                            && before.entry.shadowed == after.entry.shadowed)
-                }
-                _ => false,
-            };
-            if let (false, Some(presence)) = (same, instance.after.as_ref().or(instance.before.as_ref())) {
-                touched.instances.insert(presence.entry.instance.key());
-            }
-        }
-        touched.nodes.extend(effects.nodes.iter().map(|node| node.name().clone()));
-        touched.statuses.extend(effects.statuses.iter().cloned());
-        touched.checks |= !effects.checks.is_empty() || !effects.statuses.is_empty();
-        touched.definitions.extend(effects.checks.iter().cloned());
+        batch.touched.take_in(effects);
     }
 
     fn publish(&mut self, mut batch: Batch) {
@@ -360,7 +333,7 @@ impl Writer {
             if !batch.touched.definitions.is_empty() {
                 self.published.touch_checks(std::mem::take(&mut batch.touched.definitions));
             }
-            self.wake(&batch.touched);
+            batch.touched.wake(&self.published);
             self.metrics.publishes.inc();
             self.gauge();
         }
@@ -375,7 +348,7 @@ impl Writer {
             }
         }
         if batch.changed || !acknowledge.is_empty() {
-            let writes = if self.journal.is_durable() { self.writes(&batch.touched) } else { Vec::new() };
+            let writes = if self.journal.is_durable() { batch.touched.writes(&self.next) } else { Vec::new() };
             self.journal.write(journal::Batch {
                 index: self.next.catalog.index(),
                 serial: self.next.serial,
@@ -385,37 +358,6 @@ impl Writer {
                 urgent: batch.urgent,
             });
         }
-    }
-
-    /// What now holds for all that a batch touched, as the journal keeps it. What nameplate registers of itself is kept
-    /// too, though it registers that anew at each start: an operator may have added checks to it, or put it in
-    /// maintenance, and registrations may lie aside of it.
-    fn writes(&self, touched: &Touched) -> Vec<Write> {
-        let catalog = &self.next.catalog;
-        let mut writes = Vec::new();
-        for name in &touched.nodes {
-            writes.push(match catalog.node(name) {
-                Some(entry) => Write::Node(StoredNode {
-                    node: Arc::clone(&entry.node),
-                    checks: Arc::clone(&entry.checks),
-                    create_index: entry.create_index,
-                    modify_index: entry.modify_index,
-                }),
-                None => Write::ForgetNode(name.clone()),
-            });
-        }
-        for key in &touched.instances {
-            match catalog.instance(key) {
-                Some(entry) => writes.push(Write::Instance(Arc::clone(entry))),
-                None => writes.push(Write::ForgetInstance(key.clone())),
-            }
-        }
-        for key in &touched.statuses {
-            let Some(entry) = catalog.check(key) else { continue };
-            let result = CheckResult { status: entry.check.status, output: (&*entry.check.shown_output()).into() };
-            writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });
-        }
-        writes
     }
 
     fn tell_source(&self, status: &SourceStatus) {
@@ -429,24 +371,6 @@ impl Writer {
         self.metrics.catalog_services.set(catalog.service_count() as i64);
         self.metrics.catalog_instances.set(catalog.instance_count() as i64);
         self.metrics.zones.set(self.next.zones.len() as i64);
-    }
-
-    fn wake(&self, touched: &Touched) {
-        if !self.published.has_waiters() {
-            return;
-        }
-        for service in &touched.services {
-            self.published.touch(&WatchKey::Service(service.clone()));
-        }
-        let lists = [
-            (!touched.services.is_empty(), WatchKey::Services),
-            (!touched.nodes.is_empty(), WatchKey::Nodes),
-            (touched.checks, WatchKey::Checks),
-            (touched.sources, WatchKey::Sources),
-        ];
-        for (_, key) in lists.iter().filter(|(touched, _)| *touched) {
-            self.published.touch(key);
-        }
     }
 
     fn free_retired(&mut self) {

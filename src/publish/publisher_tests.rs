@@ -3,13 +3,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::{
     catalog::{
-        check::CheckStatus,
-        names::{CheckId, ServiceId},
+        check::{CheckKey, CheckResult, CheckStatus},
+        names::{CheckId, NodeName, ServiceId, ServiceName},
         node::Node,
+        service::InstanceKey,
         table::Seed,
         testing::{self, check, instance, registration},
     },
-    publish::{journal::Place, snapshot::FoundService},
+    publish::{journal::Place, snapshot::FoundService, watch::WatchKey},
 };
 
 impl Start {
@@ -18,6 +19,7 @@ impl Start {
         let (journal, _) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
         Start {
             catalog: State::new(Seed(1), index),
+            store: Store::new(Seed(1), index),
             settings: Settings::example(),
             zones: Zones::default(),
             sources: Vec::new(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     catalog::state::State,
+    kv::store::Store,
     publish::{feed::SourceStatus, names::Names, plan::Plan, settings::Settings},
     zones::Zones,
 };
@@ -33,11 +34,13 @@ pub use crate::{
     },
 };
 
-/// All that is known at one index: the catalog, and the names that DNS answers with.
+/// All that is known at one index: the catalog, the store, and the names that DNS answers with.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The catalog.
     pub catalog: State,
+    /// Keys with their values.
+    pub store: Store,
     /// What DNS answers about it.
     pub names: Names,
     /// The settings in force.

@@ -1,8 +1,8 @@
 //! What readers wait for: a level ("index above n" of one key), never an edge.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::{ArcSwap, Cache};
@@ -11,7 +11,10 @@ use foldhash::fast::RandomState;
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    catalog::{check::CheckKey, names::ServiceName},
+    catalog::{
+        check::CheckKey,
+        names::{ServiceName, Text},
+    },
     publish::snapshot::Snapshot,
 };
 
@@ -28,6 +31,10 @@ pub enum WatchKey {
     Checks,
     /// Whether all sources have synced.
     Sources,
+    /// One key of the store.
+    Key(Text),
+    /// The keys of the store that begin so.
+    Keys(Text),
 }
 
 /// The current snapshot, and how to wait for a later one. Shared by all readers.
@@ -37,6 +44,9 @@ pub struct Published {
     waiters: DashMap<WatchKey, watch::Sender<()>>,
     touched_checks: Mutex<HashSet<CheckKey, RandomState>>,
     checks_touched: Notify,
+    /// How many wait for keys that begin with a text of this length, so that a changed key is looked up under the
+    /// lengths that somebody waits for.
+    prefix_lengths: Mutex<BTreeMap<usize, usize>>,
 }
 
 impl Published {
@@ -46,6 +56,7 @@ impl Published {
             waiters: DashMap::new(),
             touched_checks: Mutex::default(),
             checks_touched: Notify::new(),
+            prefix_lengths: Mutex::default(),
         }
     }
 
@@ -61,6 +72,9 @@ impl Published {
 
     /// A ticket for the key: register first, then look at the level, then wait.
     pub fn register(self: &Arc<Self>, key: WatchKey) -> Ticket {
+        if let WatchKey::Keys(prefix) = &key {
+            *self.prefix_lengths().entry(prefix.len()).or_default() += 1;
+        }
         let receiver = self.waiters.entry(key.clone()).or_insert_with(|| watch::channel(()).0).subscribe();
         Ticket { published: Arc::clone(self), key, receiver: Some(receiver) }
     }
@@ -85,6 +99,19 @@ impl Published {
         if let Some(waiters) = self.waiters.get(key) {
             waiters.send_replace(());
         }
+    }
+
+    /// Wakes those who wait for this key, and for keys that begin as it does.
+    pub(super) fn touch_key(&self, key: &Text) {
+        self.touch(&WatchKey::Key(key.clone()));
+        let lengths: Vec<usize> = self.prefix_lengths().range(..=key.len()).map(|(length, _)| *length).collect();
+        for prefix in lengths.into_iter().filter_map(|length| key.get(..length)) {
+            self.touch(&WatchKey::Keys(Text::from(prefix)));
+        }
+    }
+
+    fn prefix_lengths(&self) -> MutexGuard<'_, BTreeMap<usize, usize>> {
+        self.prefix_lengths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anybody waits for anything, so that touching is worth it.
@@ -136,6 +163,15 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.receiver = None;
+        if let WatchKey::Keys(prefix) = &self.key {
+            let mut lengths = self.published.prefix_lengths();
+            if let Some(count) = lengths.get_mut(&prefix.len()) {
+                *count -= 1;
+                if *count == 0 {
+                    lengths.remove(&prefix.len());
+                }
+            }
+        }
         self.published.waiters.remove_if(&self.key, |_, waiters| waiters.receiver_count() == 0);
     }
 }

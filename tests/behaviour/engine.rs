@@ -76,6 +76,7 @@ fn snapshot(catalog: State, names: Names, world: &World, zones: Zones) -> Snapsh
     Snapshot {
         plan: Arc::new(Plan::new(&world.settings, &zones, Seed(1))),
         catalog,
+        store: nameplate::kv::store::Store::new(Seed(1), 0),
         names,
         settings: Arc::new(world.settings.clone()),
         zones: Arc::new(zones),

@@ -20,7 +20,7 @@ use crate::{
         state::{CheckEntry, InstanceEntry},
     },
     publish::journal::{
-        StoredNode,
+        Document, StoredNode,
         encode::{SEAL_BYTES, seal_of},
         pending::NewestResult,
         record::{
@@ -109,6 +109,11 @@ pub(super) fn result(key: &[u8], value: &[u8]) -> Result<NewestResult, RecordErr
     let record: ResultRecord<'_> = opened(key, value)?;
     let result = CheckResult { status: status(record.status), output: (&*record.output).into() };
     Ok(NewestResult { result, modify_index: record.modify_index })
+}
+
+/// What a document holds.
+pub(super) fn document(key: &[u8], value: &[u8]) -> Result<Document, RecordError> {
+    Ok(Document { key: key.to_vec(), bytes: unsealed(key, value)?.to_vec() })
 }
 
 /// IDs of the checks in an instance's record.

@@ -88,6 +88,11 @@ pub(super) fn result(key: &[u8], newest: &NewestResult) -> Vec<u8> {
     sealed(key, &record)
 }
 
+/// The value of a document, under its key.
+pub(super) fn document(key: &[u8], bytes: &[u8]) -> Vec<u8> {
+    seal(key, bytes.to_vec())
+}
+
 /// The record's bytes, then [`seal_of`] key and bytes.
 pub(super) fn sealed(key: &[u8], record: &impl Serialize) -> Vec<u8> {
     seal(key, encoded(record))
@@ -113,7 +118,7 @@ pub(super) fn seal_of(key: &[u8], bytes: &[u8]) -> [u8; SEAL_BYTES] {
 /// Length of [`seal_of`].
 pub(super) const SEAL_BYTES: usize = 4;
 
-fn encoded(record: &impl Serialize) -> Vec<u8> {
+pub(super) fn encoded(record: &impl Serialize) -> Vec<u8> {
     postcard::to_allocvec(record).expect("a record in memory holds no type that postcard lacks")
 }
 

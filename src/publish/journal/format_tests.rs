@@ -6,7 +6,7 @@ use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
 use super::{
     decode::Sharing,
     samples::{Dice, Model, instance_entry, stored_node},
-    store::{FORMAT, FORMAT_KEY, META, Step, Store},
+    store::{DOCUMENTS, FORMAT, FORMAT_KEY, META, Step, Store},
     *,
 };
 use crate::catalog::names::ServiceId;
@@ -49,6 +49,7 @@ proptest! {
         bytes.extend_from_slice(&encode::seal_of(&key, &bytes));
         let _ = decode::instance(&key, &bytes, &|_, _| None, &mut Sharing::default());
         let _ = decode::result(&key, &bytes);
+        let _ = decode::document(&key, &bytes);
         if let Ok(name) = std::str::from_utf8(&key) {
             let _ = decode::node(name, &bytes, &|_, _| None, &mut Sharing::default());
         }
@@ -71,9 +72,10 @@ fn an_instance_without_further_names_has_the_record_of_format_2() {
 
 #[test]
 fn an_older_format_is_migrated_once_and_as_a_whole() {
-    const STEPS: [Step; 4] = [
-        |_| panic!("the file is of format 3 already"),
-        |_| panic!("the file is of format 3 already"),
+    const STEPS: [Step; 5] = [
+        |_| panic!("the file is of format 4 already"),
+        |_| panic!("the file is of format 4 already"),
+        |_| panic!("the file is of format 4 already"),
         |transaction| note(transaction, "first"),
         |transaction| note(transaction, "second"),
     ];
@@ -91,7 +93,25 @@ fn an_older_format_is_migrated_once_and_as_a_whole() {
     drop(transaction);
     drop(database);
     // And the nameplate from before refuses what the migration made.
-    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 5, known: FORMAT, .. }));
+    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 6, known: FORMAT, .. }));
+}
+
+#[test]
+fn a_file_of_format_3_gets_the_table_of_documents() {
+    let directory = filled();
+    change(directory.path(), |transaction| {
+        assert!(transaction.delete_table(DOCUMENTS).unwrap());
+        let mut meta = transaction.open_table(META).unwrap();
+        meta.insert(FORMAT_KEY, 3_u32.to_le_bytes().as_slice()).unwrap();
+    });
+    let place = || Place::Directory(directory.path().to_owned());
+    let (journal, restored) = Journal::open(place()).unwrap();
+    assert_eq!((restored.documents.len(), restored.instances.len()), (0, 200));
+    let write = Write::Document { key: b"\x01key".to_vec(), bytes: Some(b"value".to_vec()) };
+    journal.write(Batch { index: 101, writes: vec![write], ..Batch::default() });
+    journal.close().unwrap();
+    let (_journal, restored) = Journal::open(place()).unwrap();
+    assert_eq!(restored.documents, [Document { key: b"\x01key".to_vec(), bytes: b"value".to_vec() }]);
 }
 
 #[test]

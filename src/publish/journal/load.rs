@@ -14,13 +14,13 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use crate::{
     catalog::state::InstanceEntry,
     publish::journal::{
-        StoredNode,
+        Document, StoredNode,
         decode::{self, Sharing},
         encode,
         pending::NewestResult,
         problem::Problem,
         record::CountersRecord,
-        store::{COUNTERS_KEY, INSTANCES, META, NODE_UUID_KEY, NODES, RESULTS},
+        store::{COUNTERS_KEY, DOCUMENTS, INSTANCES, META, NODE_UUID_KEY, NODES, RESULTS},
     },
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Loaded {
     pub(super) node_uuid: Option<Arc<str>>,
     pub(super) nodes: Vec<StoredNode>,
     pub(super) instances: Vec<Arc<InstanceEntry>>,
+    pub(super) documents: Vec<Document>,
     /// Keys of results whose check is no more.
     pub(super) orphans: Vec<Vec<u8>>,
 }
@@ -41,8 +42,9 @@ pub(super) fn load(database: &Database) -> Result<Loaded, Problem> {
     let newest = |node: &str, id: &str| results.newest(node, id);
     let nodes = nodes(database, &newest)?;
     let instances = instances(database, &results)?;
+    let documents = documents(database)?;
     let orphans = results.0.into_iter().filter(|(_, (_, met))| !met.load(Ordering::Relaxed)).map(|(key, _)| key);
-    Ok(Loaded { counters, node_uuid, nodes, instances, orphans: orphans.collect() })
+    Ok(Loaded { counters, node_uuid, nodes, instances, documents, orphans: orphans.collect() })
 }
 
 /// Results by key, each with whether its check was met.
@@ -96,6 +98,18 @@ fn nodes(database: &Database, newest: decode::Newest<'_>) -> Result<Vec<StoredNo
     }
     complete("nodes", nodes.len(), table.len()?)?;
     Ok(nodes)
+}
+
+fn documents(database: &Database) -> Result<Vec<Document>, Problem> {
+    let table = database.begin_read()?.open_table(DOCUMENTS)?;
+    let mut documents = Vec::with_capacity(capacity(table.len()?));
+    for item in table.iter()? {
+        let (key, value) = item?;
+        let document = decode::document(key.value(), value.value());
+        documents.push(document.map_err(|error| Problem::Record { table: "documents", error })?);
+    }
+    complete("documents", documents.len(), table.len()?)?;
+    Ok(documents)
 }
 
 fn instances(database: &Database, results: &Results) -> Result<Vec<Arc<InstanceEntry>>, Problem> {

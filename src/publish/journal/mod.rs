@@ -13,8 +13,8 @@
 //!
 //! | bound | value |
 //! |---|---|
-//! | writes waiting | the newest of each key, so at most the catalog and what was just forgotten |
-//! | forgotten nodes, forgotten instances, and results, kept while the disk fails | 2,000,000 each |
+//! | writes waiting | the newest of each key, so at most the catalog, the documents, and what was just forgotten |
+//! | forgotten nodes, instances and documents, and results, kept while the disk fails | 2,000,000 each |
 //! | acknowledgements waiting | those whose receiver still waits |
 //! | page cache | 32 MiB |
 //! | durability of what nobody waits for | 1 s, then the time of a commit |
@@ -27,12 +27,14 @@
 //! **Source:** none for the format, which is our own (`record.rs`); redb 4 for the file.
 
 mod decode;
+pub mod documents;
 mod encode;
 mod load;
 mod pending;
 mod problem;
 mod record;
 mod rename;
+mod site;
 mod store;
 mod writer;
 
@@ -113,6 +115,8 @@ pub struct Restored {
     pub nodes: Vec<StoredNode>,
     /// The instances, sorted by node and service ID.
     pub instances: Vec<Arc<InstanceEntry>>,
+    /// All else, sorted by key.
+    pub documents: Vec<Document>,
 }
 
 /// What one publish changed.
@@ -154,6 +158,22 @@ pub enum Write {
     },
     /// UUID of our own node.
     NodeUuid(Arc<str>),
+    /// A document now holds this; without bytes it is no more.
+    Document {
+        /// Which one.
+        key: Vec<u8>,
+        /// What it holds.
+        bytes: Option<Vec<u8>>,
+    },
+}
+
+/// A record that the journal keeps without knowing what it means: see [`documents`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Which one.
+    pub key: Vec<u8>,
+    /// What it holds.
+    pub bytes: Vec<u8>,
 }
 
 /// Why something is not durable.

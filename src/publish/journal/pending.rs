@@ -39,6 +39,7 @@ pub(super) struct Pending {
     pub(super) nodes: HashMap<NodeName, Option<StoredNode>, RandomState>,
     pub(super) instances: HashMap<InstanceKey, Option<Arc<InstanceEntry>>, RandomState>,
     pub(super) results: HashMap<CheckKey, NewestResult, RandomState>,
+    pub(super) documents: HashMap<Vec<u8>, Option<Vec<u8>>, RandomState>,
     /// Whether any batch came, be it one without writes.
     pub(super) dirty: bool,
     acknowledge: Vec<Waiting>,
@@ -63,6 +64,7 @@ impl Pending {
                     self.results.insert(key, NewestResult { result, modify_index });
                 }
                 Write::NodeUuid(uuid) => self.node_uuid = Some(uuid),
+                Write::Document { key, bytes } => _ = self.documents.insert(key, bytes),
             }
         }
         self.wait_for(batch.acknowledge);
@@ -85,6 +87,7 @@ impl Pending {
             self.put_instance(key, entry);
         }
         self.results.extend(later.results);
+        self.documents.extend(later.documents);
         self.wait_for(later.acknowledge);
     }
 
@@ -95,7 +98,7 @@ impl Pending {
 
     /// How many keys are to be written.
     pub(super) fn len(&self) -> usize {
-        self.nodes.len() + self.instances.len() + self.results.len()
+        self.nodes.len() + self.instances.len() + self.results.len() + self.documents.len()
     }
 
     /// Drops what a failing disk could let pile up beyond `max` of a kind: what was forgotten, and results. The
@@ -103,6 +106,7 @@ impl Pending {
     pub(super) fn bound(&mut self, max: usize) {
         bound_forgotten(&mut self.nodes, max);
         bound_forgotten(&mut self.instances, max);
+        bound_forgotten(&mut self.documents, max);
         let mut excess = self.results.len().saturating_sub(max);
         if excess > 0 {
             self.results.retain(|_, _| {
@@ -176,7 +180,7 @@ fn bound_forgotten<K, V>(writes: &mut HashMap<K, Option<V>, RandomState>, max: u
     }
 }
 
-/// Most forgotten nodes, most forgotten instances, and most results, that are kept while the disk fails. Beyond it some of what was
+/// Most forgotten nodes, most forgotten instances, most forgotten documents, and most results, that are kept while the disk fails. Beyond it some of what was
 /// deregistered meanwhile may come back with the next start, and some checks begin with an older status.
 ///
 /// Source: none, chosen: twice the largest catalog that is planned for.

@@ -27,6 +27,7 @@ pub(super) struct Model {
     pub(super) batches: u64,
     pub(super) nodes: BTreeMap<NodeName, StoredNode>,
     pub(super) instances: BTreeMap<InstanceKey, Arc<InstanceEntry>>,
+    pub(super) documents: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Model {
@@ -34,7 +35,14 @@ impl Model {
     pub(super) fn of(restored: &Restored, index: u64) -> Model {
         let nodes = restored.nodes.iter().map(|stored| (stored.node.name.clone(), stored.clone()));
         let instances = restored.instances.iter().map(|entry| (entry.instance.key(), Arc::clone(entry)));
-        Model { index, batches: restored.extinction_index, nodes: nodes.collect(), instances: instances.collect() }
+        let documents = restored.documents.iter().map(|document| (document.key.clone(), document.bytes.clone()));
+        Model {
+            index,
+            batches: restored.extinction_index,
+            nodes: nodes.collect(),
+            instances: instances.collect(),
+            documents: documents.collect(),
+        }
     }
 
     /// Makes a random batch of one to four changes and applies it.
@@ -55,7 +63,7 @@ impl Model {
         self.index += 1;
         let name = NodeName::new(format!("node-{}", dice.roll(3))).unwrap();
         let key = InstanceKey { node: name.clone(), id: ServiceId::new(format!("id-{}", dice.roll(6))).unwrap() };
-        match dice.roll(10) {
+        match dice.roll(13) {
             0 => {
                 let stored = stored_node(dice, name.clone(), self.index);
                 self.nodes.insert(name, stored.clone());
@@ -70,8 +78,19 @@ impl Model {
                 self.instances.insert(key, Arc::clone(&entry));
                 Some(Write::Instance(entry))
             }
-            _ => self.flip(dice),
+            7..=9 => self.flip(dice),
+            _ => Some(self.document(dice)),
         }
+    }
+
+    fn document(&mut self, dice: &mut Dice) -> Write {
+        let key = format!("\u{1}key/{}", dice.roll(6)).into_bytes();
+        let bytes = (dice.roll(3) > 0).then(|| vec![dice.roll(256) as u8; dice.roll(20) as usize]);
+        match &bytes {
+            Some(bytes) => _ = self.documents.insert(key.clone(), bytes.clone()),
+            None => _ = self.documents.remove(&key),
+        }
+        Write::Document { key, bytes }
     }
 
     /// Checks that are elsewhere on the node stay there; those that the instance had keep their state.

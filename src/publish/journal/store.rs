@@ -1,25 +1,20 @@
 //! The redb file: how it is made, opened, written, and opened again after the disk failed.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use redb::{
-    Builder, Database, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use crate::{
     catalog::service::InstanceKey,
     publish::journal::{
-        FILE_NAME, JournalError, JournalFailure, Place, Restored, Tuning, decode, encode, load,
+        JournalError, JournalFailure, Place, Restored, Tuning, decode, encode, load,
         pending::{Pending, absent},
         problem::{Problem, refusal},
         record::CountersRecord,
+        site::Site,
     },
 };
 
@@ -56,6 +51,8 @@ const STEPS: &[Step] = &[
     |_| Ok(()),
     // Further names stand behind an instance's record, where there are any: records stay as they are.
     |_| Ok(()),
+    // Documents: a table more.
+    |transaction| transaction.open_table(DOCUMENTS).map(drop).map_err(redb::Error::from),
 ];
 
 /// `format`: 4 bytes, little-endian, in every format. `counters`, `node_uuid`: sealed records.
@@ -67,6 +64,9 @@ pub(super) const INSTANCES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition:
 /// Newest results by node, NUL, check ID, so that a flip rewrites no instance.
 pub(super) const RESULTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("results");
 
+/// By their keys, since format 4.
+pub(super) const DOCUMENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("documents");
+
 /// So many indexes are reserved on disk at a time.
 ///
 /// Source: none, chosen: half of it is at hand at any time, which at 10,000 changes a second lasts 14 hours of a
@@ -77,9 +77,6 @@ pub(super) const INDEX_BLOCK: u64 = 1_000_000_000;
 ///
 /// Source: none, chosen: more than the publishes of the second that may be lost; as seconds, a quarter of an hour.
 const SERIAL_SLACK: u32 = 1000;
-
-/// Memory for pages of the file. Source: DESIGN.md; redb's own default is 1 GiB.
-const CACHE_BYTES: usize = 32 << 20;
 
 impl Store {
     /// Opens or makes the file and reads it.
@@ -135,6 +132,7 @@ impl Store {
             node_uuid: loaded.node_uuid,
             nodes: loaded.nodes,
             instances: loaded.instances,
+            documents: loaded.documents,
         };
         Ok((store, restored))
     }
@@ -216,146 +214,16 @@ impl Store {
         for key in absent(&pending.instances, is_absent)? {
             pending.instances.remove(&key);
         }
-        drop((nodes, instances, transaction));
+        let documents = transaction.open_table(DOCUMENTS)?;
+        for key in absent(&pending.documents, |key| Ok(documents.get(key.as_slice())?.is_none()))? {
+            pending.documents.remove(&key);
+        }
+        drop((nodes, instances, documents, transaction));
         Ok(database)
     }
 }
 
-/// Where the file is.
-#[derive(Debug)]
-enum Site {
-    Directory {
-        file: PathBuf,
-        /// Held while the journal is open, also between closing the file and opening it anew.
-        _lock: File,
-    },
-    Backend(Arc<Box<dyn StorageBackend>>),
-}
-
-impl Site {
-    /// Sees to it that there is a file; tells whether it was made just now.
-    fn prepare(place: Place, tuning: Tuning) -> Result<(Site, bool), JournalError> {
-        match place {
-            Place::Directory(directory) => {
-                let lock = lock(&directory)?;
-                let file = directory.join(FILE_NAME);
-                let fresh = match file.symlink_metadata() {
-                    Ok(_) => false,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-                    Err(problem) => return Err(JournalError::Unwritable { directory, problem }),
-                };
-                if fresh {
-                    make(&directory, &file, tuning)?;
-                }
-                Ok((Site::Directory { file, _lock: lock }, fresh))
-            }
-            Place::Backend(backend) => {
-                let site = Site::Backend(Arc::new(backend));
-                let fresh = guarded(|| site.make_if_empty(tuning)).map_err(|problem| refusal(&site.path(), problem))?;
-                Ok((site, fresh))
-            }
-            Place::Ephemeral { .. } => unreachable!("memory alone has no file"),
-        }
-    }
-
-    fn make_if_empty(&self, tuning: Tuning) -> Result<bool, Problem> {
-        match self {
-            Site::Backend(backend) if backend.len()? == 0 => {
-                let database = builder().create_with_backend(Handle(Arc::clone(backend)))?;
-                initialise(&database, tuning)?;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    fn open(&self) -> Result<Database, Problem> {
-        match self {
-            Site::Directory { file, .. } => {
-                if file.metadata()?.len() == 0 {
-                    return Err(Problem::Torn("it is empty".to_owned()));
-                }
-                Ok(builder().open(file)?)
-            }
-            Site::Backend(backend) => Ok(builder().create_with_backend(Handle(Arc::clone(backend)))?),
-        }
-    }
-
-    fn path(&self) -> PathBuf {
-        match self {
-            Site::Directory { file, .. } => file.clone(),
-            Site::Backend(_) => PathBuf::from(FILE_NAME),
-        }
-    }
-}
-
-/// The caller's storage, which redb closes when it fails, and which must outlive that.
-#[derive(Debug)]
-struct Handle(Arc<Box<dyn StorageBackend>>);
-
-impl StorageBackend for Handle {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
-    }
-}
-
-/// Makes the directory if it is missing, and keeps other processes out of it.
-fn lock(directory: &Path) -> Result<File, JournalError> {
-    let unwritable = |problem| JournalError::Unwritable { directory: directory.to_owned(), problem };
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
-    let lock = File::open(directory).map_err(unwritable)?;
-    match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(JournalError::InUse { directory: directory.to_owned() }),
-        // Some file systems lock no directories; redb locks the file besides.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
-    }
-}
-
-/// Makes the file under another name first, so that under its own it is always whole.
-fn make(directory: &Path, file: &Path, tuning: Tuning) -> Result<(), JournalError> {
-    let unwritable = |problem| JournalError::Unwritable { directory: directory.to_owned(), problem };
-    let new = directory.join(format!("{FILE_NAME}.new"));
-    let options = {
-        let mut options = OpenOptions::new();
-        // What an interrupted start left is of no worth: nothing was acknowledged yet.
-        options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        options
-    };
-    let empty = options.open(&new).map_err(unwritable)?;
-    guarded(|| {
-        let database = builder().create_file(empty)?;
-        initialise(&database, tuning)?;
-        Ok(())
-    })
-    .map_err(|problem| refusal(&new, problem))?;
-    File::open(&new).and_then(|made| made.sync_all()).map_err(unwritable)?;
-    std::fs::rename(&new, file).map_err(unwritable)?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(unwritable)
-}
-
-fn builder() -> Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    builder
-}
-
-fn start(database: &Database, tuning: Tuning) -> Result<WriteTransaction, redb::Error> {
+pub(super) fn start(database: &Database, tuning: Tuning) -> Result<WriteTransaction, redb::Error> {
     let mut transaction = database.begin_write()?;
     // Also with a sync between the pages and the root that makes them valid: without it a root that the system still
     // has in memory after a failed sync could be taken for durable.
@@ -364,12 +232,13 @@ fn start(database: &Database, tuning: Tuning) -> Result<WriteTransaction, redb::
     Ok(transaction)
 }
 
-fn initialise(database: &Database, tuning: Tuning) -> Result<(), redb::Error> {
+pub(super) fn initialise(database: &Database, tuning: Tuning) -> Result<(), redb::Error> {
     let transaction = start(database, tuning)?;
     transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT.to_le_bytes().as_slice())?;
     transaction.open_table(NODES)?;
     transaction.open_table(INSTANCES)?;
     transaction.open_table(RESULTS)?;
+    transaction.open_table(DOCUMENTS)?;
     write_counters(&transaction, &CountersRecord { clean: true, ..CountersRecord::default() })?;
     Ok(transaction.commit()?)
 }
@@ -442,6 +311,19 @@ fn write(transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::
         let key = encode::check_key(key);
         results.insert(key.as_slice(), encode::result(&key, newest).as_slice())?;
     }
+    if pending.documents.is_empty() { Ok(()) } else { write_documents(transaction, pending) }
+}
+
+fn write_documents(transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::Error> {
+    let mut documents = transaction.open_table(DOCUMENTS)?;
+    let mut sorted: Vec<_> = pending.documents.iter().collect();
+    sorted.sort_unstable_by_key(|(key, _)| *key);
+    for (key, bytes) in sorted {
+        match bytes {
+            Some(bytes) => documents.insert(key.as_slice(), encode::document(key, bytes).as_slice())?,
+            None => documents.remove(key.as_slice())?,
+        };
+    }
     Ok(())
 }
 
@@ -486,7 +368,7 @@ fn write_instances(transaction: &WriteTransaction, pending: &Pending) -> Result<
 }
 
 /// Runs work on the file; a panic in it, as redb has some on broken files, is a problem like others.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Problem::Torn("its structure makes no sense".to_owned())))
 }

@@ -1,0 +1,135 @@
+//! All that is kept at one index, and how to read it. [`super::operation`] tells what is done with keys.
+//!
+//! A read of keys has an index that becomes another whenever what it reads does, also when a key goes: for that the
+//! store remembers which keys went, and when. It remembers so many of them; beyond that it forgets them all and says of
+//! what is not there that it went when the last of those did. So an index may be newer than the change was, and never
+//! older: who waits on it is told once too often at worst.
+//!
+//! | bound | value |
+//! |---|---|
+//! | keys that went and are remembered | 65,536 |
+//!
+//! **Limits:** keys and values are bounded by memory, as in Consul.
+
+use std::sync::Arc;
+
+use super::ordered::{Dated, Ordered};
+use crate::catalog::{names::Text, table::Seed};
+
+/// All that is kept, at one index. A clone shares everything.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) keys: Ordered<Arc<Entry>>,
+    /// Keys that went, and at which index.
+    pub(super) graves: Ordered<u64>,
+    /// No key that is not in `graves` went at a later index.
+    pub(super) floor: u64,
+}
+
+/// A key and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: Text,
+    /// What it holds.
+    pub value: Box<[u8]>,
+    /// A number of the client's.
+    pub flags: u64,
+    /// Who holds the lock, by session ID.
+    pub session: Option<Text>,
+    /// How often the lock was taken.
+    pub lock_index: u64,
+    /// Index at which it was first set.
+    pub create_index: u64,
+    /// Index of its last change.
+    pub modify_index: u64,
+}
+
+impl Dated for Arc<Entry> {
+    fn index(&self) -> u64 {
+        self.modify_index
+    }
+}
+
+impl Store {
+    /// A store without anything; nothing that it had went after this index.
+    pub fn new(seed: Seed, floor: u64) -> Store {
+        Store { keys: Ordered::new(seed), graves: Ordered::new(seed), floor }
+    }
+
+    /// What was stored, at this index, which must not be below any index in it.
+    pub fn restore(seed: Seed, index: u64, entries: impl IntoIterator<Item = Entry>) -> Store {
+        // Nobody waits yet, and what went in an earlier life is answered as if it had gone now.
+        let mut store = Store::new(seed, index);
+        for entry in entries {
+            store.keys.set(entry.key.clone(), Arc::new(entry));
+        }
+        store
+    }
+
+    /// What a key holds.
+    pub fn key(&self, key: &str) -> Option<&Arc<Entry>> {
+        self.keys.get(key)
+    }
+
+    /// The keys that begin so, in order.
+    pub fn keys_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Arc<Entry>> {
+        self.keys.with_prefix(prefix).map(|(_, entry)| entry)
+    }
+
+    /// How many keys there are.
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The keys that begin so, each cut behind the first separator after the prefix, and each once; without a separator
+    /// whole. Costs O(log n) for each that is returned.
+    pub fn names_below<'a>(&'a self, prefix: &str, separator: &str) -> Vec<&'a str> {
+        let mut names: Vec<&'a str> = Vec::new();
+        let mut rest = self.keys.seek(|key| key < prefix);
+        while let Some((key, _)) = rest.next().filter(|(key, _)| key.starts_with(prefix)) {
+            let cut = Some(separator).filter(|separator| !separator.is_empty()).and_then(|separator| {
+                let at = key[prefix.len()..].find(separator)?;
+                Some(&key.as_str()[..prefix.len() + at + separator.len()])
+            });
+            match cut {
+                Some(cut) => {
+                    names.push(cut);
+                    rest = self.keys.seek(|key| key < cut || key.starts_with(cut));
+                }
+                None => names.push(key),
+            }
+        }
+        names
+    }
+
+    /// X-Consul-Index of a read of one key, whether it is there or not.
+    pub fn key_index(&self, key: &str) -> u64 {
+        match self.keys.get(key) {
+            Some(entry) => entry.modify_index,
+            None => self.graves.get(key).map_or(self.floor, |went| self.floor.max(*went)),
+        }
+    }
+
+    /// X-Consul-Index of a read of the keys that begin so.
+    pub fn prefix_index(&self, prefix: &str) -> u64 {
+        let went = self.graves.newest_with_prefix(prefix).max(self.floor);
+        self.keys.newest_with_prefix(prefix).max(went)
+    }
+
+    /// Remembers that a key went.
+    pub(super) fn bury(&mut self, key: &Text, index: u64) {
+        if self.graves.len() >= GRAVES_MAX {
+            self.floor = self.floor.max(self.graves.newest());
+            self.graves.remove_prefix("");
+        }
+        self.graves.set(key.clone(), index);
+    }
+}
+
+/// Most keys that went and are remembered. Source: none, chosen: some megabytes.
+const GRAVES_MAX: usize = 65_536;
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

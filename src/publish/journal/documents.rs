@@ -1,0 +1,55 @@
+//! What the journal keeps without knowing what it means: bytes under a key that begins with their kind.
+//!
+//! Each pure state beside the catalog has its kinds here, and shapes of its own for them (`publish::kept`). As with
+//! all records, a field or a variant that is added, moved or taken away is a new format with a migration step; a kind
+//! that is added is one too, because who wrote a document may be followed by an older version.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Document, Write, encode};
+
+/// Whose document it is: the first byte of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A key of `kv` with its value.
+    Key = 1,
+}
+
+/// Why a document cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal is damaged: a document of kind {kind:?} cannot be read: {problem}")]
+pub struct DocumentError {
+    /// Its kind.
+    pub kind: Kind,
+    /// How that shows.
+    pub problem: String,
+}
+
+/// What now holds for a document; without a record it is no more.
+pub fn write(kind: Kind, key: &[u8], record: Option<&impl Serialize>) -> Write {
+    let key = [&[kind as u8], key].concat();
+    Write::Document { key, bytes: record.map(encode::encoded) }
+}
+
+/// The documents of a kind: their keys, and what they hold.
+pub fn of_kind(documents: &[Document], kind: Kind) -> impl Iterator<Item = (&[u8], &[u8])> {
+    documents.iter().filter_map(move |document| match document.key.split_first() {
+        Some((first, key)) if *first == kind as u8 => Some((key, &*document.bytes)),
+        _ => None,
+    })
+}
+
+/// The key of a document, where it is a text.
+pub fn text_key(kind: Kind, key: &[u8]) -> Result<&str, DocumentError> {
+    std::str::from_utf8(key).map_err(|error| DocumentError { kind, problem: error.to_string() })
+}
+
+/// What a document holds.
+pub fn record<'a, T: Deserialize<'a>>(kind: Kind, bytes: &'a [u8]) -> Result<T, DocumentError> {
+    let failed = |problem: String| DocumentError { kind, problem };
+    match postcard::take_from_bytes(bytes).map_err(|error| failed(error.to_string()))? {
+        (record, []) => Ok(record),
+        (_, rest) => Err(failed(format!("it has {} bytes left over", rest.len()))),
+    }
+}

@@ -1,0 +1,121 @@
+//! What a batch touched: what is to be written of it, and who waits for it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use foldhash::fast::RandomState;
+
+use crate::{
+    catalog::{
+        apply::Effects,
+        check::{CheckKey, CheckResult},
+        names::{NodeName, ServiceName},
+        service::InstanceKey,
+    },
+    kv::operation::Touched as Stored,
+    publish::{
+        journal::{StoredNode, Write},
+        kept,
+        snapshot::Snapshot,
+        watch::{Published, WatchKey},
+    },
+};
+
+/// What a batch touched.
+#[derive(Default)]
+pub(super) struct Touched {
+    pub(super) services: Set<ServiceName>,
+    pub(super) instances: Set<InstanceKey>,
+    pub(super) statuses: Set<CheckKey>,
+    /// Checks that came, went, or got another definition.
+    pub(super) definitions: Set<CheckKey>,
+    pub(super) nodes: Set<NodeName>,
+    pub(super) stored: Set<Stored>,
+    pub(super) checks: bool,
+    pub(super) sources: bool,
+}
+
+type Set<K> = HashSet<K, RandomState>;
+
+impl Touched {
+    /// Adds what a change of the catalog touched.
+    pub(super) fn take_in(&mut self, effects: &Effects) {
+        for presence in effects.instances.iter().flat_map(|touched| touched.before.iter().chain(&touched.after)) {
+            self.services.insert(presence.entry.instance.service.clone());
+        }
+        let only_statuses = effects.checks.is_empty() && effects.nodes.is_empty();
+        for instance in &effects.instances {
+            let same = match (&instance.before, &instance.after) {
+                (Some(before), Some(after)) => {
+                    Arc::ptr_eq(&before.entry, &after.entry)
+                        || (only_statuses
+                            && Arc::ptr_eq(&before.entry.instance, &after.entry.instance)
+                            && before.entry.shadowed == after.entry.shadowed)
+                }
+                _ => false,
+            };
+            if let (false, Some(presence)) = (same, instance.after.as_ref().or(instance.before.as_ref())) {
+                self.instances.insert(presence.entry.instance.key());
+            }
+        }
+        self.nodes.extend(effects.nodes.iter().map(|node| node.name().clone()));
+        self.statuses.extend(effects.statuses.iter().cloned());
+        self.checks |= !effects.checks.is_empty() || !effects.statuses.is_empty();
+        self.definitions.extend(effects.checks.iter().cloned());
+    }
+
+    /// What now holds for all that a batch touched, as the journal keeps it. What nameplate registers of itself is kept
+    /// too, though it registers that anew at each start: an operator may have added checks to it, or put it in
+    /// maintenance, and registrations may lie aside of it.
+    pub(super) fn writes(&self, next: &Snapshot) -> Vec<Write> {
+        let catalog = &next.catalog;
+        let mut writes = Vec::new();
+        for name in &self.nodes {
+            writes.push(match catalog.node(name) {
+                Some(entry) => Write::Node(StoredNode {
+                    node: Arc::clone(&entry.node),
+                    checks: Arc::clone(&entry.checks),
+                    create_index: entry.create_index,
+                    modify_index: entry.modify_index,
+                }),
+                None => Write::ForgetNode(name.clone()),
+            });
+        }
+        for key in &self.instances {
+            match catalog.instance(key) {
+                Some(entry) => writes.push(Write::Instance(Arc::clone(entry))),
+                None => writes.push(Write::ForgetInstance(key.clone())),
+            }
+        }
+        writes.extend(self.stored.iter().map(|stored| kept::write(&next.store, stored)));
+        for key in &self.statuses {
+            let Some(entry) = catalog.check(key) else { continue };
+            let result = CheckResult { status: entry.check.status, output: (&*entry.check.shown_output()).into() };
+            writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });
+        }
+        writes
+    }
+
+    /// Wakes those who wait for it. Only when it is published: who is woken looks at the snapshot.
+    pub(super) fn wake(&self, published: &Published) {
+        if !published.has_waiters() {
+            return;
+        }
+        for service in &self.services {
+            published.touch(&WatchKey::Service(service.clone()));
+        }
+        let lists = [
+            (!self.services.is_empty(), WatchKey::Services),
+            (!self.nodes.is_empty(), WatchKey::Nodes),
+            (self.checks, WatchKey::Checks),
+            (self.sources, WatchKey::Sources),
+        ];
+        for stored in &self.stored {
+            match stored {
+                Stored::Key(key) => published.touch_key(key),
+            }
+        }
+        for (_, key) in lists.iter().filter(|(touched, _)| *touched) {
+            published.touch(key);
+        }
+    }
+}
