@@ -153,6 +153,11 @@ fn document(path: &str, state: &Mutex<State>) -> (u16, String) {
             let listed = state.containers.values().filter(runs).map(|document| json!({"Id": document["Id"]}));
             (200, listed.collect::<Value>().to_string())
         }
+        "containers/json?filters=%7B%22status%22%3A%5B%22exited%22%5D%7D" => {
+            let ended = state.containers.values().filter(|document| document["State"]["Status"] == "exited");
+            let listed = ended.map(|document| json!({"Id": document["Id"], "Names": [document["Name"]]}));
+            (200, listed.collect::<Value>().to_string())
+        }
         "networks" => match &state.networks {
             Some(networks) => (200, json!(networks).to_string()),
             None => refused(403, "forbidden".to_owned()),

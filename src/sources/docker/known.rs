@@ -8,8 +8,8 @@
 //! - What was deregistered for being critical too long (`CHECK_DEREGISTER_AFTER`) stays away until its container is started
 //!   again: by that key its owner asked that it go, and a new list of containers is no reason to come back.
 //! - A container that runs without an address in one of its networks is looked at again, six times within 4 s.
-//! - What a failed container had stays with `docker_deregister = "on-success"` as long as the container is there, and while
-//!   this server runs.
+//! - What a failed container had stays with `docker_deregister = "on-success"` as long as the container is there; over our own
+//!   restart by what the catalog then has of a container of that name.
 //! - A warning is told once while it is among the last 4,096.
 
 use std::{
@@ -27,7 +27,13 @@ use super::{
     swarm::Swarm,
     wanted::{Claimant, Plan, Wanted},
 };
-use crate::catalog::{check::CheckKey, state::State};
+use crate::catalog::{
+    change::{Origin, Registration},
+    check::{Check, CheckKey},
+    names::NodeName,
+    service::Instance,
+    state::State,
+};
 
 /// All that is known.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub(super) struct Known {
     wanted: Wanted,
     /// When a container is to be looked at again.
     looks: BTreeSet<(Instant, String)>,
+    /// What the catalog had at the start of containers that may have failed since, by name; until the first list is complete.
+    remembered: BTreeMap<String, Vec<Registration>>,
     /// Networks that containers are on and no list has.
     unlisted: BTreeSet<String>,
     warnings: Vec<String>,
@@ -82,10 +90,33 @@ impl Known {
             of_swarm: BTreeSet::new(),
             joiners: BTreeMap::new(),
             looks: BTreeSet::new(),
+            remembered: BTreeMap::new(),
             unlisted: BTreeSet::new(),
             warnings: Vec::new(),
             told: BTreeSet::new(),
         }
+    }
+
+    /// A catalog from an earlier run is here: what it has of containers that have failed stays.
+    pub(super) fn remember(&mut self, catalog: &State) {
+        if self.settings.deregister != Deregister::OnSuccess {
+            return;
+        }
+        for registration in registered(catalog, &self.settings.node) {
+            if let Some(name) = registration.instance.id_alias() {
+                self.remembered.entry(name.as_str().to_owned()).or_default().push(registration);
+            }
+        }
+    }
+
+    /// Names of containers that count also if they do not run.
+    pub(super) fn remembered(&self) -> BTreeSet<String> {
+        self.remembered.keys().cloned().collect()
+    }
+
+    /// All that is there was listed: what the catalog had of others is gone.
+    pub(super) fn forget(&mut self) {
+        self.remembered.clear();
     }
 
     /// The containers that are known, by ID.
@@ -131,7 +162,7 @@ impl Known {
         let fate = state::fate(&container, &self.settings);
         let before = self.containers.remove(id);
         let runs = state::runs(&container);
-        let stays = runs || (matches!(fate, Fate::Kept(_)) && !self.wanted.of(id).is_empty());
+        let stays = runs || (matches!(fate, Fate::Kept(_)) && !self.of_earlier(id, &container).is_empty());
         if !stays {
             self.containers.extend(before.map(|before| (id.to_owned(), before)));
             return self.gone(id);
@@ -285,6 +316,15 @@ impl Known {
         self.remap_joiners(id, None);
     }
 
+    /// What a container had that has ended.
+    fn of_earlier(&self, id: &str, container: &Container) -> Vec<Registration> {
+        let had = self.wanted.of(id);
+        if !had.is_empty() {
+            return had;
+        }
+        self.remembered.get(container.plain_name()).cloned().unwrap_or_default()
+    }
+
     /// Maps a container anew.
     fn remap(&mut self, id: &str) {
         let Some(entry) = self.containers.get(id) else { return };
@@ -295,7 +335,7 @@ impl Known {
         let mut registrations = mapped.registrations;
         let mut is_kept = false;
         if let Fate::Kept(reason) = &mapped.fate {
-            registrations = self.wanted.of(id);
+            registrations = self.of_earlier(id, container);
             kept(&mut registrations, reason);
             is_kept = true;
         }
@@ -359,6 +399,19 @@ impl Known {
             }
         }
     }
+}
+
+/// What Docker has registered on a node, as a catalog has it.
+fn registered(catalog: &State, node: &NodeName) -> impl Iterator<Item = Registration> {
+    catalog.of_origin(node, Origin::Docker).into_iter().filter_map(|key| {
+        let entry = catalog.instance(&key)?;
+        if entry.instance.origin != Origin::Docker {
+            let shadowed = entry.shadowed.iter().find(|other| other.instance.origin == Origin::Docker)?;
+            return Some(Registration::clone(shadowed));
+        }
+        let checks = entry.checks.iter().map(|entry| Check::clone(&entry.check)).collect();
+        Some(Registration { instance: Instance::clone(&entry.instance), checks, replace_existing_checks: true })
+    })
 }
 
 /// Whether it runs, and one of its networks has not told its address: right after the start that may come later.

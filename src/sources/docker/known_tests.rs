@@ -53,6 +53,15 @@ impl Bench {
         all
     }
 
+    /// Everything was listed.
+    fn whole(&mut self) {
+        let plan = self.known.whole(&self.catalog);
+        for change in &plan.changes {
+            self.catalog.apply(change.clone()).unwrap();
+        }
+        self.known.applied(plan);
+    }
+
     #[track_caller]
     fn check(&mut self, expected: &[&str]) {
         assert_eq!(self.state(), expected);
@@ -129,6 +138,43 @@ fn with_on_success_a_failed_container_keeps_what_it_had_until_it_is_removed() {
     bench.check(&[]);
     bench.inspected("a", &web().exited(3));
     bench.check(&[]);
+}
+
+#[test]
+fn with_on_success_what_a_failed_container_had_stays_over_our_own_restart() {
+    let kept = "web:80 container exited with status 3; kept because docker_deregister is on-success";
+    // It failed before the restart, or while nobody looked.
+    for failed_before in [true, false] {
+        let mut before = bench_with(Settings { deregister: Deregister::OnSuccess, ..settings() });
+        before.inspected("a", &web());
+        before.check(&["web:80"]);
+        if failed_before {
+            before.inspected("a", &web().exited(3));
+            before.check(&[kept]);
+        }
+        for (deregister, document, expected) in [
+            (Deregister::OnSuccess, web().exited(3), &[kept][..]),
+            (Deregister::OnSuccess, web().exited(0), &[]),
+            (Deregister::OnSuccess, web().exited(137), &[]),
+            (Deregister::OnSuccess, web(), &["web:80"]),
+            (Deregister::OnSuccess, web().exited(3).with("Name", "/other".into()), &[]),
+            (Deregister::Always, web().exited(3), &[]),
+        ] {
+            let mut after = bench_with(Settings { deregister, ..settings() });
+            after.catalog = before.catalog.clone();
+            after.known.remember(&after.catalog);
+            after.inspected("a", &document);
+            after.known.forget();
+            after.whole();
+            after.check(expected);
+            after.inspected("a", &document);
+            after.check(expected);
+            after.known.gone("a");
+            after.check(&[]);
+            after.inspected("a", &web().exited(3));
+            after.check(&[]);
+        }
+    }
 }
 
 #[test]

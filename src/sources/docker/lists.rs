@@ -1,7 +1,7 @@
 //! The daemon's lists, as far as they are read: of containers their IDs, of networks what their members do not tell; and what a
 //! manager tells of swarm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,6 +24,15 @@ pub(super) fn container_ids(document: &[u8]) -> Result<Vec<String>, serde_json::
     let listed: Option<Vec<Listed>> = serde_json::from_slice(document)?;
     let ids = listed.unwrap_or_default().into_iter().filter_map(|listed| listed.id);
     Ok(ids.filter(|id| is_id(id)).collect())
+}
+
+/// IDs of the containers with one of these names, of `GET /containers/json`.
+pub(super) fn ids_of_names(document: &[u8], names: &BTreeSet<String>) -> Result<Vec<String>, serde_json::Error> {
+    let listed: Option<Vec<Value>> = serde_json::from_slice(document)?;
+    let has = |name: &Value| name.as_str().is_some_and(|name| names.contains(name.trim_start_matches('/')));
+    let is_named = |one: &Value| one["Names"].as_array().is_some_and(|all| all.iter().any(has));
+    let ids = listed.unwrap_or_default().into_iter().filter(is_named);
+    Ok(ids.filter_map(|one| one["Id"].as_str().filter(|id| is_id(id)).map(str::to_owned)).collect())
 }
 
 /// The networks of `GET /networks` by name; of several of one name the first.

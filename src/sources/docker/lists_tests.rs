@@ -9,6 +9,16 @@ fn the_ids_of_a_list_are_those_that_can_be_asked_for() {
 }
 
 #[test]
+fn containers_that_ended_are_found_by_their_names() {
+    let list =
+        br#"[{"Id": "a", "Names": ["/app/db", "/web"]}, {"Id": "b", "Names": ["/other"]}, {"Id": "c", "Names": null},
+        {"Id": "../x", "Names": ["/web"]}, {"Id": "d", "Names": ["job"]}]"#;
+    let names = ["web", "job"].map(str::to_owned).into();
+    assert_eq!(ids_of_names(list, &names).unwrap(), ["a", "d"]);
+    assert!(ids_of_names(b"null", &names).unwrap().is_empty());
+}
+
+#[test]
 fn a_network_tells_its_driver_and_its_prefixes() {
     let list = br#"[
         {"Name": "bridge", "Driver": "bridge", "Ingress": false, "IPAM": {"Driver": "default", "Options": null,

@@ -57,6 +57,8 @@ pub(super) struct Session {
     inspections: Inspections,
     listing: Listing,
     next_list: Instant,
+    /// Names of containers that are listed also if they have ended; until all is listed.
+    also: BTreeSet<String>,
     /// Whether networks are being read, and whether they are to be read again after that.
     networks: Option<bool>,
     swarm: SwarmLook,
@@ -88,7 +90,7 @@ enum Listing {
 
 /// What a request brought.
 enum Job {
-    Listed(Result<Vec<String>, ClientError>),
+    Listed(Result<Vec<String>, ClientError>, Option<ClientError>),
     Networks(Result<BTreeMap<String, Network>, ClientError>),
     Swarm(Result<Option<Swarm>, ClientError>),
     Inspected(String, Result<Box<Container>, InspectProblem>),
@@ -110,8 +112,8 @@ pub(super) enum Step {
 }
 
 impl Session {
-    /// Agreed on a version, events begin, the first list is asked for.
-    pub(super) async fn open(client: Client) -> Result<Session, SessionError> {
+    /// Agreed on a version, events begin, the first list is asked for: of those that run, and of these names those that ended.
+    pub(super) async fn open(client: Client, also: BTreeSet<String>) -> Result<Session, SessionError> {
         let stream = client.stream(EVENTS).await?;
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let lost = Arc::new(AtomicBool::new(false));
@@ -126,6 +128,7 @@ impl Session {
             inspections: Inspections::default(),
             listing: Listing::Done,
             next_list: Instant::now() + FIRST_LIST_INTERVAL,
+            also,
             networks: None,
             swarm: SwarmLook::WithList,
             problems: Vec::new(),
@@ -183,6 +186,7 @@ impl Session {
         let is_idle = self.networks.is_none() && self.swarm != SwarmLook::Reading;
         if is_idle && matches!(&self.listing, Listing::Containers(waiting) if waiting.is_empty()) {
             self.listing = Listing::Done;
+            self.also.clear();
             return Ok(Step::Whole);
         }
         Ok(Step::Some)
@@ -197,10 +201,18 @@ impl Session {
         self.listing = Listing::Lists { again: false };
         self.list_networks();
         self.look_at_swarm();
-        let client = self.client.clone();
+        let (client, also) = (self.client.clone(), self.also.clone());
         self.jobs.spawn(async move {
-            let read = client.read("/containers/json", lists::container_ids).await;
-            Job::Listed(read)
+            let (mut ids, mut problem) = (client.read("/containers/json", lists::container_ids).await, None);
+            if let Ok(ids) = &mut ids
+                && !also.is_empty()
+            {
+                match client.read(ENDED, |document| lists::ids_of_names(document, &also)).await {
+                    Ok(ended) => ids.extend(ended),
+                    Err(error) => problem = Some(error),
+                }
+            }
+            Job::Listed(ids, problem)
         });
     }
 
@@ -255,8 +267,15 @@ impl Session {
 
     fn ended(&mut self, job: Result<Job, tokio::task::JoinError>, known: &mut Known) -> Result<(), SessionError> {
         match job.map_err(|_| SessionError::Panicked)? {
-            Job::Listed(ids) => {
+            Job::Listed(ids, problem) => {
                 let ids = ids?;
+                match problem {
+                    Some(error) if error.is_of_the_request() => {
+                        self.problems.push(format!("{error}; what containers had that have failed is forgotten"));
+                    }
+                    Some(error) => return Err(error.into()),
+                    None => {}
+                }
                 if matches!(self.listing, Listing::Lists { again: true }) {
                     self.listing = Listing::Done;
                     self.list();
@@ -365,6 +384,9 @@ async fn read(
 
 /// Containers, networks, and the daemon itself: `{"type":["container","network","daemon"]}`.
 const EVENTS: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%2C%22daemon%22%5D%7D";
+
+/// Containers that have ended: `{"status":["exited"]}`.
+const ENDED: &str = "/containers/json?filters=%7B%22status%22%3A%5B%22exited%22%5D%7D";
 
 /// Most events that wait. Source: as many as a daemon keeps for one reader.
 const EVENTS_MAX: usize = 1024;

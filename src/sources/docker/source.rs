@@ -175,6 +175,7 @@ impl DockerSource {
     /// Works until the server stops.
     pub async fn run(mut self) {
         let mut wait = RECONNECT_LEAST;
+        self.known.remember(&self.published.load().catalog);
         loop {
             let synced_before = self.away.is_none();
             let Err(end) = self.session().await;
@@ -201,7 +202,7 @@ impl DockerSource {
             Daemon::Found(candidates) => first_socket(candidates).ok_or(End::NoSocket)?,
         };
         let client = Client::connect(endpoint.clone()).await?;
-        let mut session = Session::open(client).await?;
+        let mut session = Session::open(client, self.known.remembered()).await?;
         let mut is_listed = false;
         loop {
             let retry = (self.progress == Progress::Unsubmitted).then(|| Instant::now() + SUBMIT_AGAIN);
@@ -218,6 +219,9 @@ impl DockerSource {
             // What was heard before the end was true.
             stepped?;
             let is_synced = is_listed && self.progress == Progress::UpToDate;
+            if is_synced {
+                self.known.forget();
+            }
             if is_synced && self.synced(session.client()).await == Server::Stopping {
                 return Err(End::Stopping);
             }

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
+        Deregister,
         fake::Fake,
         testing::{Document, running, settings, web},
     },
@@ -325,6 +326,30 @@ async fn a_socket_that_was_only_found_is_not_waited_for_if_it_is_forbidden_or_go
     assert_eq!(*bench.connection.borrow(), Connection::Absent);
     bench.fake.come_back();
     bench.until_source(is_synced).await;
+}
+
+#[tokio::test]
+async fn with_on_success_what_a_failed_container_had_stays_over_a_restart() {
+    let containers = Settings { deregister: Deregister::OnSuccess, ..settings() };
+    let mut bench = bench_with(Fake::start("1.41"), containers.clone()).await;
+    for id in ["a", "b", "c"] {
+        bench.start(id);
+    }
+    bench.until(&["a:80", "b:80", "c:80"]).await;
+    bench.until_source(is_synced).await;
+    bench.task.abort();
+    bench.fake.put(document("a", web().exited(3)));
+    bench.fake.put(document("b", web().exited(0)));
+    bench.fake.put(document("d", web().exited(3)));
+    let daemon = Daemon::Named(bench.fake.endpoint());
+    let status = DockerSource::initial_status(&daemon, true);
+    let (connection, task) = follow((daemon, status), containers, &bench.feed, &bench.published);
+    (bench.connection, bench.task) = (connection, task);
+    bench.until(&["a:80!", "c:80"]).await;
+    bench.until_source(is_synced).await;
+    bench.fake.remove("a");
+    bench.fake.tell(&event("destroy", "a", json!({})));
+    bench.until(&["c:80"]).await;
 }
 
 #[test]
