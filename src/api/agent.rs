@@ -50,19 +50,24 @@ pub(super) async fn deregister(api: Arc<Api>, call: Call) -> Result<Response, Ap
 
 /// `PUT /v1/agent/service/maintenance/:id?enable=&reason=`
 pub(super) async fn maintenance(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let enable = call
-        .parameter("enable")
-        .ok_or_else(|| ApiError::BadRequest("enable: must be given, as true or false".to_owned()))?;
-    let enable = parse_bool(enable)
-        .ok_or_else(|| ApiError::BadRequest(format!("enable: expected true or false, not {enable:?}")))?;
-    let reason = call.parameter("reason").filter(|reason| !reason.is_empty()).unwrap_or(MAINTENANCE_REASON);
-    let reason = enable.then(|| Arc::from(cut(reason, REASON_MAX_BYTES)));
+    let reason = maintenance_reason(&call)?;
     let key = local_key(&api, &call)?;
     api.submit(vec![Change::InstanceMaintenance { key, reason }]).await.map_err(|error| match error {
         ApiError::NotFound(_) => unknown_service(call.last()),
         other => other,
     })?;
     Ok(done(&[]))
+}
+
+/// Why something is put into maintenance; none if it is taken out.
+pub(super) fn maintenance_reason(call: &Call) -> Result<Option<Arc<str>>, ApiError> {
+    let enable = call
+        .parameter("enable")
+        .ok_or_else(|| ApiError::BadRequest("enable: must be given, as true or false".to_owned()))?;
+    let enable = parse_bool(enable)
+        .ok_or_else(|| ApiError::BadRequest(format!("enable: expected true or false, not {enable:?}")))?;
+    let reason = call.parameter("reason").filter(|reason| !reason.is_empty()).unwrap_or(MAINTENANCE_REASON);
+    Ok(enable.then(|| Arc::from(cut(reason, REASON_MAX_BYTES))))
 }
 
 /// `GET /v1/agent/services`

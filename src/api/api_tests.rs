@@ -88,6 +88,22 @@ async fn reads_carry_consuls_headers() {
 }
 
 #[tokio::test]
+async fn what_may_come_from_a_cache_says_that_it_is_new() {
+    let server = start().await;
+    let cached = |control| {
+        let request = Request::builder().uri("/v1/health/service/x?cached").header("cache-control", control);
+        server.send(request.body(Body::empty()).unwrap())
+    };
+    let answer = cached("max-age=30, must-revalidate, stale-if-error=60").await;
+    assert_eq!((&answer.headers["x-cache"], &answer.headers["age"]), (&"HIT".parse().unwrap(), &"0".parse().unwrap()));
+    assert_eq!(answer.headers["x-consul-default-acl-policy"], "allow");
+    refused(&cached("max-age=x").await, 400, "Cache-Control: max-age: expected a number of seconds, not \"x\"");
+    assert!(!server.get("/v1/health/service/x").await.headers.contains_key("x-cache"));
+    let stale = server.get("/v1/health/service/x?max_stale=10s").await;
+    assert_eq!(stale.headers["x-consul-effective-consistency"], "stale");
+}
+
+#[tokio::test]
 async fn nodes_are_listed_with_their_addresses() {
     let server = start().await;
     let nodes = server.get("/v1/catalog/nodes").await.json();
@@ -380,7 +396,12 @@ async fn wrong_parameters_are_named() {
     let get = async |query: &str| server.get(&format!("/v1/catalog/services?{query}")).await;
     refused(&get("index=x").await, 400, "index: expected a number, not \"x\"");
     assert_eq!(get("wait=x").await.status, 400);
-    assert_eq!(get("stale&consistent").await.status, 400);
+    refused(&get("stale&consistent").await, 400, "stale and consistent cannot both be given");
+    refused(&get("cached&consistent").await, 400, "cached and consistent cannot both be given");
+    assert_eq!(get("cached&stale&leader&merge-central-config").await.status, 200);
+    assert_eq!(get("max_stale=x").await.status, 400);
+    refused(&get("peer=x").await, 400, "peer: there are no peers, so \"x\" is none");
+    refused(&server.get("/v1/catalog/service/").await, 400, "/v1/catalog/service/: a name or an ID must follow");
     refused(&get("dc=dc2").await, 500, "No path to datacenter \"dc2\"");
     assert_eq!(get("dc=DC1").await.status, 200);
     refused(&get("ns=other").await, 400, "ns: expected \"default\", the only one there is, not \"other\"");
@@ -433,15 +454,6 @@ async fn a_panic_is_a_500_and_the_server_goes_on() {
     let answer = server.get("/v1/dns/query?name=panic.example").await;
     refused(&answer, 500, "internal error; the server goes on");
     assert_eq!(server.get("/v1/status/leader").await.body, "\"192.0.2.1:8300\"");
-}
-
-#[tokio::test]
-async fn self_has_what_prometheus_and_nomad_read() {
-    let server = start().await;
-    let body = server.get("/v1/agent/self").await.json();
-    assert_eq!((&body["Config"]["Datacenter"], &body["Config"]["NodeName"]), (&json!("dc1"), &json!("n1")));
-    assert_eq!(body["DebugConfig"]["DNSPort"], 8600);
-    assert!(body["Member"]["Tags"]["build"].as_str().is_some_and(|build| build.starts_with("1.22.0:")));
 }
 
 #[tokio::test]

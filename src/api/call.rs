@@ -14,6 +14,7 @@ use super::{Api, filter::Filter, respond::ApiError, routes::Route};
 use crate::catalog::{
     definition::{json, tree::Tree},
     duration::parse_duration,
+    names::NodeName,
 };
 
 /// One request.
@@ -95,10 +96,7 @@ impl Call {
     /// The parameters of a read of the catalog.
     pub(super) fn read(&self, api: &Arc<Api>) -> Result<Read, ApiError> {
         self.only_our_datacenter(api, None)?;
-        let (stale, consistent) = (self.flag("stale")?, self.flag("consistent")?);
-        if stale && consistent {
-            return Err(ApiError::BadRequest("stale and consistent cannot both be given".to_owned()));
-        }
+        let (consistency, cached) = self.consistency()?;
         let node_meta = self
             .parameters("node-meta")
             .map(|pair| pair.split_once(':').unwrap_or((pair, "")))
@@ -108,18 +106,56 @@ impl Call {
             index: self.index()?,
             wait: self.wait()?,
             pretty: self.pretty(),
-            consistency: if stale {
-                "stale"
-            } else if consistent {
-                "consistent"
-            } else {
-                "leader"
-            },
+            consistency,
+            cached,
+            near: self.near(api),
             tags: self.parameters("tag").filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
             node_meta,
             passing: self.flag("passing")?,
             filter: self.filter()?,
         })
+    }
+
+    /// Consul's word for the consistency that is asked for, and whether a cached result would do. All reads here are
+    /// current, so that it only has to make sense.
+    fn consistency(&self) -> Result<(&'static str, bool), ApiError> {
+        let (consistent, cached) = (self.flag("consistent")?, self.flag("cached")?);
+        let max_stale = self.parameter("max_stale").filter(|text| !text.is_empty()).map(parse_duration).transpose();
+        let max_stale = max_stale.map_err(|error| ApiError::BadRequest(format!("max_stale: {error}")))?;
+        let stale = self.flag("stale")? || max_stale.is_some_and(|most| !most.is_zero());
+        self.flag("leader")?;
+        let both = |one: &str| Err(ApiError::BadRequest(format!("{one} and consistent cannot both be given")));
+        match (consistent, stale, cached) {
+            (true, true, _) => both("stale"),
+            (true, _, true) => both("cached"),
+            (true, ..) => Ok(("consistent", false)),
+            _ => {
+                self.cache_control()?;
+                Ok((if stale { "stale" } else { "leader" }, cached))
+            }
+        }
+    }
+
+    /// Refuses a `Cache-Control` that makes no sense. What it asks for holds: nothing here is older than 0 s.
+    fn cache_control(&self) -> Result<(), ApiError> {
+        for directive in self.header("cache-control").unwrap_or_default().split(',') {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, "0"));
+            let of_seconds = ["max-age", "stale-if-error"].iter().any(|known| name.trim().eq_ignore_ascii_case(known));
+            if of_seconds && value.trim().parse::<u64>().is_err() {
+                let problem = format!("Cache-Control: {}: expected a number of seconds, not {value:?}", name.trim());
+                return Err(ApiError::BadRequest(problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// The node whose instances are to stand first; a client that asks by its own address is taken to be on ours.
+    fn near(&self, api: &Api) -> Option<NodeName> {
+        match self.parameter("near").unwrap_or_default() {
+            "" => None,
+            "_agent" | "_ip" => Some(api.parts.local.node.clone()),
+            name => NodeName::new(name).ok(),
+        }
     }
 
     /// Refuses another datacenter, be it named in the query or in a body.
@@ -163,6 +199,7 @@ impl Call {
         given.map(Filter::parse).transpose().map_err(|problem| ApiError::BadRequest(format!("filter: {problem}")))
     }
 
+    /// Refuses namespaces, partitions and peers, of which there are none.
     fn only_default_namespace(&self) -> Result<(), ApiError> {
         let given = [
             ("ns", self.parameter("ns")),
@@ -175,6 +212,11 @@ impl Call {
                 let problem = format!("{name}: expected \"default\", the only one there is, not {other:?}");
                 return Err(ApiError::BadRequest(problem));
             }
+        }
+        if let Some((name, peer)) = ["peer", "sg"].iter().find_map(|name| Some((name, self.parameter(name)?)))
+            && !peer.is_empty()
+        {
+            return Err(ApiError::BadRequest(format!("{name}: there are no peers, so {peer:?} is none")));
         }
         Ok(())
     }
@@ -191,6 +233,10 @@ pub(super) struct Read {
     pub(super) pretty: bool,
     /// Consul's word for it; all are the same here.
     pub(super) consistency: &'static str,
+    /// Whether a cached result would do, and the answer says that it could be one.
+    pub(super) cached: bool,
+    /// The node whose elements stand first.
+    pub(super) near: Option<NodeName>,
     /// Tags that an instance must have, all of them, in any letter case.
     pub(super) tags: Vec<String>,
     /// Pairs that a node's meta must have, all of them.
@@ -202,6 +248,11 @@ pub(super) struct Read {
 }
 
 impl Read {
+    /// Whether something on this node stands behind that of the node that is asked for as near.
+    pub(super) fn is_far(&self, node: &NodeName) -> bool {
+        self.near.as_ref().is_some_and(|near| near != node)
+    }
+
     /// Whether the filter keeps an element; without a filter it is not even looked at.
     pub(super) fn keeps(&self, element: &impl Serialize) -> Result<bool, ApiError> {
         let Some(filter) = &self.filter else { return Ok(true) };

@@ -11,7 +11,7 @@ use super::{
     Api,
     body::{CatalogServiceBody, NodeBody},
     call::{Call, Read},
-    respond::{ApiError, indexed, made},
+    respond::{ApiError, indexed, json, made},
 };
 use crate::{
     catalog::{
@@ -64,10 +64,26 @@ pub(super) async fn nodes(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
     made(&api, snapshot, size, move |snapshot| {
         let nodes = snapshot.catalog.nodes().filter(|node| node_wanted(node, &read));
         let mut bodies = read.select(nodes.map(|node| NodeBody::new(node, &datacenter)))?;
-        bodies.sort_unstable_by(|left, right| left.node.cmp(right.node));
+        let far = |body: &NodeBody<'_>| read.near.as_ref().is_some_and(|near| near.as_str() != body.node);
+        bodies.sort_unstable_by(|left, right| (far(left), left.node).cmp(&(far(right), right.node)));
         indexed(&bodies, snapshot.catalog.nodes_index(), &read)
     })
     .await
+}
+
+/// `GET /v1/catalog/datacenters`
+pub(super) async fn datacenters(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    json(&[&*api.parts.local.datacenter], call.pretty())
+}
+
+/// `GET /v1/catalog/connect/:name` and its like: instances that take part in a service mesh, which there is none of.
+pub(super) async fn none_of_service(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let name = service_name(&call)?;
+    let key = WatchKey::Service(name.clone());
+    let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
+    let none: [&str; 0] = [];
+    indexed(&none, snapshot.catalog.service_index(&name), &read)
 }
 
 /// The service that the path names.
@@ -87,7 +103,10 @@ pub(super) fn members<'a>(
         .filter_map(|entry| Some((&**catalog.node(&entry.instance.node)?, &**entry)))
         .filter(|(node, _)| node_wanted(node, read))
         .collect();
-    let order = |(node, entry): &(&'a NodeEntry, &'a InstanceEntry)| (&node.node.name, &entry.instance.id);
+    let order = |(node, entry): &(&'a NodeEntry, &'a InstanceEntry)| {
+        let name = &node.node.name;
+        (read.is_far(name), name, &entry.instance.id)
+    };
     members.sort_unstable_by(|left, right| order(left).cmp(&order(right)));
     members
 }
@@ -122,7 +141,7 @@ fn tags_wanted(entry: &InstanceEntry, read: &Read) -> bool {
     read.tags.iter().all(has)
 }
 
-fn node_wanted(node: &NodeEntry, read: &Read) -> bool {
+pub(super) fn node_wanted(node: &NodeEntry, read: &Read) -> bool {
     let has =
         |(key, value): &(String, String)| node.node.meta.get(key.as_str()).is_some_and(|given| **given == **value);
     read.node_meta.iter().all(has)

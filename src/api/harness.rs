@@ -10,7 +10,7 @@ use std::{
 
 use axum::{Router, body::Body, http::Request};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 
 use super::{Api, ApiParts, HeartbeatOutcome, LocalNode, blocking};
@@ -38,6 +38,8 @@ pub(super) struct Harness {
     pub(super) newest_output: Arc<Mutex<Option<Text>>>,
     /// How many heartbeats there were.
     pub(super) renewed: Arc<AtomicU32>,
+    /// Told when files are to be read again.
+    pub(super) reload: Arc<Notify>,
     pub(super) stop: watch::Sender<bool>,
 }
 
@@ -88,6 +90,7 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
     let renewed = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&renewed);
     let flushed = AtomicU32::new(0);
+    let reload = Arc::new(Notify::new());
     let parts = ApiParts {
         feed: feed.clone(),
         published: Arc::clone(&published),
@@ -109,11 +112,12 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
                 Box::pin(async move { Ok(explained) })
             }
         }),
+        reload: Arc::clone(&reload),
         txn_max_ops: 64,
         stopping,
     };
     let router = Api::new(parts, waiting).router();
-    Harness { feed, published, router, heartbeat, newest_output, renewed, stop }
+    Harness { feed, published, router, heartbeat, newest_output, renewed, reload, stop }
 }
 
 impl Harness {

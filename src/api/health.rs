@@ -8,14 +8,15 @@ use super::{
     Api,
     body::{HealthBody, NodeBody, ServiceBody},
     call::Call,
-    catalog::{members, service_name},
+    catalog::{members, node_wanted, service_name},
     checks,
     respond::{ApiError, indexed, made},
 };
 use crate::{
     catalog::{
         check::CheckStatus,
-        state::{InstanceEntry, NodeEntry},
+        service::Instance,
+        state::{CheckEntry, InstanceEntry, NodeEntry},
     },
     publish::watch::WatchKey,
 };
@@ -35,6 +36,51 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
             .filter(|(node, entry)| !read.passing || node.status().max(entry.status()) == CheckStatus::Passing)
             .map(|(node, entry)| body(&maker, node, entry));
         indexed(&read.select(wanted)?, snapshot.catalog.service_index(&name), &read)
+    })
+    .await
+}
+
+/// `GET /v1/health/checks/:name`: the checks of a service's instances, not those of their nodes.
+pub(super) async fn of_service(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let name = service_name(&call)?;
+    let key = WatchKey::Service(name.clone());
+    let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
+    let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
+    let maker = Arc::clone(&api);
+    made(&api, snapshot, size, move |snapshot| {
+        let members = members(&snapshot.catalog, &name, &read);
+        let checks = members
+            .iter()
+            .flat_map(|(_, entry)| entry.checks.iter().map(|check| checks::body(&maker, check, Some(&entry.instance))));
+        indexed(&read.select(checks)?, snapshot.catalog.service_index(&name), &read)
+    })
+    .await
+}
+
+/// `GET /v1/health/state/:s`: all checks of a status, or of `any`.
+pub(super) async fn state(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let (any, status) = (call.last() == "any", CheckStatus::parse(call.last()));
+    let snapshot = api.newer(&read, WatchKey::Checks, |snapshot| snapshot.catalog.checks_index()).await?;
+    let (size, maker) = (snapshot.catalog.check_count(), Arc::clone(&api));
+    made(&api, snapshot, size, move |snapshot| {
+        let catalog = &snapshot.catalog;
+        let nodes = catalog.nodes().filter(|node| node_wanted(node, &read));
+        let of_nodes = nodes.flat_map(|node| node.checks.iter().map(|check| (check, None)));
+        let instances = catalog.services_by_place().into_iter().flat_map(|service| service.instances());
+        let instances = instances.filter(|entry| {
+            read.node_meta.is_empty() || catalog.node(&entry.instance.node).is_some_and(|node| node_wanted(node, &read))
+        });
+        let of_instances = instances.flat_map(|entry| entry.checks.iter().map(|check| (check, Some(&*entry.instance))));
+        let mut wanted: Vec<(&CheckEntry, Option<&Instance>)> =
+            of_nodes.chain(of_instances).filter(|(entry, _)| any || status == Some(entry.check.status)).collect();
+        wanted.sort_unstable_by_key(|(entry, _)| {
+            let check = &entry.check;
+            (read.is_far(&check.node), &check.node, &check.id)
+        });
+        let bodies = wanted.into_iter().map(|(check, instance)| checks::body(&maker, check, instance));
+        indexed(&read.select(bodies)?, catalog.checks_index(), &read)
     })
     .await
 }

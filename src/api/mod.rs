@@ -32,11 +32,11 @@ use std::{
 use axum::{
     Router,
     extract::{RawPathParams, Request},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
@@ -61,6 +61,8 @@ pub mod client;
 pub mod respond;
 
 mod agent;
+mod agent_health;
+mod agent_node;
 mod catalog;
 mod checks;
 mod dns;
@@ -69,6 +71,9 @@ mod export_body;
 mod external;
 mod filter;
 mod health;
+mod host;
+mod missing;
+mod nodes;
 mod status;
 mod txn;
 
@@ -97,6 +102,8 @@ pub struct ApiParts {
     pub metrics: Arc<Metrics>,
     /// What DNS answers to a name and a type, and why, as JSON; or what is wrong with the question.
     pub explain: Explain,
+    /// Told when everything that is read from files is to be read again, as by SIGHUP.
+    pub reload: Arc<Notify>,
     /// Most operations of a transaction.
     pub txn_max_ops: usize,
     /// True as soon as the server stops: reads that wait are answered at once.
@@ -244,7 +251,7 @@ pub fn router(parts: ApiParts) -> Router {
 async fn answer(api: Arc<Api>, path: &'static str, params: RawPathParams, request: Request) -> Response {
     let began = Instant::now();
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
-    let response = match ROUTES.iter().find(|route| route.path == path && route.method == method) {
+    let mut response = match ROUTES.iter().find(|route| route.path == path && route.method == method) {
         Some(route) => {
             let last = params.iter().last().map(|(_, value)| value.to_owned());
             let handled = handle(Arc::clone(&api), route, last, request).await;
@@ -252,6 +259,7 @@ async fn answer(api: Arc<Api>, path: &'static str, params: RawPathParams, reques
         }
         None => other_method(path, &method),
     };
+    response.headers_mut().insert(ACL_POLICY_HEADER, HeaderValue::from_static("allow"));
     api.parts.metrics.http_request(method.as_str(), path, response.status().as_u16(), began.elapsed());
     response
 }
@@ -282,11 +290,18 @@ fn other_method(path: &str, method: &Method) -> Response {
 
 async fn unknown_path(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(PATH_SHOWN_MAX_CHARS).collect();
+    let open = |route: &Route| route.path.split_once("{*").is_some_and(|(before, _)| before == path);
+    if path.ends_with('/') && ROUTES.iter().any(open) {
+        return text(StatusCode::BAD_REQUEST, format!("{path}: a name or an ID must follow"));
+    }
     text(StatusCode::NOT_FOUND, format!("no such path: {path}"))
 }
 
 /// The node check by which Consul's clients know that a node is alive. Source: Consul.
 const ALIVE_CHECK_ID: &str = "serfHealth";
+
+/// What happens to a request that no rule of access names; Consul tells it with every response.
+const ACL_POLICY_HEADER: HeaderName = HeaderName::from_static("x-consul-default-acl-policy");
 
 /// Most characters of an unknown path that the answer repeats. Source: none, chosen.
 const PATH_SHOWN_MAX_CHARS: usize = 200;

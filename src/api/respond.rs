@@ -20,6 +20,9 @@ pub enum ApiError {
     /// The request is wrong; the text names the field and what was expected.
     #[error("{0}")]
     BadRequest(String),
+    /// Nobody may do that by HTTP, or the token at hand may not.
+    #[error("{0}")]
+    Forbidden(String),
     /// No such ID or name.
     #[error("{0}")]
     NotFound(String),
@@ -44,6 +47,7 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             ApiError::BadRequest(_) => StatusCode::BAD_REQUEST,
+            ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
             ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -142,6 +146,10 @@ pub(super) fn indexed(value: &impl Serialize, index: u64, read: &Read) -> Result
         ("x-consul-query-backend", "blocking-query"),
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if read.cached {
+        headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static("HIT"));
+        headers.insert(header::AGE, HeaderValue::from_static("0"));
     }
     Ok(response)
 }

@@ -4,7 +4,10 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use axum::{http::Method, response::Response};
 
-use super::{Api, agent, call::Call, catalog, checks, dns, export, external, health, respond::ApiError, status, txn};
+use super::{
+    Api, agent, agent_health, agent_node, call::Call, catalog, checks, dns, export, external, health, host, missing,
+    nodes, respond::ApiError, status, txn,
+};
 
 /// One path with one method.
 pub struct Route {
@@ -53,12 +56,44 @@ pub static ROUTES: &[Route] = &[
     get("/v1/agent/checks", "Lists the checks of this node and its instances.", |api, call| {
         Box::pin(checks::list(api, call))
     }),
-    get("/v1/agent/self", "Shows this node and its settings.", |api, call| Box::pin(status::agent_self(api, call))),
+    get(
+        "/v1/agent/health/service/id/{*id}",
+        "Tells how an instance of this node is, as the status of the response.",
+        |api, call| Box::pin(agent_health::by_id(api, call)),
+    ),
+    get(
+        "/v1/agent/health/service/name/{*name}",
+        "Tells how the instances of a service on this node are.",
+        |api, call| Box::pin(agent_health::by_name(api, call)),
+    ),
+    put("/v1/agent/maintenance", "Puts this node into maintenance or takes it out.", |api, call| {
+        Box::pin(agent_node::maintenance(api, call))
+    }),
+    get("/v1/agent/self", "Shows this node and its settings.", |api, call| Box::pin(agent_node::agent_self(api, call))),
+    get("/v1/agent/members", "Lists this node, the only member.", |api, call| Box::pin(agent_node::members(api, call))),
+    get("/v1/agent/version", "Tells the version of the API.", |api, call| Box::pin(agent_node::version(api, call))),
+    get("/v1/agent/host", "Tells of the machine.", |api, call| Box::pin(host::host(api, call))),
+    get("/v1/agent/metrics", "All metrics in the shape of Consul.", |api, call| {
+        Box::pin(status::agent_metrics(api, call))
+    }),
+    put("/v1/agent/reload", "Reads configuration, zones and service files again.", |api, call| {
+        Box::pin(agent_node::reload(api, call))
+    }),
+    put("/v1/agent/leave", "Is refused.", |api, call| Box::pin(agent_node::leave(api, call))),
+    put("/v1/agent/join/{*address}", "Does nothing: there is nothing to join.", |api, call| {
+        Box::pin(agent_node::join(api, call))
+    }),
+    put("/v1/agent/force-leave/{*name}", "Does nothing: there are no other members.", |api, call| {
+        Box::pin(agent_node::force_leave(api, call))
+    }),
     put("/v1/catalog/register", "Registers a node with what is on it.", |api, call| {
         Box::pin(external::register(api, call))
     }),
     put("/v1/catalog/deregister", "Deregisters a node, an instance or a check of any node.", |api, call| {
         Box::pin(external::deregister(api, call))
+    }),
+    get("/v1/catalog/datacenters", "Lists the datacenters: the one there is.", |api, call| {
+        Box::pin(catalog::datacenters(api, call))
     }),
     get("/v1/catalog/services", "Lists the services with their tags.", |api, call| {
         Box::pin(catalog::services(api, call))
@@ -67,8 +102,45 @@ pub static ROUTES: &[Route] = &[
         Box::pin(catalog::service(api, call))
     }),
     get("/v1/catalog/nodes", "Lists the nodes.", |api, call| Box::pin(catalog::nodes(api, call))),
+    get("/v1/catalog/node/{*name}", "Shows a node and its instances, by ID.", |api, call| {
+        Box::pin(nodes::node(api, call))
+    }),
+    get("/v1/catalog/node-services/{*name}", "Shows a node and its instances, as a list.", |api, call| {
+        Box::pin(nodes::node_services(api, call))
+    }),
+    get("/v1/catalog/connect/{*name}", "Lists nothing: there is no service mesh.", |api, call| {
+        Box::pin(catalog::none_of_service(api, call))
+    }),
+    get("/v1/catalog/gateway-services/{*name}", "Lists nothing: there is no service mesh.", |api, call| {
+        Box::pin(catalog::none_of_service(api, call))
+    }),
     get("/v1/health/service/{*name}", "Lists the instances of a service with their checks.", |api, call| {
         Box::pin(health::service(api, call))
+    }),
+    get("/v1/health/checks/{*name}", "Lists the checks of a service.", |api, call| {
+        Box::pin(health::of_service(api, call))
+    }),
+    get("/v1/health/node/{*name}", "Lists the checks of a node and of its instances.", |api, call| {
+        Box::pin(nodes::node_checks(api, call))
+    }),
+    get("/v1/health/state/{*state}", "Lists the checks of a status.", |api, call| Box::pin(health::state(api, call))),
+    get("/v1/health/connect/{*name}", "Lists nothing: there is no service mesh.", |api, call| {
+        Box::pin(catalog::none_of_service(api, call))
+    }),
+    get("/v1/health/ingress/{*name}", "Lists nothing: there is no service mesh.", |api, call| {
+        Box::pin(catalog::none_of_service(api, call))
+    }),
+    get("/v1/coordinate/datacenters", "Lists nothing: distances are not measured.", |api, call| {
+        Box::pin(nodes::no_coordinates(api, call))
+    }),
+    get("/v1/coordinate/nodes", "Lists nothing: distances are not measured.", |api, call| {
+        Box::pin(nodes::no_coordinates(api, call))
+    }),
+    get("/v1/coordinate/node/{*name}", "Lists nothing: distances are not measured.", |api, call| {
+        Box::pin(nodes::no_coordinates(api, call))
+    }),
+    put("/v1/coordinate/update", "Does nothing: distances are not kept.", |api, call| {
+        Box::pin(nodes::coordinate_update(api, call))
     }),
     Route {
         method: Method::PUT,
@@ -83,12 +155,71 @@ pub static ROUTES: &[Route] = &[
     get("/v1/status/leader", "Names this server, in the place of a leader.", |api, call| {
         Box::pin(status::leader(api, call))
     }),
+    get("/v1/status/peers", "Lists this server, in the place of all servers.", |api, call| {
+        Box::pin(status::peers(api, call))
+    }),
     get("/v1/status/ready", "Tells whether all sources have delivered.", |api, call| {
         Box::pin(status::ready(api, call))
     }),
     get("/v1/dns/query", "Tells what DNS answers to a name, and why.", |api, call| Box::pin(dns::query(api, call))),
     put("/v1/dns/cache/flush", "Empties the forwarder's cache.", |api, call| Box::pin(dns::flush(api, call))),
     get("/metrics", "All metrics in the OpenMetrics text format.", |api, call| Box::pin(status::metrics(api, call))),
+    get("/v1/operator/raft/configuration", "Lists this server, in the place of all servers.", |api, call| {
+        Box::pin(missing::raft(api, call))
+    }),
+    get("/v1/operator/autopilot/configuration", "Shows the defaults of Consul.", |api, call| {
+        Box::pin(missing::autopilot(api, call))
+    }),
+    get("/v1/operator/autopilot/health", "Tells that this server is healthy.", |api, call| {
+        Box::pin(missing::autopilot_health(api, call))
+    }),
+    get("/v1/operator/autopilot/state", "The same.", |api, call| Box::pin(missing::autopilot_health(api, call))),
+    get("/v1/snapshot", "Is not there; see /v1/export.", |api, call| Box::pin(missing::snapshot(api, call))),
+    put("/v1/snapshot", "Is not there; see nameplate import.", |api, call| Box::pin(missing::snapshot(api, call))),
+    get("/v1/connect/ca/roots", "Is not there: no service mesh.", |api, call| Box::pin(missing::no_mesh(api, call))),
+    get("/v1/connect/ca/configuration", "Is not there: no service mesh.", |api, call| {
+        Box::pin(missing::no_mesh(api, call))
+    }),
+    put("/v1/connect/ca/configuration", "Is not there: no service mesh.", |api, call| {
+        Box::pin(missing::no_mesh(api, call))
+    }),
+    get("/v1/agent/connect/ca/roots", "Is not there: no service mesh.", |api, call| {
+        Box::pin(missing::no_mesh(api, call))
+    }),
+    get("/v1/agent/connect/ca/leaf/{*name}", "Is not there: no service mesh.", |api, call| {
+        Box::pin(missing::no_mesh(api, call))
+    }),
+    Route {
+        method: Method::POST,
+        path: "/v1/agent/connect/authorize",
+        doc: "Is not there: no service mesh.",
+        body_max_bytes: Some(BODY_MAX_BYTES),
+        handler: |api, call| Box::pin(missing::no_mesh(api, call)),
+    },
+    get("/v1/discovery-chain/{*name}", "Is not there: no service mesh.", |api, call| {
+        Box::pin(missing::no_mesh(api, call))
+    }),
+    get("/v1/connect/intentions", "Lists nothing: no service mesh.", |api, call| Box::pin(missing::nothing(api, call))),
+    get("/v1/connect/intentions/{*rest}", "Allows everything, and finds no intention.", |api, call| {
+        Box::pin(missing::intention(api, call))
+    }),
+    put("/v1/connect/intentions/{*rest}", "Is not there: no service mesh.", |api, call| {
+        Box::pin(missing::no_mesh(api, call))
+    }),
+    put("/v1/config", "Is refused: config entries are not kept.", |api, call| {
+        Box::pin(missing::set_config_entry(api, call))
+    }),
+    get("/v1/config/{*kind}", "Lists nothing: config entries are not kept.", |api, call| {
+        Box::pin(missing::config_entries(api, call))
+    }),
+    get("/v1/exported-services", "Lists nothing: there are no peers.", |api, call| {
+        Box::pin(missing::nothing(api, call))
+    }),
+    get("/v1/imported-services", "Lists nothing: there are no peers.", |api, call| {
+        Box::pin(missing::nothing(api, call))
+    }),
+    get("/v1/peerings", "Lists nothing: there are no peers.", |api, call| Box::pin(missing::nothing(api, call))),
+    get("/v1/peering/{*name}", "Finds nothing: there are no peers.", |api, call| Box::pin(missing::peering(api, call))),
 ];
 
 const fn get(path: &'static str, doc: &'static str, handler: Handler) -> Route {

@@ -1,4 +1,4 @@
-//! What the server tells of itself: `/v1/agent/self`, `/v1/status/*`, `/metrics`.
+//! How the server is: `/v1/status/*`, `/metrics`, `/v1/agent/metrics`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -9,76 +9,19 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{Api, call::Call, respond};
-use crate::{api::respond::ApiError, observe::exposition::Exposition};
-
-/// `GET /v1/agent/self`: what Prometheus, Nomad and consul-template read.
-pub(super) async fn agent_self(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let local = &api.parts.local;
-    let (name, address) = (local.node.as_str(), local.advertise.to_string());
-    let dns: Vec<String> = local.dns.iter().flat_map(|at| [format!("udp://{at}"), format!("tcp://{at}")]).collect();
-    let meta: serde_json::Map<String, Value> =
-        local.meta.iter().map(|(key, value)| (key.to_string(), json!(&**value))).collect();
-    let snapshot = api.parts.published.load();
-    let catalog = &snapshot.catalog;
-    let body = json!({
-        "Config": {
-            "Datacenter": &*local.datacenter,
-            "PrimaryDatacenter": &*local.datacenter,
-            "NodeName": name,
-            "NodeID": &*local.uuid,
-            "Revision": NAMEPLATE_VERSION,
-            "Server": true,
-            "Version": CONSUL_VERSION,
-            "BuildDate": "1970-01-01T00:00:00Z",
-        },
-        "DebugConfig": {
-            "DNSPort": local.dns.first().map_or(-1, |at| i32::from(at.port())),
-            "DNSAddrs": dns,
-            "GRPCPort": -1,
-            "GRPCTLSPort": -1,
-            "ConnectEnabled": false,
-            "Datacenter": &*local.datacenter,
-            "NodeName": name,
-        },
-        "Coord": null,
-        "Member": {
-            "Name": name,
-            "Addr": address,
-            "Port": SERF_PORT,
-            "Tags": {
-                "build": format!("{CONSUL_VERSION}:{NAMEPLATE_VERSION}"),
-                "dc": &*local.datacenter,
-                "id": &*local.uuid,
-                "role": "consul",
-                "segment": "",
-            },
-            "Status": 1,
-            "ProtocolMin": 1,
-            "ProtocolMax": 5,
-            "ProtocolCur": 2,
-            "DelegateMin": 2,
-            "DelegateMax": 5,
-            "DelegateCur": 4,
-        },
-        "Stats": {
-            "build": { "version": CONSUL_VERSION, "revision": NAMEPLATE_VERSION },
-            "catalog": {
-                "checks": catalog.check_count().to_string(),
-                "index": catalog.index().to_string(),
-                "instances": catalog.instance_count().to_string(),
-                "nodes": catalog.node_count().to_string(),
-                "services": catalog.service_count().to_string(),
-            },
-            "nameplate": { "version": NAMEPLATE_VERSION, "txn_max_ops": api.parts.txn_max_ops.to_string() },
-        },
-        "Meta": meta,
-    });
-    respond::json(&body, call.pretty())
-}
+use crate::{
+    api::respond::ApiError,
+    observe::{clock, exposition::Exposition},
+};
 
 /// `GET /v1/status/leader`: this server, at the port where Consul's servers talk, which nobody here listens on.
 pub(super) async fn leader(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     respond::json(&SocketAddr::new(api.parts.local.advertise, LEADER_PORT).to_string(), call.pretty())
+}
+
+/// `GET /v1/status/peers`: the same; there are no others.
+pub(super) async fn peers(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    respond::json(&[SocketAddr::new(api.parts.local.advertise, LEADER_PORT).to_string()], call.pretty())
 }
 
 /// `GET /v1/status/ready`: 200 when every source has delivered its first list, else 503; the list in both cases.
@@ -104,9 +47,24 @@ pub(super) async fn ready(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
     Ok(response)
 }
 
-/// `GET /metrics`. Checks are counted here and not at each change, on a thread of its own: they may be a million.
+/// `GET /metrics`
 pub(super) async fn metrics(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let exposition = Exposition::accepted(call.header("accept"));
+    let text = encoded(api, exposition).await?;
+    Ok(([(header::CONTENT_TYPE, exposition.content_type())], text).into_response())
+}
+
+/// `GET /v1/agent/metrics`: the same in Consul's JSON, or with `format=prometheus` as text.
+pub(super) async fn agent_metrics(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
+    if call.parameter("format") == Some("prometheus") {
+        return metrics(api, call).await;
+    }
+    let text = encoded(api, Exposition::Text).await?;
+    respond::json(&in_consuls_shape(&text), call.pretty())
+}
+
+/// The text of all metrics. Checks are counted here and not at each change, on a thread of its own: they may be a million.
+async fn encoded(api: Arc<Api>, exposition: Exposition) -> Result<String, ApiError> {
     let encode = move || {
         let snapshot = api.parts.published.load();
         let mut counts = [0; 3];
@@ -118,17 +76,58 @@ pub(super) async fn metrics(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
         api.parts.metrics.set_checks(passing, warning, critical);
         api.parts.metrics.encode(exposition)
     };
-    let text = tokio::task::spawn_blocking(encode).await.map_err(|error| ApiError::Failed(error.to_string()))?;
-    Ok(([(header::CONTENT_TYPE, exposition.content_type())], text).into_response())
+    tokio::task::spawn_blocking(encode).await.map_err(|error| ApiError::Failed(error.to_string()))
 }
 
-const NAMEPLATE_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Gauges and counters of the text format as Consul's agent shows its own. Histograms have no shape there, and are left to
+/// `format=prometheus`; a counter's numbers are those since the start.
+fn in_consuls_shape(text: &str) -> Value {
+    let (mut gauges, mut counters) = (Vec::new(), Vec::new());
+    let mut kind = "";
+    for line in text.lines() {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            kind = declared.rsplit(' ').next().unwrap_or_default();
+        } else if let Some((series, value)) = line.rsplit_once(' ').filter(|_| !line.starts_with('#')) {
+            let Ok(value) = value.parse::<f64>() else { continue };
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let labels = labels_of(labels.trim_end_matches('}'));
+            match kind {
+                "gauge" => gauges.push(json!({ "Name": name, "Value": value, "Labels": labels })),
+                "counter" => counters.push(json!({
+                    "Name": name, "Count": value, "Rate": 0.0, "Sum": value, "Min": 0.0, "Max": value,
+                    "Mean": 0.0, "Stddev": 0.0, "Labels": labels,
+                })),
+                _ => {}
+            }
+        }
+    }
+    json!({ "Timestamp": clock::now(), "Gauges": gauges, "Points": [], "Counters": counters, "Samples": [] })
+}
 
-/// The version of Consul's API that is spoken: Nomad and others want to know it.
-const CONSUL_VERSION: &str = "1.22.0";
-
-/// The port of Consul's gossip, which is not spoken. Source: Consul's default.
-const SERF_PORT: u16 = 8301;
+/// `a="1",b="2"` as an object.
+fn labels_of(text: &str) -> serde_json::Map<String, Value> {
+    let mut labels = serde_json::Map::new();
+    let mut rest = text;
+    while let Some((name, after)) = rest.split_once("=\"") {
+        let mut value = String::new();
+        let mut characters = after.char_indices();
+        let end = loop {
+            match characters.next() {
+                Some((_, '\\')) => value.extend(characters.next().map(|(_, escaped)| escaped)),
+                Some((at, '"')) => break at + 1,
+                Some((_, character)) => value.push(character),
+                None => break after.len(),
+            }
+        };
+        labels.insert(name.trim_start_matches(',').to_owned(), Value::String(value));
+        rest = &after[end..];
+    }
+    labels
+}
 
 /// The port of Consul's servers, which is not spoken. Source: Consul's default.
-const LEADER_PORT: u16 = 8300;
+pub(super) const LEADER_PORT: u16 = 8300;
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -134,6 +134,11 @@ impl NodeEntry {
         self.instances.iter().map(|instance| &instance.id)
     }
 
+    /// How many instances run on it.
+    pub fn instance_count(&self) -> usize {
+        self.instances.len()
+    }
+
     /// The instances that run on it, in no order.
     pub fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
         self.instances.iter()

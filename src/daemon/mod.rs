@@ -160,8 +160,8 @@ impl Server {
             (&forwarder, &engine, &health),
             (Arc::clone(&metrics), stopped.clone(), config.txn_max_ops),
         );
+        let reloader = Reloader::new(sources, log, query_log, (metrics, included, Arc::clone(&parts.reload)));
         let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
-        let reloader = Reloader::new(sources, log, query_log, (metrics, included));
         Ok(Server {
             config,
             advertised,
@@ -222,12 +222,14 @@ impl Server {
     /// Runs until SIGTERM or SIGINT; follows SIGHUP and changed files.
     async fn run_until_told(mut self, mut signals: Signals) {
         let mut tick = tokio::time::interval(reload::LOOK_INTERVAL);
+        let reload = self.reloader.told();
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
                 _ = signals.hangup.recv() => self.reload(Why::Told).await,
+                () = reload.notified() => self.reload(Why::Told).await,
                 _ = tick.tick() => self.reload(Why::Looked).await,
             }
         }
@@ -396,6 +398,7 @@ fn api_parts(
             let (name, kind) = (name.to_owned(), kind.to_owned());
             Box::pin(async move { explain::explain(&engine, parts, &name, &kind).await })
         }),
+        reload: Arc::default(),
         txn_max_ops,
         stopping,
     }

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
+
 use super::{settings, sources::Sources};
 use crate::{
     config::Config,
@@ -53,6 +55,8 @@ pub struct Reloader {
     /// Where DNS was answered at the last look.
     dns: Option<Vec<SocketAddr>>,
     first: bool,
+    /// Told by HTTP what SIGHUP tells.
+    told: Arc<Notify>,
 }
 
 impl Reloader {
@@ -62,9 +66,10 @@ impl Reloader {
         sources: Sources,
         log: Option<LogHandle>,
         query_log: QueryLog,
-        (metrics, included): (Arc<Metrics>, Vec<PathBuf>),
+        (metrics, included, told): (Arc<Metrics>, Vec<PathBuf>, Arc<Notify>),
     ) -> Reloader {
         Reloader {
+            told,
             sources,
             log,
             query_log,
@@ -76,6 +81,11 @@ impl Reloader {
             dns: None,
             first: true,
         }
+    }
+
+    /// Told when everything is to be read again.
+    pub fn told(&self) -> Arc<Notify> {
+        Arc::clone(&self.told)
     }
 
     /// Looks at all files; returns the configuration if it was read anew.

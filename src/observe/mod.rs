@@ -8,6 +8,7 @@
 //!
 //! **Limits:** knows nothing of the other parts: they hand in words and numbers.
 
+pub mod clock;
 pub mod dns;
 pub mod exposition;
 pub mod logging;

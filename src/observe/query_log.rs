@@ -29,7 +29,10 @@ use std::{
 
 use prometheus_client::metrics::counter::Counter;
 
-use super::dns::{Proto, rcode_name, type_name};
+use super::{
+    clock::rfc3339,
+    dns::{Proto, rcode_name, type_name},
+};
 
 /// Which queries are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +204,7 @@ fn format_line(at: SystemTime, line: &QueryLine) -> String {
     let rcode = rcode_name(line.rcode).map_or_else(|| format!("RCODE{}", line.rcode), str::to_owned);
     format!(
         "{} {} {} {} {qtype} {rcode} {} {seconds:.6}\n",
-        format_time(at),
+        rfc3339(at),
         line.proto.as_str(),
         line.client,
         format_name(&line.qname),
@@ -233,23 +236,6 @@ fn format_name(wire: &[u8]) -> String {
         (true, false) => ".".to_owned(),
         _ => text,
     }
-}
-
-/// RFC 3339 with milliseconds, UTC.
-fn format_time(at: SystemTime) -> String {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Years are counted from March, so that the leap day is a year's last; 400 years have 146,097 days.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
 }
 
 /// Most lines that wait for the writer. Source: none, chosen: one second's worth.

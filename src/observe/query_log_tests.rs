@@ -35,7 +35,7 @@ fn times_are_right_around_leap_days() {
         (1_709_251_200, "2024-03-01T00:00:00.000Z"),
         (4_107_542_400, "2100-03-01T00:00:00.000Z"),
     ] {
-        assert_eq!(format_time(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     catalog::{
         check::CheckKey,
-        names::{ServiceName, Text},
+        names::{NodeName, ServiceName, Text},
     },
     publish::snapshot::Snapshot,
 };
@@ -27,6 +27,8 @@ pub enum WatchKey {
     Services,
     /// The list of nodes.
     Nodes,
+    /// One node: itself, its checks, its instances and theirs.
+    Node(NodeName),
     /// All checks.
     Checks,
     /// Whether all sources have synced.

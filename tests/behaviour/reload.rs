@@ -213,3 +213,22 @@ async fn sighup_reads_everything_and_names_what_waits_for_a_restart() {
     .await;
     assert_eq!(served.stop().await.code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_by_http_has_everything_read_again() {
+    let home = tempdir().unwrap();
+    let config = home.path().join("nameplate.toml");
+    fs::write(&config, "ttl = \"5s\"\n").unwrap();
+    let mut served = serve(&home, &["-c", config.to_str().unwrap(), "--ephemeral"]).await;
+    let reads = async || {
+        let page = served.at.get("/metrics").await.body;
+        let lines = page.lines().filter(|line| line.starts_with("nameplate_reloads_total") && line.contains("config"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    let before = reads().await;
+    assert_eq!(served.at.put("/v1/agent/reload", "").await.status, 200);
+    until("the unchanged configuration is read", async || reads().await > before).await;
+    let page = served.at.put("/v1/agent/leave", "").await;
+    assert_eq!(page.status, 403, "{}", page.body);
+    assert_eq!(served.stop().await.code(), Some(0));
+}

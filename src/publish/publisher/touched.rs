@@ -103,6 +103,11 @@ impl Touched {
         for service in &self.services {
             published.touch(&WatchKey::Service(service.clone()));
         }
+        let of_checks = self.statuses.iter().chain(&self.definitions).map(|key| &key.node);
+        let on_nodes = self.instances.iter().map(|key| &key.node).chain(of_checks);
+        for node in on_nodes.chain(&self.nodes).collect::<HashSet<_>>() {
+            published.touch(&WatchKey::Node(node.clone()));
+        }
         let lists = [
             (!self.services.is_empty(), WatchKey::Services),
             (!self.nodes.is_empty(), WatchKey::Nodes),
