@@ -1,16 +1,21 @@
 //! A client of the HTTP API, for the command line.
 //!
-//! **Limits:** no proxies, whatever the environment says: the server is on this machine or in this network. Trust
-//! in `https` servers is the certificate bundle of the system, or the file that `SSL_CERT_FILE` names.
+//! **Limits:** no proxies, whatever the environment says: the server is on this machine or in this network. `https` servers
+//! are trusted by the authorities of a file that is named, else by those of the system, or of the file that `SSL_CERT_FILE` names.
 
-use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::{
     Method, RequestBuilder, Response, Url,
     header::{CONTENT_TYPE, HeaderMap},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// One server, spoken to as one user.
@@ -19,6 +24,15 @@ pub struct Client {
     http: reqwest::Client,
     server: Url,
     token: Option<Arc<str>>,
+}
+
+/// Whom to trust, and what to show, where the server speaks HTTPS.
+#[derive(Debug, Clone, Default)]
+pub struct ClientTls {
+    /// Authorities, PEM; without it, those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate and its key, PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// What a server says of a write that took effect.
@@ -38,6 +52,14 @@ pub enum ClientError {
     Server {
         /// What was given.
         server: String,
+    },
+    /// A file of certificates is no such.
+    #[error("cannot read {path}: {problem}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The client could not be built.
     #[error("cannot set up the HTTP client")]
@@ -71,13 +93,18 @@ pub enum ClientError {
 impl Client {
     /// A client of the server at this URL; `http://` may be left out. An empty token is none.
     pub fn new(server: &str, token: Option<&str>) -> Result<Client, ClientError> {
+        Client::with_tls(server, token, &ClientTls::default())
+    }
+
+    /// As [`Client::new`], with certificates of its own.
+    pub fn with_tls(server: &str, token: Option<&str>, tls: &ClientTls) -> Result<Client, ClientError> {
         let wrong = || ClientError::Server { server: server.to_owned() };
         let text = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
         let url = Url::parse(&text).map_err(|_| wrong())?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(wrong());
         }
-        let tls = tls_config().map_err(|source| ClientError::Setup(source.into()))?;
+        let tls = tls_config(tls)?;
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_backend_preconfigured(tls)
@@ -233,14 +260,39 @@ fn warnings(headers: &HeaderMap) -> Vec<String> {
 }
 
 /// An explicit configuration, because reqwest's own fails where the system has no certificate bundle, also for `http`.
-fn tls_config() -> Result<ClientConfig, rustls::Error> {
+fn tls_config(tls: &ClientTls) -> Result<ClientConfig, ClientError> {
+    let setup = |error: rustls::Error| ClientError::Setup(error.into());
     let mut roots = RootCertStore::empty();
-    if let Some(certificates) = bundle().and_then(|path| CertificateDer::pem_file_iter(path).ok()) {
-        roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+    match &tls.ca_file {
+        Some(path) => {
+            for authority in certificates(path)? {
+                roots.add(authority).map_err(|problem| unread(path, problem.to_string()))?;
+            }
+        }
+        None => {
+            let found = bundle().and_then(|path| CertificateDer::pem_file_iter(path).ok());
+            roots.add_parsable_certificates(found.into_iter().flatten().filter_map(Result::ok));
+        }
     }
     let provider = Arc::new(ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let trusting = versions.map_err(setup)?.with_root_certificates(roots);
+    let Some((certificate, key)) = &tls.identity else { return Ok(trusting.with_no_client_auth()) };
+    let own = PrivateKeyDer::from_pem_file(key).map_err(|problem| unread(key, problem.to_string()))?;
+    trusting.with_client_auth_cert(certificates(certificate)?, own).map_err(setup)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.map_err(|problem| unread(path, problem.to_string()))?;
+    if certificates.is_empty() {
+        return Err(unread(path, "no certificate as PEM is in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+fn unread(path: &Path, problem: String) -> ClientError {
+    ClientError::File { path: path.to_path_buf(), problem }
 }
 
 fn bundle() -> Option<PathBuf> {

@@ -113,6 +113,7 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
             }
         }),
         reload: Arc::clone(&reload),
+        hosts: super::hosts::Hosts::Any,
         txn_max_ops: 64,
         stopping,
     };

@@ -58,6 +58,7 @@ pub mod blocking;
 pub mod body;
 pub mod call;
 pub mod client;
+pub mod hosts;
 pub mod respond;
 
 mod agent;
@@ -81,6 +82,7 @@ mod txn;
 mod harness;
 
 use call::Call;
+use hosts::Hosts;
 use respond::{ApiError, text};
 use routes::{ROUTES, Route};
 
@@ -104,6 +106,8 @@ pub struct ApiParts {
     pub explain: Explain,
     /// Told when everything that is read from files is to be read again, as by SIGHUP.
     pub reload: Arc<Notify>,
+    /// Which names requests may be for.
+    pub hosts: Hosts,
     /// Most operations of a transaction.
     pub txn_max_ops: usize,
     /// True as soon as the server stops: reads that wait are answered at once.
@@ -251,6 +255,10 @@ pub fn router(parts: ApiParts) -> Router {
 async fn answer(api: Arc<Api>, path: &'static str, params: RawPathParams, request: Request) -> Response {
     let began = Instant::now();
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    if let Some(refused) = other_host(&api.parts.hosts, &request) {
+        api.parts.metrics.http_request(method.as_str(), path, refused.status().as_u16(), began.elapsed());
+        return refused;
+    }
     let mut response = match ROUTES.iter().find(|route| route.path == path && route.method == method) {
         Some(route) => {
             let last = params.iter().last().map(|(_, value)| value.to_owned());
@@ -262,6 +270,20 @@ async fn answer(api: Arc<Api>, path: &'static str, params: RawPathParams, reques
     response.headers_mut().insert(ACL_POLICY_HEADER, HeaderValue::from_static("allow"));
     api.parts.metrics.http_request(method.as_str(), path, response.status().as_u16(), began.elapsed());
     response
+}
+
+/// What is answered to a request for a host that we are not.
+fn other_host(hosts: &Hosts, request: &Request) -> Option<Response> {
+    let named = request.uri().host().map(str::as_bytes);
+    // Programs that speak HTTP/1.0 send none, browsers always do.
+    let host = named.or_else(|| request.headers().get(header::HOST).map(HeaderValue::as_bytes))?;
+    let host = String::from_utf8_lossy(host);
+    if hosts.allows(&host) {
+        return None;
+    }
+    let shown: String = host.chars().take(PATH_SHOWN_MAX_CHARS).collect();
+    let cure = "this server is reached by an address, localhost or a name of its own, else by what http_hosts lists";
+    Some(text(StatusCode::FORBIDDEN, format!("the request is for host {shown:?}: {cure}")))
 }
 
 async fn handle(

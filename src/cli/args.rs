@@ -83,6 +83,18 @@ pub struct ServeArgs {
     /// Address of the HTTP API [default: 127.0.0.1:8500]
     #[arg(long, value_name = "ADDR:PORT")]
     pub http: Option<String>,
+    /// Certificate of the HTTP API, PEM: it then speaks HTTPS
+    #[arg(long, value_name = "FILE")]
+    pub http_tls_cert: Option<String>,
+    /// Key of the certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub http_tls_key: Option<String>,
+    /// Authorities, PEM, one of which must have signed each client's certificate
+    #[arg(long, value_name = "FILE")]
+    pub http_tls_client_ca: Option<String>,
+    /// Name that requests on loopback may be for; may be repeated [default: addresses and our own names]
+    #[arg(long = "http-hosts", value_name = "NAME")]
+    pub http_hosts: Vec<String>,
     /// Domain under which services are answered [default: internal]
     #[arg(long, value_name = "NAME")]
     pub domain: Option<String>,
@@ -160,6 +172,15 @@ pub struct Connection {
     /// Token for the server
     #[arg(long, value_name = "T", env = "NAMEPLATE_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// Authorities of an https:// server, PEM [default: the system's]
+    #[arg(long, value_name = "FILE", env = "NAMEPLATE_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate, where the server asks for one, PEM
+    #[arg(long, value_name = "FILE", env = "NAMEPLATE_CLIENT_CERT", requires = "client_key")]
+    pub client_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", env = "NAMEPLATE_CLIENT_KEY", requires = "client_cert")]
+    pub client_key: Option<PathBuf>,
 }
 
 /// Which server is asked, and how the answer is written.
@@ -410,6 +431,10 @@ impl ServeArgs {
             ("dns", self.dns.clone()),
             ("docker_dns", one(&self.docker_dns)),
             ("http", one(&self.http)),
+            ("http_tls_cert", one(&self.http_tls_cert)),
+            ("http_tls_key", one(&self.http_tls_key)),
+            ("http_tls_client_ca", one(&self.http_tls_client_ca)),
+            ("http_hosts", self.http_hosts.clone()),
             ("domain", one(&self.domain)),
             ("alt_domain", self.alt_domain.clone()),
             ("datacenter", one(&self.datacenter)),

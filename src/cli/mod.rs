@@ -15,6 +15,7 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -34,7 +35,7 @@ mod zone;
 pub use args::CommandLine;
 
 use crate::{
-    api::client::{Client, ClientError, DEFAULT_SERVER},
+    api::client::{Client, ClientError, ClientTls, DEFAULT_SERVER},
     config::Config,
 };
 use args::{CacheAction, ConfigAction, Connection, ServerArgs, Verb, ZoneAction};
@@ -121,7 +122,11 @@ fn client(server: &ServerArgs) -> Result<Client, ClientError> {
 fn connected(connection: &Connection) -> Result<Client, ClientError> {
     // An empty variable is as good as none, as for settings.
     let url = if connection.server.is_empty() { DEFAULT_SERVER } else { &connection.server };
-    Client::new(url, connection.token.as_deref())
+    // So is that of a file.
+    let file = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+    let identity = file(&connection.client_cert).zip(file(&connection.client_key));
+    let tls = ClientTls { ca_file: file(&connection.ca_file), identity };
+    Client::with_tls(url, connection.token.as_deref(), &tls)
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

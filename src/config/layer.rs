@@ -294,4 +294,4 @@ const VARIABLE_PREFIX: &str = "NAMEPLATE_";
 
 /// Beginnings of variables that are no settings and no mistakes: those of the command line's client, the file's own,
 /// and those that Kubernetes sets for a service called `nameplate`.
-const VARIABLES_OF_OTHERS: [&str; 5] = ["SERVER", "TOKEN", "CONFIG", "SERVICE_", "PORT"];
+const VARIABLES_OF_OTHERS: [&str; 7] = ["SERVER", "TOKEN", "CA_FILE", "CLIENT_", "CONFIG", "SERVICE_", "PORT"];

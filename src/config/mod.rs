@@ -27,6 +27,7 @@ use std::{
 
 mod docker;
 mod host;
+mod http;
 mod keys;
 mod layer;
 mod print;
@@ -37,6 +38,7 @@ mod values;
 
 pub use docker::{Docker, DockerDaemon};
 pub use host::Host;
+pub use http::{Http, HttpTls};
 pub use problem::{ConfigProblem, Place};
 
 pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ServiceRule};
@@ -56,6 +58,8 @@ pub struct Config {
     pub docker_dns: Option<DockerDns>,
     /// Address of the HTTP API.
     pub http: SocketAddr,
+    /// Its connections.
+    pub http_api: Http,
     /// Most operations of a transaction.
     pub txn_max_ops: usize,
     /// Threads that answer DNS; none means one a core.
@@ -297,6 +301,7 @@ impl Config {
             dns: running.dns,
             dns_is_default: running.dns_is_default,
             http: running.http,
+            http_api: running.http_api,
             txn_max_ops: running.txn_max_ops,
             workers: running.workers,
             advertise: running.advertise,

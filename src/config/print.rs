@@ -43,6 +43,7 @@ impl Config {
     /// value.
     pub(super) fn entries(&self) -> Vec<(&'static str, Option<String>)> {
         let mut entries = self.server_entries();
+        entries.extend(self.http_api.entries());
         entries.extend(self.docker.entries());
         entries.extend(self.answer_entries());
         entries.sort_by_key(|(name, _)| KEYS.iter().position(|key| key.name == *name));
@@ -167,7 +168,7 @@ pub(super) fn quoted(value: impl Display) -> String {
     Value::String(value.to_string()).to_string()
 }
 
-fn list<T: Display>(values: &[T]) -> String {
+pub(super) fn list<T: Display>(values: &[T]) -> String {
     let values: Vec<String> = values.iter().map(quoted).collect();
     format!("[{}]", values.join(", "))
 }

@@ -6,6 +6,7 @@ use super::{
     Config, DataDirectory, DefaultRule, Forward, ForwardZone, HostNames, Inputs, LogFormat, NoneEligible, QueryLog,
     REFERENCE, ServiceRule, ZoneUpstreams, docker,
     host::ZONES_DIRECTORY,
+    http,
     layer::{self, Given, Item},
     problem::{ConfigProblem, Place},
     values::{self, Parsed, number, word},
@@ -67,7 +68,7 @@ impl Reader {
     }
 
     /// The values of a list; empty if it was not given.
-    fn list<T>(&mut self, key: &'static str, parse: impl Fn(&Item) -> Parsed<T>) -> Vec<T> {
+    pub(super) fn list<T>(&mut self, key: &'static str, parse: impl Fn(&Item) -> Parsed<T>) -> Vec<T> {
         let mut best = None;
         for given in self.all(key) {
             let values = self.items(&given, &parse);
@@ -132,6 +133,7 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         dns_is_default: reader.place("dns").is_default(),
         docker_dns: reader.set("docker_dns", values::docker_dns),
         http: reader.set("http", values::listen_address),
+        http_api: http::read(reader),
         txn_max_ops: reader.set("txn_max_ops", number(1, TXN_OPS_MOST)),
         workers: reader.one("workers", number(1, WORKERS_MAX)),
         advertise: reader.list("advertise", values::reachable_address),

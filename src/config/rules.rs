@@ -1,7 +1,7 @@
 //! What settings must be together.
 
 use super::{
-    Config, Forward, docker,
+    Config, Forward, docker, http,
     layer::{Given, Item},
     problem::{ConfigProblem, Place},
     read::Reader,
@@ -11,6 +11,7 @@ use crate::wire::name::{NAME_MAX_BYTES, Name};
 /// Adds what contradicts itself to the reader's problems, and what is likely a mistake to the warnings.
 pub(super) fn check(config: &Config, reader: &mut Reader, warnings: &mut Vec<ConfigProblem>) {
     warnings.extend(docker::warning(&config.docker, &config.inputs));
+    warnings.extend(http::warning(config, reader));
     check_domains(config, reader, warnings);
     check_tables(config, reader);
     check_forwarding(config, reader, warnings);

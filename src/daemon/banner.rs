@@ -15,6 +15,8 @@ pub struct Banner<'a> {
     pub dns: &'a [SocketAddr],
     /// Where HTTP is answered.
     pub http: SocketAddr,
+    /// `http` or `https`.
+    pub scheme: &'a str,
     /// The domain.
     pub domain: &'a Name,
     /// Further domains.
@@ -75,7 +77,7 @@ impl Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "nameplate {} is up", env!("CARGO_PKG_VERSION"))?;
         writeln!(f, "  DNS        {} (UDP and TCP)", list(self.dns))?;
-        writeln!(f, "  HTTP       http://{}", self.http)?;
+        writeln!(f, "  HTTP       {}://{}", self.scheme, self.http)?;
         let domains: Vec<&Name> = std::iter::once(self.domain).chain(self.alt_domains).collect();
         writeln!(f, "  domain     {}", list(&domains))?;
         if !self.zones.is_empty() {

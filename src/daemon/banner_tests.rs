@@ -26,6 +26,7 @@ fn told_with(
     let banner = Banner {
         dns: &dns,
         http: "127.0.0.1:8500".parse().unwrap(),
+        scheme: "http",
         domain: &domain,
         alt_domains: &[],
         data: Some(Path::new("/var/lib/nameplate")),

@@ -38,7 +38,8 @@ use self::{
     banner::{Banner, DockerBridge},
     docker_dns::DockerDns,
     engine::DnsEngine,
-    reload::Reloader,
+    http::Http,
+    reload::{Files, Reloader},
     sources::Sources,
 };
 use crate::{
@@ -107,8 +108,8 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let query_log = QueryLog::start(metrics.query_log_dropped.clone()).context("cannot start the query log")?;
         let (zones, included) = load_zones(&config)?;
-        let http_socket = http::bind(config.http).map_err(|error| taken(error, config.http))?;
-        let http_address = http_socket.local_addr().context("http: the address cannot be told")?;
+        let (http_socket, http_address) = http::bind(config.http).map_err(|error| taken(error, config.http))?;
+        let tls = settings::http_tls(&config)?;
         let (journal, restored, uuid) = open_journal(&config)?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;
@@ -143,14 +144,7 @@ impl Server {
         forwarder.set_settings(settings::forwarding(&config, dns.clone()));
         tokio::spawn(Arc::clone(&forwarder).run(stopped.clone()));
 
-        let local = LocalNode {
-            node: config.node.clone(),
-            uuid,
-            datacenter: config.datacenter.clone(),
-            advertise: advertised.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            meta: Arc::default(),
-            dns,
-        };
+        let local = local_node(&config, uuid, &advertised, dns);
         register_own(&config, (&local, http_address), (&feed, &published)).await?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
         let sources = Sources::start(&config, &advertised, (&feed, &published), &metrics);
@@ -158,10 +152,12 @@ impl Server {
             local,
             (&feed, &published),
             (&forwarder, &engine, &health),
-            (Arc::clone(&metrics), stopped.clone(), config.txn_max_ops),
+            (Arc::clone(&metrics), stopped.clone(), &config),
         );
-        let reloader = Reloader::new(sources, log, query_log, (metrics, included, Arc::clone(&parts.reload)));
-        let http = tokio::spawn(http::serve(listener, api::router(parts), stopped));
+        let files = Files { included, tls: tls.clone(), told: Arc::clone(&parts.reload) };
+        let reloader = Reloader::new(sources, log, query_log, Arc::clone(&metrics), files);
+        let served = Http::new(api::router(parts), tls, config.http_api.connections_per_client);
+        let http = tokio::spawn(http::serve(listener, served, stopped));
         Ok(Server {
             config,
             advertised,
@@ -202,6 +198,7 @@ impl Server {
         let banner = Banner {
             dns: &dns,
             http: self.http_address,
+            scheme: if self.config.http_api.tls.is_some() { "https" } else { "http" },
             domain: &self.config.domain,
             alt_domains: &self.config.alt_domains,
             data: data.as_deref(),
@@ -334,13 +331,25 @@ fn open_dns(config: &Config, engine: &Arc<DnsEngine>, observer: Observer) -> any
     Ok(transport)
 }
 
+/// The node that this server is.
+fn local_node(config: &Config, uuid: Arc<str>, advertised: &[IpAddr], dns: Vec<SocketAddr>) -> LocalNode {
+    LocalNode {
+        node: config.node.clone(),
+        uuid,
+        datacenter: config.datacenter.clone(),
+        advertise: advertised.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        meta: Arc::default(),
+        dns,
+    }
+}
+
 /// Brings what the server itself registers, and what nobody else can take back, to what now holds.
 async fn register_own(
     config: &Config,
     (local, http): (&LocalNode, SocketAddr),
     (feed, published): (&Feed, &Arc<Published>),
 ) -> anyhow::Result<()> {
-    let own = own::registrations(local, http, &published.load().catalog)?;
+    let own = own::registrations(local, (http, config.http_api.tls.as_ref()), &published.load().catalog)?;
     feed.submit(own).await.context("cannot register this node")?;
     let forgotten = Sources::forgotten(config, &published.load().catalog);
     feed.submit(forgotten).await.context("cannot deregister what sources had registered that are off")?;
@@ -372,7 +381,7 @@ fn api_parts(
     local: LocalNode,
     (feed, published): (&Feed, &Arc<Published>),
     (forwarder, engine, health): (&Arc<Forwarder>, &Arc<DnsEngine>, &Health),
-    (metrics, stopping, txn_max_ops): (Arc<Metrics>, watch::Receiver<bool>, usize),
+    (metrics, stopping, config): (Arc<Metrics>, watch::Receiver<bool>, &Config),
 ) -> ApiParts {
     let deadlines = health.deadlines();
     let (of_checks, of_answers) = (Arc::clone(&deadlines), Arc::clone(&deadlines));
@@ -399,7 +408,8 @@ fn api_parts(
             Box::pin(async move { explain::explain(&engine, parts, &name, &kind).await })
         }),
         reload: Arc::default(),
-        txn_max_ops,
+        hosts: settings::hosts(config),
+        txn_max_ops: config.txn_max_ops,
         stopping,
     }
 }

@@ -6,17 +6,22 @@ use crate::{
     api::LocalNode,
     catalog::{
         change::{Change, Origin, Registration},
-        check::{Check, CheckDefinition, CheckKind, CheckStatus, HttpCheck},
+        check::{Check, CheckDefinition, CheckKind, CheckStatus, HttpCheck, TcpCheck},
         names::{CheckId, PortName, ServiceId, ServiceName},
         node::Address,
         service::{Instance, Meta, Port, Weights},
         state::State,
     },
+    config::HttpTls,
 };
 
 /// The node, its check, and the service `nameplate` with ports `http` and `dns` and a check of its own health, in
 /// place of what an earlier start registered, perhaps as another node.
-pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> anyhow::Result<Vec<Change>> {
+pub fn registrations(
+    local: &LocalNode,
+    (http, tls): (SocketAddr, Option<&HttpTls>),
+    catalog: &State,
+) -> anyhow::Result<Vec<Change>> {
     let id = ServiceId::new(SERVICE)?;
     // Where HTTP listens on one address only, that is where it is reached.
     let address = (!http.ip().is_unspecified()).then(|| Address::Ip(http.ip()));
@@ -46,8 +51,20 @@ pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> an
         headers: Vec::new(),
         body: Arc::from(""),
         disable_redirects: true,
-        tls_skip_verify: false,
+        // It is ours, whatever name its certificate is for.
+        tls_skip_verify: tls.is_some(),
         tls_server_name: None,
+    };
+    let (kind, target) = match tls {
+        None => (CheckKind::Http(Box::new(check)), format!("http://{probed}/v1/status/leader")),
+        Some(HttpTls { client_ca: None, .. }) => {
+            (CheckKind::Http(Box::new(check)), format!("https://{probed}/v1/status/leader"))
+        }
+        // We have no certificate of a client to show.
+        Some(HttpTls { client_ca: Some(_), .. }) => (
+            CheckKind::Tcp(TcpCheck { use_tls: false, tls_skip_verify: false, tls_server_name: None }),
+            probed.to_string(),
+        ),
     };
     let check = Check {
         node: local.node.clone(),
@@ -57,11 +74,11 @@ pub fn registrations(local: &LocalNode, http: SocketAddr, catalog: &State) -> an
         notes: "".into(),
         status: CheckStatus::Passing,
         output: "".into(),
-        target: format!("http://{probed}/v1/status/leader").into(),
+        target: target.into(),
         definition: Arc::new(CheckDefinition {
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
-            ..CheckDefinition::unprobed(CheckKind::Http(Box::new(check)))
+            ..CheckDefinition::unprobed(kind)
         }),
         origin: Origin::Server,
     };
@@ -80,4 +97,4 @@ fn loopback_of(address: SocketAddr) -> std::net::IpAddr {
 }
 
 /// Source: DESIGN.md, "Command line and defaults".
-const SERVICE: &str = "nameplate";
+pub const SERVICE: &str = "nameplate";

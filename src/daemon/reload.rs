@@ -4,7 +4,7 @@ use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration
 
 use tokio::sync::Notify;
 
-use super::{settings, sources::Sources};
+use super::{http::tls::Tls, settings, sources::Sources};
 use crate::{
     config::Config,
     fingerprint::{Fingerprint, Watched},
@@ -41,6 +41,16 @@ pub struct Parts<'a> {
     pub advertised: &'a [IpAddr],
 }
 
+/// What is followed in files besides the configuration.
+pub struct Files {
+    /// Files that the zone files include.
+    pub included: Vec<PathBuf>,
+    /// What HTTPS is spoken with.
+    pub tls: Option<Arc<Tls>>,
+    /// Told when all is to be read again.
+    pub told: Arc<Notify>,
+}
+
 /// Remembers what files were like.
 pub struct Reloader {
     sources: Sources,
@@ -51,6 +61,8 @@ pub struct Reloader {
     included: Vec<PathBuf>,
     config: Option<Fingerprint>,
     zones: Option<Fingerprint>,
+    /// What HTTPS is spoken with, and what its files were like.
+    tls: Option<(Arc<Tls>, Fingerprint)>,
     search: Option<Vec<crate::wire::name::Name>>,
     /// Where DNS was answered at the last look.
     dns: Option<Vec<SocketAddr>>,
@@ -66,8 +78,13 @@ impl Reloader {
         sources: Sources,
         log: Option<LogHandle>,
         query_log: QueryLog,
-        (metrics, included, told): (Arc<Metrics>, Vec<PathBuf>, Arc<Notify>),
+        metrics: Arc<Metrics>,
+        Files { included, tls, told }: Files,
     ) -> Reloader {
+        let tls = tls.map(|tls| {
+            let files = tls.fingerprint();
+            (tls, files)
+        });
         Reloader {
             told,
             sources,
@@ -77,6 +94,7 @@ impl Reloader {
             included,
             config: None,
             zones: None,
+            tls,
             search: None,
             dns: None,
             first: true,
@@ -107,6 +125,7 @@ impl Reloader {
         if self.zones_changed(current, told) {
             self.reload_zones(current, parts).await;
         }
+        self.reload_tls(told);
         self.first = false;
         new
     }
@@ -163,6 +182,19 @@ impl Reloader {
         }
         tracing::info!("configuration read");
         Some(new)
+    }
+
+    fn reload_tls(&mut self, told: bool) {
+        let Some((tls, before)) = &mut self.tls else { return };
+        let now = tls.fingerprint();
+        if now == *before && !told {
+            return;
+        }
+        *before = now;
+        match tls.reload() {
+            Ok(()) => tracing::info!("the certificate of the HTTP API was read"),
+            Err(error) => tracing::error!("{error}; HTTPS goes on with what it had"),
+        }
     }
 
     async fn put_in_force(&self, config: &Config, search: &[crate::wire::name::Name], parts: &Parts<'_>) {

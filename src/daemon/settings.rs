@@ -3,11 +3,17 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::{self, Path, PathBuf},
+    sync::Arc,
 };
 
+use super::{
+    http::tls::{Tls, TlsFiles},
+    own,
+};
 use crate::{
+    api::hosts::Hosts,
     catalog::service::IpNetwork,
-    config::{self, Config, DataDirectory, Forward, ZoneUpstreams},
+    config::{self, Config, DataDirectory, Forward, HttpTls, ZoneUpstreams},
     forward::{Description, ForwardSettings, SystemFiles, Upstreams},
     observe::query_log::{QueryLog, QueryLogMode},
     publish::settings::Settings,
@@ -76,6 +82,25 @@ pub fn forwarding(config: &Config, own_addresses: Vec<SocketAddr>) -> ForwardSet
         own_addresses,
         state_file: data_directory(config).map(|directory| directory.join("upstreams")),
         ..ForwardSettings::new(upstreams)
+    }
+}
+
+/// What HTTPS is spoken with, if it is.
+pub fn http_tls(config: &Config) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(HttpTls { cert, key, client_ca }) = config.http_api.tls.clone() else { return Ok(None) };
+    Ok(Some(Arc::new(Tls::load(TlsFiles { cert, key, client_ca })?)))
+}
+
+/// Which names requests of HTTP may be for: where others than this machine reach it, all.
+pub fn hosts(config: &Config) -> Hosts {
+    if !config.http.ip().is_loopback() {
+        return Hosts::Any;
+    }
+    let own = [config.node.as_str().to_ascii_lowercase(), own::SERVICE.to_owned()];
+    let domains = std::iter::once(&config.domain).chain(&config.alt_domains);
+    Hosts::Only {
+        names: own.into_iter().chain(config.http_api.hosts.iter().cloned()).collect(),
+        domains: domains.map(|domain| domain.to_string().trim_end_matches('.').to_owned()).collect(),
     }
 }
 

@@ -314,7 +314,13 @@ pub async fn serve_by(mut command: Command, home: &TempDir, arguments: &[&str]) 
         let banner = fs::read_to_string(&said).unwrap();
         let after = |word: &str| {
             let line = banner.lines().find_map(|line| line.trim().strip_prefix(word))?;
-            line.trim().trim_start_matches("http://").split([' ', ',']).next()?.parse().ok()
+            line.trim()
+                .trim_start_matches("http://")
+                .trim_start_matches("https://")
+                .split([' ', ','])
+                .next()?
+                .parse()
+                .ok()
         };
         match (after("DNS "), after("HTTP ")) {
             (Some(dns), Some(http)) => served.at = Client { dns, http },

@@ -28,6 +28,8 @@ mod forwarding;
 mod health;
 mod hostile;
 mod hostile_http;
+mod http_limits;
+mod https;
 mod overload;
 mod registration;
 mod reload;
