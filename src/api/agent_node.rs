@@ -26,7 +26,8 @@ use crate::catalog::{
 pub(super) async fn agent_self(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let local = &api.parts.local;
     let name = local.node.as_str();
-    let dns: Vec<String> = local.dns.iter().flat_map(|at| [format!("udp://{at}"), format!("tcp://{at}")]).collect();
+    let listened = local.dns.borrow().clone();
+    let dns: Vec<String> = listened.iter().flat_map(|at| [format!("udp://{at}"), format!("tcp://{at}")]).collect();
     let meta: serde_json::Map<String, Value> =
         local.meta.iter().map(|(key, value)| (key.to_string(), json!(&**value))).collect();
     let body = json!({
@@ -45,7 +46,7 @@ pub(super) async fn agent_self(api: Arc<Api>, call: Call) -> Result<Response, Ap
             "AdvertiseAddrLAN": local.advertise.to_string(),
             "ConnectEnabled": false,
             "DNSAddrs": dns,
-            "DNSPort": local.dns.first().map_or(-1, |at| i32::from(at.port())),
+            "DNSPort": listened.first().map_or(-1, |at| i32::from(at.port())),
             "Datacenter": &*local.datacenter,
             "GRPCPort": -1,
             "GRPCTLSPort": -1,

@@ -147,6 +147,8 @@ async fn a_container_that_publishes_nothing_is_shown_where_it_is_reached_from_he
     server.submit(Change::Register(Box::new(registration))).await;
     assert_eq!(shown().await, "198.51.100.7");
     assert_eq!(server.get("/v1/catalog/service/db").await.json()[0]["ServiceAddress"], "198.51.100.7");
+    assert_eq!(server.get("/v1/agent/service/db").await.json()["Address"], "198.51.100.7");
+    assert_eq!(server.get("/v1/agent/services").await.json()["db"]["Address"], "198.51.100.7");
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ pub(super) fn local() -> LocalNode {
         datacenter: Arc::from("dc1"),
         advertise: "192.0.2.1".parse().unwrap(),
         meta: Meta::default(),
-        dns: vec!["127.0.0.1:8600".parse().unwrap()],
+        dns: watch::channel(vec!["127.0.0.1:8600".parse().unwrap()]).1,
     }
 }
 

@@ -153,8 +153,8 @@ pub struct LocalNode {
     pub advertise: IpAddr,
     /// Free pairs.
     pub meta: Meta,
-    /// Where DNS is answered.
-    pub dns: Vec<SocketAddr>,
+    /// Where DNS is answered now.
+    pub dns: watch::Receiver<Vec<SocketAddr>>,
 }
 
 impl LocalNode {

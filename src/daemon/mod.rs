@@ -97,6 +97,8 @@ pub struct Server {
     health: Health,
     transport: Transport<DnsEngine>,
     docker_dns: DockerDns,
+    /// Where DNS is answered, for the API to tell.
+    listened: watch::Sender<Vec<SocketAddr>>,
     reloader: Reloader,
     stopping: watch::Sender<bool>,
     http: tokio::task::JoinHandle<()>,
@@ -140,11 +142,11 @@ impl Server {
             open_dns(&config, &engine, Observer { metrics: Arc::clone(&metrics), query_log: Some(query_log.clone()) })?;
         let mut docker_dns = DockerDns::new(Arc::clone(&metrics));
         docker_dns.look(&config, &transport, &forwarder);
-        let dns = transport.local_addresses();
-        forwarder.set_settings(settings::forwarding(&config, dns.clone()));
+        let (listened, dns) = watch::channel(transport.local_addresses());
+        forwarder.set_settings(settings::forwarding(&config, dns.borrow().clone()));
         tokio::spawn(Arc::clone(&forwarder).run(stopped.clone()));
 
-        let local = local_node(&config, uuid, &advertised, dns);
+        let local = own::local_node(&config, uuid, &advertised, dns);
         register_own(&config, (&local, http_address), (&feed, &published)).await?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
         let sources = Sources::start(&config, &advertised, (&feed, &published), &metrics);
@@ -169,6 +171,7 @@ impl Server {
             health,
             transport,
             docker_dns,
+            listened,
             reloader,
             stopping,
             http,
@@ -236,9 +239,13 @@ impl Server {
 
     /// Reads again what was changed, or everything if told to.
     pub async fn reload(&mut self, why: Why) {
-        let Server { reloader, config, advertised, feed, published, forwarder, transport, docker_dns, .. } = self;
-        docker_dns.look(config, transport, forwarder);
-        let parts = reload::Parts { feed, published, forwarder, dns: transport.local_addresses(), advertised };
+        let Server { reloader, config, advertised, feed, published, forwarder, transport, .. } = self;
+        self.docker_dns.look(config, transport, forwarder);
+        let dns = transport.local_addresses();
+        if *self.listened.borrow() != dns {
+            self.listened.send_replace(dns.clone());
+        }
+        let parts = reload::Parts { feed, published, forwarder, dns, advertised };
         if let Some(new) = reloader.look(why, config, &parts).await {
             *config = new;
         }
@@ -329,18 +336,6 @@ fn open_dns(config: &Config, engine: &Arc<DnsEngine>, observer: Observer) -> any
         }
     }
     Ok(transport)
-}
-
-/// The node that this server is.
-fn local_node(config: &Config, uuid: Arc<str>, advertised: &[IpAddr], dns: Vec<SocketAddr>) -> LocalNode {
-    LocalNode {
-        node: config.node.clone(),
-        uuid,
-        datacenter: config.datacenter.clone(),
-        advertise: advertised.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        meta: Arc::default(),
-        dns,
-    }
 }
 
 /// Brings what the server itself registers, and what nobody else can take back, to what now holds.

@@ -1,6 +1,12 @@
 //! What nameplate registers of itself: its node and the service `nameplate`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::watch;
 
 use crate::{
     api::LocalNode,
@@ -12,8 +18,25 @@ use crate::{
         service::{Instance, Meta, Port, Weights},
         state::State,
     },
-    config::HttpTls,
+    config::{Config, HttpTls},
 };
+
+/// What the API tells of the node.
+pub fn local_node(
+    config: &Config,
+    uuid: Arc<str>,
+    advertised: &[IpAddr],
+    dns: watch::Receiver<Vec<SocketAddr>>,
+) -> LocalNode {
+    LocalNode {
+        node: config.node.clone(),
+        uuid,
+        datacenter: config.datacenter.clone(),
+        advertise: advertised.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        meta: Arc::default(),
+        dns,
+    }
+}
 
 /// The node, its check, and the service `nameplate` with ports `http` and `dns` and a check of its own health, in
 /// place of what an earlier start registered, perhaps as another node.
@@ -27,7 +50,7 @@ pub fn registrations(
     let address = (!http.ip().is_unspecified()).then(|| Address::Ip(http.ip()));
     let port = |name, number, default| anyhow::Ok(Port { name: Some(PortName::new(name)?), number, default });
     let mut ports = vec![port("http", http.port(), true)?];
-    if let Some(dns) = local.dns.first() {
+    if let Some(dns) = local.dns.borrow().first() {
         ports.push(port("dns", dns.port(), false)?);
     }
     let instance = Instance {

@@ -40,6 +40,11 @@ async fn the_bridge_is_listened_on_as_the_settings_say_and_is_no_upstream() {
     configure(&mut server, &file, &with).await;
     assert!(server.dns_addresses().contains(&free), "{:?}", server.dns_addresses());
     let on_bridge = Client { dns: free, http: at.http };
+    let told_of = async || {
+        let body = at.get("/v1/agent/self").await.json();
+        body["DebugConfig"]["DNSAddrs"].as_array().unwrap().contains(&json!(format!("tcp://{free}")))
+    };
+    assert!(told_of().await, "the API tells of it");
     until("it is answered there", async || on_bridge.addresses("web.service.internal.").await == ["192.0.2.7"]).await;
     assert_eq!(on_bridge.ask_tcp("web.service.internal.", RecordType::A).await.data, ["192.0.2.7"]);
     assert!(!told(&server), "{}", server.banner());
@@ -47,6 +52,7 @@ async fn the_bridge_is_listened_on_as_the_settings_say_and_is_no_upstream() {
 
     configure(&mut server, &file, &without).await;
     assert!(!server.dns_addresses().contains(&free), "{:?}", server.dns_addresses());
+    assert!(!told_of().await, "the API tells of it no more");
     assert!(told(&server), "{}", server.banner());
     until("the port is free", async || std::net::UdpSocket::bind(free).is_ok()).await;
     server.shutdown().await;
