@@ -124,15 +124,12 @@ async fn other_signals_are_passed_on_and_it_stays_registered() {
 async fn what_the_terminal_sends_comes_once_and_what_a_process_sends_is_passed_on() {
     let home = tempdir().unwrap();
     let served = serve(&home, &["--ephemeral"]).await;
-    let mut terminal = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let line = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let (mut terminal, line) = terminal();
     let script = format!("trap 'echo INT >>got' INT; trap 'exit 5' TERM; echo $$ $PPID >up; {SERVES}");
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_nameplate"), "exec", "--server", &url(served.at)]);
     command.args(["--name", "web", "--port", "80", "--address", "192.0.2.7", "--", "sh", "-c", &script]);
-    command.current_dir(home.path()).stdin(File::options().read(true).write(true).open(line).unwrap());
+    command.current_dir(home.path()).stdin(line);
     let mut session = command.spawn().unwrap();
     until_answered(served.at, "web.service.internal.", &["192.0.2.7"]).await;
     let written = |file| fs::read_to_string(home.path().join(file)).unwrap_or_default();
@@ -148,6 +145,47 @@ async fn what_the_terminal_sends_comes_once_and_what_a_process_sends_is_passed_o
     until("the session has ended", async || session.try_wait().unwrap().is_some()).await;
     assert_eq!(session.wait().unwrap().code(), Some(5));
     assert_eq!(written("got"), "INT\nINT\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_terminal_stops_both_and_the_shell_continues_both() {
+    let home = tempdir().unwrap();
+    let served = serve(&home, &["--ephemeral"]).await;
+    let (mut terminal, line) = terminal();
+    fs::write(home.path().join("job"), format!("trap 'exit 5' TERM; echo $$ $PPID >up; {SERVES}")).unwrap();
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "--wait", "sh", "-i"]).current_dir(home.path()).stdin(line);
+    let mut shell = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (program, server) = (env!("CARGO_BIN_EXE_nameplate"), url(served.at));
+    let options = "--name web --port 80 --address 192.0.2.7 --check-ttl 1s";
+    writeln!(terminal, "{program} exec --server {server} {options} -- sh job").unwrap();
+    until_answered(served.at, "web.service.internal.", &["192.0.2.7"]).await;
+    let written = || fs::read_to_string(home.path().join("up")).unwrap_or_default();
+    until("it is up", async || written().ends_with('\n')).await;
+    let both: Vec<i32> = written().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    let stopped = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ");
+
+    terminal.write_all(b"\x1a").unwrap();
+    until("both are stopped", async || both.iter().all(stopped)).await;
+    // Nobody serves, and nobody renews the deadline.
+    until_answered(served.at, "web.service.internal.", &[]).await;
+    terminal.write_all(b"fg\n").unwrap();
+    until("both go on", async || !both.iter().any(stopped)).await;
+    until_answered(served.at, "web.service.internal.", &["192.0.2.7"]).await;
+
+    kill_process(Pid::from_raw(both[1]).unwrap(), Signal::TERM).unwrap();
+    writeln!(terminal, "exit $?").unwrap();
+    until("the shell has ended", async || shell.try_wait().unwrap().is_some()).await;
+    assert_eq!(shell.wait().unwrap().code(), Some(5));
+}
+
+/// A terminal's two ends: what is typed into the first comes out of the second.
+fn terminal() -> (File, File) {
+    let terminal = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let line = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    (terminal, File::options().read(true).write(true).open(line).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
