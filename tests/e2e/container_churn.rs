@@ -19,9 +19,18 @@ use crate::{
 
 #[test]
 fn nothing_is_missed_when_many_containers_start_and_die_at_once() {
-    scenario("container-churn", |sandbox| {
+    churn("container-churn", Place::Host);
+}
+
+#[test]
+fn nothing_is_missed_by_a_server_in_a_container() {
+    churn("container-churn-inside", Place::Container);
+}
+
+fn churn(name: &str, place: Place) {
+    scenario(name, |sandbox| {
         let docker = Docker::start(sandbox, "").has_images();
-        let _server = watched(&docker, Place::Host, "");
+        let _server = watched(&docker, place, "");
         docker.serves("steady", "-p 8080:80 -e SERVICE_NAME=steady");
         sought("steady.service.internal", &[HOST], &[8080]);
         let many = containers();
@@ -30,12 +39,14 @@ fn nothing_is_missed_when_many_containers_start_and_die_at_once() {
             let (until_dropped, over) = sync_channel::<()>(0);
             let watched = scope.spawn(move || {
                 let mut asker = Asker::new((LOOPBACK, 53));
-                let mut lost = Vec::new();
+                let (mut lost, mut answered) = (Vec::new(), Instant::now());
                 while over.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
-                    let answer = asker.ask("steady.service.internal", A);
-                    lost.extend(
-                        Some(answer).filter(|answer| !answer.as_ref().is_ok_and(|answer| answer.addresses.len() == 1)),
-                    );
+                    match asker.ask("steady.service.internal", A) {
+                        Ok(answer) if answer.addresses.len() == 1 => answered = Instant::now(),
+                        // On cores that are this busy a query may wait for long; a resolver asks again.
+                        Err(_) if answered.elapsed() < SOON => {}
+                        other => lost.push(other),
+                    }
                 }
                 lost
             });
@@ -69,10 +80,20 @@ fn nothing_is_missed_when_many_containers_start_and_die_at_once() {
 
 #[test]
 fn a_daemon_that_goes_away_takes_no_service_with_it() {
-    scenario("container-daemon", |sandbox| {
+    away("container-daemon", Place::Host);
+}
+
+#[test]
+fn a_daemon_that_goes_away_takes_no_service_with_it_from_a_server_in_a_container() {
+    away("container-daemon-inside", Place::Container);
+}
+
+fn away(name: &str, place: Place) {
+    scenario(name, |sandbox| {
         let docker = Docker::start(sandbox, "--live-restore").has_images();
-        sandbox.write("stale.toml", "stale_after = \"2s\"\n");
-        let _server = watched(&docker, Place::Host, "--config stale.toml");
+        sandbox.write("data/stale.toml", "stale_after = \"2s\"\n");
+        let file = if matches!(place, Place::Host) { "data/stale.toml" } else { "/data/stale.toml" };
+        let _server = watched(&docker, place, &format!("--config {file}"));
         docker.serves("web", "-p 8080:80");
         docker.serves("short", "-p 8081:80");
         sought("web.service.internal", &[HOST], &[8080]);
@@ -102,9 +123,18 @@ fn a_daemon_that_goes_away_takes_no_service_with_it() {
 
 #[test]
 fn a_start_and_a_stop_are_answered_soon() {
-    scenario("container-times", |sandbox| {
+    times("container-times", Place::Host);
+}
+
+#[test]
+fn a_start_and_a_stop_are_answered_soon_by_a_server_in_a_container() {
+    times("container-times-inside", Place::Container);
+}
+
+fn times(name: &str, place: Place) {
+    scenario(name, |sandbox| {
         let docker = Docker::start(sandbox, "").has_images();
-        let _server = watched(&docker, Place::Host, "");
+        let _server = watched(&docker, place, "");
         let inside = Inside::start(&docker);
         let (mut starts, mut stops) = (Vec::new(), Vec::new());
         for number in 1..=ROUNDS {
@@ -171,9 +201,10 @@ fn registered() -> BTreeSet<String> {
     ids.filter_map(|id| Some(id.split(':').nth(1)?.to_owned())).collect()
 }
 
-/// The containers that run, by name.
+/// The containers that run, by name, but for the server's own.
 fn running(docker: &Docker<'_>) -> BTreeSet<String> {
-    docker.run("ps --format '{{.Names}}'").lines().map(str::to_owned).collect()
+    let names = docker.run("ps --format '{{.Names}}'");
+    names.lines().filter(|name| *name != "nameplate").map(str::to_owned).collect()
 }
 
 fn client(docker: &Docker<'_>) -> String {

@@ -15,6 +15,7 @@ use std::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::{
+    compose,
     dns::{A, AAAA, Answer, Asker, NOERROR, SRV},
     dockerd::{Docker, GATEWAY},
     http, images,
@@ -41,7 +42,7 @@ fn said(name: &str, place: Place) {
         names_and_addresses(&docker, &inside);
         metadata(&docker);
         networks(&docker, &inside);
-        compose(&docker, &inside);
+        compose::project(&docker);
     });
 }
 
@@ -69,49 +70,72 @@ fn lives(name: &str, place: Place) {
 
 #[test]
 fn the_options_of_registrators_users_do_as_theirs_do() {
-    scenario("container-options", |sandbox| {
+    options("container-options", Place::Host);
+}
+
+#[test]
+fn the_options_of_registrators_users_do_as_theirs_do_in_a_container() {
+    options("container-options-inside", Place::Container);
+}
+
+fn options(name: &str, place: Place) {
+    scenario(name, |sandbox| {
         let docker = Docker::start(sandbox, "").has_images();
         docker.serves("plain", "-p 8080:80");
         docker.serves("named", "-p 8081:80 -e SERVICE_NAME=www --label address=198.51.100.9/24");
-        {
-            let _server = watched(
-                &docker,
-                Place::Host,
-                "--docker-explicit --docker-ip 192.0.2.7 --docker-tags 'all,{{.Config.Hostname}}'",
-            );
-            sought("www.service.internal", &["192.0.2.7"], &[8081]);
-            let hostname = docker.run("inspect -f '{{.Config.Hostname}}' named");
-            sought(&format!("{}.www.service.internal", hostname.trim()), &["192.0.2.7"], &[8081]);
-            assert_eq!(outside("busybox.service.internal", A).rcode, NXDOMAIN, "only what has a SERVICE_NAME");
-        }
-        {
-            let _server = watched(&docker, Place::Host, "--docker-address container --docker-ip-label address");
-            sought("www.service.internal", &["198.51.100.9"], &[80]);
-            sought("busybox.service.internal", &[&docker.address("plain").to_string()], &[80]);
-        }
-        {
-            let _server = watched(&docker, Place::Host, "--docker-address host --docker-deregister on-success");
-            sought("busybox.service.internal", &[HOST], &[8080]);
-            let inside = Inside::start(&docker);
-            assert_eq!(inside.addresses("busybox.service.internal"), [HOST.parse::<IpAddr>().unwrap()]);
-            docker.run(&format!(
-                "run -d --name failed -p 8082:80 -e SERVICE_NAME=job {} sh -c 'sleep 1; exit 3'",
-                images::BUSYBOX
-            ));
-            docker.run(&format!(
-                "run -d --name done -p 8083:80 -e SERVICE_NAME=task {} sh -c 'sleep 1'",
-                images::BUSYBOX
-            ));
-            sought("job.service.internal", &[HOST], &[8082]);
-            until("the job failed and is kept, critical", SOON, || {
-                let answer = outside("job.service.internal", A);
-                (answer.rcode == NOERROR && answer.addresses.is_empty()).then_some(())
-            });
-            until("the task is done and gone", SOON, || {
-                (outside("task.service.internal", A).rcode == NXDOMAIN).then_some(())
-            });
-        }
+
+        let tags = "'all,{{.Config.Hostname}}'";
+        let server = watched(&docker, place, &format!("--docker-explicit --docker-ip 192.0.2.7 --docker-tags {tags}"));
+        sought("www.service.internal", &["192.0.2.7"], &[8081]);
+        let hostname = docker.run("inspect -f '{{.Config.Hostname}}' named");
+        sought(&format!("{}.www.service.internal", hostname.trim()), &["192.0.2.7"], &[8081]);
+        assert_eq!(outside("busybox.service.internal", A).rcode, NXDOMAIN, "only what has a SERVICE_NAME");
+        place.stop(&docker, server);
+
+        let server = watched(&docker, place, "--docker-address container --docker-ip-label address");
+        sought("www.service.internal", &["198.51.100.9"], &[80]);
+        sought("busybox.service.internal", &[&docker.address("plain").to_string()], &[80]);
+        place.stop(&docker, server);
+
+        failures(&docker, place);
     });
+}
+
+/// What failed is kept until it is removed, over a restart of the server too.
+fn failures(docker: &Docker<'_>, place: Place) {
+    let options = "--docker-address host --docker-deregister on-success";
+    let server = watched(docker, place, options);
+    sought("busybox.service.internal", &[HOST], &[8080]);
+    let inside = Inside::start(docker);
+    assert_eq!(inside.addresses("busybox.service.internal"), [HOST.parse::<IpAddr>().unwrap()]);
+    let run = |name: &str, port: u16, status: u8| {
+        let script = format!("while [ ! -e /tmp/end ]; do sleep 0.1; done; exit {status}");
+        let options = format!("--name {name} -p {port}:80 -e SERVICE_NAME={name}");
+        docker.run(&format!("run -d {options} {} sh -c '{script}'", images::BUSYBOX));
+        sought(&format!("{name}.service.internal"), &[HOST], &[port]);
+    };
+    let end = |name: &str| docker.run(&format!("exec {name} sh -c 'echo >/tmp/end'"));
+    run("job", 8082, 3);
+    run("task", 8083, 0);
+    run("late", 8084, 4);
+    end("job");
+    end("task");
+    silent("job.service.internal", "failed, and kept");
+    gone("task.service.internal");
+    place.stop(docker, server);
+    end("late");
+    until("it has failed", SOON, || (docker.run("inspect -f '{{.State.ExitCode}}' late").trim() == "4").then_some(()));
+
+    let _server = watched(docker, place, options);
+    for (name, status) in [("job", 3), ("late", 4)] {
+        silent(&format!("{name}.service.internal"), "kept");
+        let checks = http::read(&format!("/v1/health/service/{name}")).to_string();
+        assert!(checks.contains(&format!("exited with status {status}")), "{checks}");
+    }
+    assert_eq!(outside("task.service.internal", A).rcode, NXDOMAIN);
+    docker.run("rm job late");
+    gone("job.service.internal");
+    gone("late.service.internal");
 }
 
 /// Starts a server that is told where the daemon is.
@@ -211,25 +235,6 @@ fn networks(docker: &Docker<'_>, inside: &Inside) {
     docker.run("network rm shop");
 }
 
-fn compose(docker: &Docker<'_>, inside: &Inside) {
-    let of = |number: u32, extra: &str| {
-        let labels = "--label com.docker.compose.project=shop --label com.docker.compose.service=front";
-        docker.serves(&format!("shop-front-{number}"), &format!("-P --expose 80 {labels} {extra}"));
-    };
-    of(1, "");
-    of(2, "");
-    of(3, "--label com.docker.compose.oneoff=True");
-    let addresses = BTreeSet::from([docker.address("shop-front-1"), docker.address("shop-front-2")]);
-    for name in ["front", "front.service.internal", "front.shop.service.internal", "front.shop.internal"] {
-        until(&format!("{name} is both"), SOON, || {
-            (inside.addresses(name).into_iter().collect::<BTreeSet<_>>() == addresses).then_some(())
-        });
-    }
-    assert_eq!(outside("front.shop.internal", SRV).ports.len(), 2);
-    docker.run("rm -f shop-front-1 shop-front-2 shop-front-3");
-    gone("front.shop.service.internal");
-}
-
 fn life(docker: &Docker<'_>, inside: &Inside) {
     docker.serves("web", "-p 8080:80");
     sought("web.service.internal", &[HOST], &[8080]);
@@ -296,26 +301,39 @@ pub fn outside(name: &str, kind: u16) -> Answer {
     Asker::new((LOOPBACK, 53)).ask(name, kind).unwrap()
 }
 
-/// A container on the default bridge. What the host itself asks at the bridge's address comes from another of its addresses.
+/// A container that asks. What the host itself asks at a bridge's address comes from another of its addresses.
 pub struct Inside {
     network: File,
+    server: IpAddr,
 }
 
 impl Inside {
-    /// Starts the container, which is no service.
+    /// Starts the container on the default bridge. It is no service.
     #[track_caller]
     pub fn start(docker: &Docker<'_>) -> Inside {
-        docker.run(&format!("run -d --name client -e SERVICE_IGNORE=1 {} sleep 100000", images::BUSYBOX));
-        let pid = docker.run("inspect -f '{{.State.Pid}}' client");
+        Inside::on(docker, "bridge", "client")
+    }
+
+    /// Starts the container on a network, under this name.
+    #[track_caller]
+    pub fn on(docker: &Docker<'_>, network: &str, name: &str) -> Inside {
+        let options = format!("--name {name} --network {network} -e SERVICE_IGNORE=1");
+        docker.run(&format!("run -d {options} {} sleep 100000", images::BUSYBOX));
+        let pid = docker.run(&format!("inspect -f '{{{{.State.Pid}}}}' {name}"));
         let network = docker.sandbox.file(format!("/proc/{}/ns/net", pid.trim()));
-        Inside { network: File::open(network).unwrap() }
+        Inside { network: File::open(network).unwrap(), server: GATEWAY.into() }
+    }
+
+    /// The same container, which asks at this address.
+    pub fn at(&self, server: impl Into<IpAddr>) -> Inside {
+        Inside { server: server.into(), network: self.network.try_clone().unwrap() }
     }
 
     /// Asks from the container.
     pub fn asker(&self) -> Asker {
         let made = || {
             move_into_link_name_space(self.network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            Asker::new((GATEWAY, 53))
+            Asker::new((self.server, 53))
         };
         // The socket stays in the network that it was made in.
         thread::scope(|scope| scope.spawn(made).join().unwrap())

@@ -17,7 +17,7 @@ pub struct Asker {
 pub struct Answer {
     /// 0 NOERROR, 3 NXDOMAIN, and so on.
     pub rcode: u8,
-    /// The addresses of the answer section's A records, sorted.
+    /// The addresses of the answer section's A and AAAA records, sorted.
     pub addresses: Vec<IpAddr>,
     /// The ports of the answer section's SRV records, sorted.
     pub ports: Vec<u16>,
@@ -69,6 +69,7 @@ fn read(message: &[u8], question_end: usize) -> Answer {
             A => answer
                 .addresses
                 .push(Ipv4Addr::new(message[data], message[data + 1], message[data + 2], message[data + 3]).into()),
+            AAAA => answer.addresses.push(<[u8; 16]>::try_from(&message[data..data + 16]).unwrap().into()),
             SRV => answer.ports.push(number(data + 4)),
             _ => {}
         }

@@ -11,21 +11,33 @@ use crate::{
     dockerd::{Docker, GATEWAY, first_words},
     http, images,
     sandbox::scenario,
-    server::{OUTSIDE, UPSTREAM, serve, upstream},
+    server::{OUTSIDE, Place, UPSTREAM, serve, upstream},
     until::{SOON, until},
 };
 
 #[test]
 fn containers_resolve_all_kinds_of_names_by_every_client() {
-    scenario("docker-dns", |sandbox| {
+    resolve("docker-dns", Place::Host);
+}
+
+#[test]
+fn containers_resolve_all_kinds_of_names_by_a_server_in_a_container() {
+    resolve("docker-dns-inside", Place::Container);
+}
+
+fn resolve(name: &str, place: Place) {
+    scenario(name, |sandbox| {
         let _upstream = upstream(sandbox);
-        let server = serve(sandbox, &format!("--ephemeral --docker-dns --forward {UPSTREAM}"));
+        let server = format!("--docker-dns --forward {UPSTREAM}");
+        // A program is there before the daemon and its bridge, which a container can't be.
+        let early = matches!(place, Place::Host).then(|| serve(sandbox, &format!("--ephemeral {server}")));
         // The example configuration.
         let options = format!(
             "--bip {GATEWAY}/16 --dns {GATEWAY} --dns {UPSTREAM} --dns-search service.internal --default-address-pool \
              base=172.31.0.0/16,size=24"
         );
         let docker = Docker::start(sandbox, &options).has_images();
+        let server = early.unwrap_or_else(|| place.serve(&docker, &server));
         docker.run("network create shop");
         let expected = register();
         let clients = Clients::run(&docker);
@@ -38,7 +50,7 @@ fn containers_resolve_all_kinds_of_names_by_every_client() {
         clients.nslookup_resolves("musl-bridge", &expected);
         clients.nslookup_resolves("musl-shop", &expected);
 
-        server.kill();
+        place.stop(&docker, server);
         for container in ["glibc-shop", "musl-shop"] {
             clients.finds(container, OUTSIDE.0, &[OUTSIDE.1.into()].into());
             docker.run(&format!("exec {container} nslookup {}", OUTSIDE.0));

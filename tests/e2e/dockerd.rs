@@ -24,11 +24,12 @@ impl<'a> Docker<'a> {
     pub fn start(sandbox: &'a Sandbox, options: &str) -> Docker<'a> {
         sandbox.needs(&["dockerd", "docker"], "docker.io");
         sandbox.needs(&["iptables"], "iptables");
+        sandbox.run("mkdir -p sockets");
         let folder = sandbox.folder().display();
         let group = sandbox.folder().file_name().unwrap().to_string_lossy();
         let command = format!(
             "dockerd --data-root {folder}/docker --exec-root {folder}/docker-run --pidfile {folder}/dockerd-own.pid \
-             --host unix://{folder}/docker.sock --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /{group} \
+             --host unix://{folder}/docker.sock --host unix://{folder}/sockets/docker.sock --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /{group} \
              {options}"
         );
         let docker = Docker { sandbox, daemon: sandbox.start("dockerd", &command) };

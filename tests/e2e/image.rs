@@ -23,6 +23,10 @@ use crate::{
 /// The image.
 pub const IMAGE: &str = "nameplate";
 
+/// Where a server in a container finds the daemon's socket: in a folder of the host's, so that it finds that of a daemon
+/// which has started anew, too.
+pub const SOCKET: &str = "/sockets/docker.sock";
+
 /// Builds the image, from the program alone.
 pub fn build(docker: &Docker<'_>) {
     let sandbox = docker.sandbox;
@@ -39,8 +43,9 @@ pub fn build(docker: &Docker<'_>) {
 #[track_caller]
 pub fn serve<'a>(docker: &Docker<'a>, options: &str) -> Process<'a> {
     let folder = docker.sandbox.folder().display();
-    let mounts = format!("-v {folder}/data:/data -v {folder}/docker.sock:/var/run/docker.sock:ro");
-    let run = docker.command(&format!("run --name nameplate --network host {mounts} {IMAGE} serve {options}"));
+    let mounts = format!("-v {folder}/data:/data -v {folder}/sockets:/sockets:ro");
+    let run = docker
+        .command(&format!("run --name nameplate --network host --cpu-shares 4096 {mounts} {IMAGE} serve {options}"));
     let process = docker.sandbox.start("nameplate", &run);
     ready();
     process

@@ -15,7 +15,8 @@
 //! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
 //! | `docker_dns` | containers of every network and C library resolve all kinds of names, also while nameplate is stopped |
 //! | `docker_bridge` | docker0 is answered on when it comes and changes, and a firewall before it is told |
-//! | `containers` | containers become services by themselves, and are answered as long as they serve |
+//! | `containers` | containers become services by themselves, and are answered as long as they serve; projects of compose (`compose`) |
+//! | `bindings` | networks with IPv6, and ports published on any address of the host |
 //! | `container_churn` | many at once, a daemon that goes away, how long a start and a stop take |
 //! | `swarm` | services and tasks of a manager |
 //! | `podman` | Podman in Docker's place |
@@ -26,6 +27,8 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is test code: what fails, fails the scenario")]
 
+mod bindings;
+mod compose;
 mod container_churn;
 mod containers;
 mod disk;

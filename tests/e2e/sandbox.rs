@@ -5,6 +5,9 @@
 //! first process waits for the end of its input, whose other end is ours: when a scenario ends, panics or is killed,
 //! that process ends, and the kernel ends all others, the mounts and the network with it.
 //!
+//! What runs inside, but for containers, is in one control group of the scenario's own, beside those of its containers. Else each
+//! process of the machine would count as much as all containers together, and whatever runs in one would starve.
+//!
 //! **Limits:** the folder, and control groups of containers, outlive a killed run; the next run takes them away.
 
 use std::{
@@ -45,6 +48,8 @@ pub struct Sandbox {
     keeper: Child,
     lifeline: Option<ChildStdin>,
     folder: PathBuf,
+    /// Where a process puts itself in the control group; nowhere on a machine without any.
+    group: PathBuf,
 }
 
 impl Sandbox {
@@ -65,7 +70,8 @@ impl Sandbox {
         let lifeline = keeper.stdin.take();
         let mut line = String::new();
         let told = BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line);
-        let sandbox = Sandbox { keeper, lifeline, folder };
+        let group = make_group(&folder).unwrap_or_else(|| PathBuf::from("/dev/null"));
+        let sandbox = Sandbox { keeper, lifeline, folder, group };
         assert!(told.is_ok() && line == "ready\n", "the sandbox cannot be made; what it said is above");
         for script in ["nameplate", "cargo"] {
             sandbox.make_script(script);
@@ -95,12 +101,12 @@ impl Sandbox {
     /// A command that runs a shell script inside, in the folder.
     pub fn command(&self, script: &str) -> Command {
         let keeper = self.keeper.id();
-        let folder = self.folder.display();
+        let (folder, group) = (self.folder.display(), self.group.display());
         let mut command = Command::new("nsenter");
         command
             .args([&format!("--target={keeper}"), "--net", "--mount"])
             .arg(format!("--pid=/proc/{keeper}/ns/pid_for_children"))
-            .args(["sh", "-c", &format!("cd {folder}; {script}")])
+            .args(["sh", "-c", &format!("echo 0 >{group}; cd {folder}; {script}")])
             .env_clear()
             .env("PATH", format!("{folder}/bin:{PATH}"))
             .env("HOME", &self.folder)
@@ -230,6 +236,22 @@ fn clear_leftovers() {
             }
         }
     }
+}
+
+/// Makes the control group of what runs in a sandbox, beside those of its containers.
+fn make_group(folder: &Path) -> Option<PathBuf> {
+    let has = |file: &'static str| groups().find(|groups| groups.join(file).exists());
+    // Of version 1 the hierarchy that shares out the cores; of version 2 there is one hierarchy.
+    let group = has("cpu.shares").or_else(|| has("cgroup.controllers"))?.join(folder.file_name()?).join("host");
+    fs::create_dir_all(&group).ok()?;
+    // It counts as much as some processes of the machine; one of these files is there.
+    for (file, weight) in [("cpu.shares", "8192"), ("cpu.weight", "800")] {
+        let file = group.with_file_name(file);
+        if file.exists() {
+            fs::write(file, weight).ok()?;
+        }
+    }
+    Some(group.join("cgroup.procs"))
 }
 
 /// Where control groups are: one hierarchy (version 2), or one for each controller (version 1).

@@ -40,7 +40,7 @@ impl Place {
     pub fn socket(self, docker: &Docker<'_>) -> String {
         match self {
             Place::Host => format!("unix://{}/docker.sock", docker.sandbox.folder().display()),
-            Place::Container => "unix:///var/run/docker.sock".to_owned(),
+            Place::Container => format!("unix://{}", image::SOCKET),
         }
     }
 
@@ -54,6 +54,18 @@ impl Place {
                 image::serve(docker, options)
             }
         }
+    }
+
+    /// Stops a server there as an operator does, and returns when it is gone.
+    pub fn stop(self, docker: &Docker<'_>, mut server: Process<'_>) {
+        match self {
+            Place::Host => server.signal("TERM"),
+            Place::Container => {
+                docker.run("stop nameplate");
+                docker.run("rm nameplate");
+            }
+        }
+        assert!(server.wait().success(), "it stops in order");
     }
 }
 
