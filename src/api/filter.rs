@@ -4,21 +4,25 @@
 //! ServiceName matches "^web-" and "blue" in ServiceTags
 //! Meta["rack"] == r7 or not (Port == 80)
 //! Checks is not empty
+//! all Checks as check { check.Status == passing }
 //! ```
 //!
 //! `or` binds weaker than `and`, `and` weaker than `not`. A selector is a path of field names as they stand in the
 //! JSON of an element; an element is what the filter's list would have, also where the answer is a map. A key that a
-//! map does not have equals nothing. A path that leads into a list of objects holds if it holds for one of them.
+//! map does not have equals nothing and is empty. A path that leads into a list of objects holds if it holds for one of
+//! them; a number picks one.
 //!
 //! **Limits:** 4 KiB of text, 32 deep; regular expressions are Rust's (RE2's language but for rarities) and may take
-//! 1 MiB compiled.
+//! 1 MiB compiled. A field is known to be wrong only where there is an element that has not got it.
 //!
-//! **Source:** Consul's documentation, `api-docs/features/filtering`.
+//! **Source:** Consul's documentation, `api-docs/features/filtering`, and the grammar of go-bexpr.
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use serde_json::Value;
 
 use super::call::parse_bool;
+
+mod parse;
 
 /// A filter, read.
 #[derive(Debug)]
@@ -30,46 +34,72 @@ enum Expression {
     And(Vec<Expression>),
     Not(Box<Expression>),
     Match(Selector, Test),
+    /// Whether one element of a list or map is so, or all are.
+    Each {
+        all: bool,
+        of: Selector,
+        binding: Binding,
+        inner: Box<Expression>,
+    },
 }
 
-/// Field names from the outermost.
-type Selector = Vec<String>;
+/// Where in an element to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Selector {
+    /// In the filter's text, from 1.
+    column: usize,
+    /// Field names from the outermost.
+    path: Vec<String>,
+}
+
+/// By which names the inner expression knows what it is about; `_` is nothing.
+#[derive(Debug)]
+enum Binding {
+    /// An element of a list, a key of a map.
+    One(String),
+    /// Number and element of a list, key and value of a map.
+    Two(String, String),
+}
 
 #[derive(Debug)]
 enum Test {
     Equals(String),
     /// A list has it, a map has it as a key, or a text has it within.
     Contains(String),
+    /// It is one of these.
+    OneOf(Vec<String>),
     Empty,
     Matches(Regex),
 }
 
+/// A name that an expression about each element gave to something.
+struct Scope<'a> {
+    name: &'a str,
+    value: &'a Value,
+    outer: Option<&'a Scope<'a>>,
+}
+
 impl Filter {
-    /// Reads a filter, or says what is wrong with it.
+    /// Reads a filter, or says where it is wrong and what was expected.
     pub(super) fn parse(text: &str) -> Result<Filter, String> {
         if text.len() > TEXT_MAX_BYTES {
             return Err(format!("must be at most {TEXT_MAX_BYTES} bytes"));
         }
-        let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
-        let expression = parser.or()?;
-        match parser.next() {
-            None => Ok(Filter(expression)),
-            Some(token) => Err(format!("expected \"and\", \"or\" or the end, not {}", token.shown())),
-        }
+        parse::expression(text).map(Filter)
     }
 
     /// Whether the element is wanted, or why that cannot be told.
     pub(super) fn keeps(&self, element: &Value) -> Result<bool, String> {
-        self.0.holds(element)
+        self.0.holds(element, None)
     }
 }
 
 impl Expression {
-    fn holds(&self, element: &Value) -> Result<bool, String> {
+    fn holds(&self, element: &Value, scope: Option<&Scope<'_>>) -> Result<bool, String> {
         match self {
             Expression::Or(any) => {
                 for expression in any {
-                    if expression.holds(element)? {
+                    if expression.holds(element, scope)? {
                         return Ok(true);
                     }
                 }
@@ -77,52 +107,134 @@ impl Expression {
             }
             Expression::And(all) => {
                 for expression in all {
-                    if !expression.holds(element)? {
+                    if !expression.holds(element, scope)? {
                         return Ok(false);
                     }
                 }
                 Ok(true)
             }
-            Expression::Not(expression) => Ok(!expression.holds(element)?),
+            Expression::Not(expression) => Ok(!expression.holds(element, scope)?),
             Expression::Match(selector, test) => {
-                let first = selector.first().map(String::as_str).unwrap_or_default();
-                if element.get(first).is_none() && !LEFT_OUT_WHEN_EMPTY.contains(&first) {
-                    return Err(format!("{first}: no such field"));
-                }
-                test.reach(element, selector)
+                let (value, path) = selector.start(element, scope);
+                let test = |found: Option<&Value>| test.holds(found).map_err(|problem| selector.wrong(&problem));
+                selector.reach((value, FieldsAre::Known), path, &test)
+            }
+            Expression::Each { all, of, binding, inner } => {
+                let (value, path) = of.start(element, scope);
+                let each = |found: Option<&Value>| match found {
+                    None => Ok(*all),
+                    Some(value) => binding
+                        .each(value, of, |one| Ok(inner.holds(element, one)? != *all), scope)
+                        .map(|found| found != *all),
+                };
+                of.reach((value, FieldsAre::Known), path, &each)
             }
         }
     }
 }
 
-impl Test {
-    fn reach(&self, value: &Value, path: &[String]) -> Result<bool, String> {
-        let Some((first, rest)) = path.split_first() else { return self.holds(value) };
+impl Binding {
+    /// Whether this holds with one of the elements of a list or map bound.
+    fn each(
+        &self,
+        value: &Value,
+        of: &Selector,
+        holds: impl Fn(Option<&Scope<'_>>) -> Result<bool, String>,
+        outer: Option<&Scope<'_>>,
+    ) -> Result<bool, String> {
+        let pairs: Vec<(Value, &Value)> = match value {
+            Value::Array(items) => items.iter().enumerate().map(|(at, item)| (Value::from(at), item)).collect(),
+            Value::Object(members) => members.iter().map(|(key, item)| (Value::from(key.as_str()), item)).collect(),
+            _ => return Err(of.wrong("any and all look into lists and maps only")),
+        };
+        for (key, item) in &pairs {
+            let found = match self {
+                Binding::One(name) => {
+                    let value = if value.is_array() { item } else { key };
+                    holds(Some(&Scope { name, value, outer }))?
+                }
+                Binding::Two(first, second) => {
+                    let outer = Scope { name: first, value: key, outer };
+                    holds(Some(&Scope { name: second, value: item, outer: Some(&outer) }))?
+                }
+            };
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether an object's fields are those of its type, or whatever somebody put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FieldsAre {
+    Known,
+    Free,
+}
+
+impl Selector {
+    /// What it begins at, and the rest of its path.
+    fn start<'a>(&'a self, element: &'a Value, scope: Option<&'a Scope<'_>>) -> (&'a Value, &'a [String]) {
+        let mut scopes = std::iter::successors(scope, |scope| scope.outer);
+        match scopes.find(|scope| self.path.first().is_some_and(|first| first == scope.name && first != "_")) {
+            Some(scope) => (scope.value, &self.path[1..]),
+            None => (element, &self.path),
+        }
+    }
+
+    /// Whether the test holds for what the path leads to, or for one of those; it may lead to nothing.
+    fn reach(
+        &self,
+        (value, fields): (&Value, FieldsAre),
+        path: &[String],
+        test: &dyn Fn(Option<&Value>) -> Result<bool, String>,
+    ) -> Result<bool, String> {
+        let Some((first, rest)) = path.split_first() else { return test(Some(value)) };
         match value {
             Value::Array(items) => {
+                if let Ok(at) = first.parse::<usize>() {
+                    return items.get(at).map_or_else(|| test(None), |item| self.reach((item, fields), rest, test));
+                }
                 for item in items {
-                    if self.reach(item, path)? {
+                    if self.reach((item, fields), path, test)? {
                         return Ok(true);
                     }
                 }
                 Ok(false)
             }
-            _ => match value.get(first) {
-                Some(inner) => self.reach(inner, rest),
-                None if rest.is_empty() && LEFT_OUT_WHEN_EMPTY.contains(&first.as_str()) => {
-                    self.holds(&Value::String(String::new()))
+            Value::Object(members) => match members.get(first) {
+                Some(inner) => {
+                    let free = fields == FieldsAre::Known && FREE.contains(&first.as_str());
+                    self.reach((inner, if free { FieldsAre::Free } else { FieldsAre::Known }), rest, test)
                 }
-                None => Ok(matches!(self, Test::Empty)),
+                None if fields == FieldsAre::Free => test(None),
+                None if LEFT_OUT_WHEN_EMPTY.contains(&first.as_str()) => match rest.is_empty() {
+                    true => test(Some(&Value::String(String::new()))),
+                    false => test(None),
+                },
+                None => {
+                    let known: Vec<&str> = members.keys().map(String::as_str).collect();
+                    Err(self.wrong(&format!("{first}: no such field; there are {}", known.join(", "))))
+                }
             },
+            _ => Err(self.wrong(&format!("{first}: what is before it has no fields"))),
         }
     }
 
-    fn holds(&self, value: &Value) -> Result<bool, String> {
+    fn wrong(&self, problem: &str) -> String {
+        format!("column {}: {problem}", self.column)
+    }
+}
+
+impl Test {
+    fn holds(&self, value: Option<&Value>) -> Result<bool, String> {
+        let Some(value) = value else { return Ok(matches!(self, Test::Empty)) };
         match (self, value) {
-            (Test::Equals(text), Value::String(value)) => Ok(value == text),
-            (Test::Equals(text), Value::Bool(value)) => Ok(parse_bool(text) == Some(*value)),
-            (Test::Equals(text), Value::Number(value)) => Ok(text.parse().ok() == value.as_f64()),
-            (Test::Equals(_), _) => Err("== and != compare texts, numbers and booleans only".to_owned()),
+            (Test::Equals(text), value) => equals(value, text),
+            (Test::OneOf(texts), value) => {
+                texts.iter().try_fold(false, |found, text| Ok(found || equals(value, text)?))
+            }
             (Test::Contains(text), Value::String(value)) => Ok(value.contains(text.as_str())),
             (Test::Contains(text), Value::Array(items)) => Ok(items.iter().any(|item| item.as_str() == Some(text))),
             (Test::Contains(text), Value::Object(members)) => Ok(members.contains_key(text)),
@@ -130,6 +242,7 @@ impl Test {
             (Test::Empty, Value::String(value)) => Ok(value.is_empty()),
             (Test::Empty, Value::Array(items)) => Ok(items.is_empty()),
             (Test::Empty, Value::Object(members)) => Ok(members.is_empty()),
+            (Test::Empty, Value::Null) => Ok(true),
             (Test::Empty, _) => Err("texts, lists and maps only can be empty".to_owned()),
             (Test::Matches(regex), Value::String(value)) => Ok(regex.is_match(value)),
             (Test::Matches(_), _) => Err("matches looks at texts only".to_owned()),
@@ -137,223 +250,38 @@ impl Test {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Open,
-    Close,
-    Same,
-    Different,
-    Quoted(String),
-    /// A word as written, and as a path.
-    Word(String, Selector),
-}
-
-impl Token {
-    fn shown(&self) -> String {
-        match self {
-            Token::Open => "\"(\"".to_owned(),
-            Token::Close => "\")\"".to_owned(),
-            Token::Same => "\"==\"".to_owned(),
-            Token::Different => "\"!=\"".to_owned(),
-            Token::Quoted(text) | Token::Word(text, _) => format!("{text:?}"),
-        }
+fn equals(value: &Value, text: &str) -> Result<bool, String> {
+    match value {
+        Value::String(value) => Ok(value == text),
+        Value::Bool(value) => match parse_bool(text) {
+            Some(wanted) => Ok(wanted == *value),
+            None => Err(format!("it is true or false, which {text:?} is not")),
+        },
+        Value::Number(value) => match text.parse::<f64>() {
+            Ok(wanted) => Ok(Some(wanted) == value.as_f64()),
+            Err(_) => Err(format!("it is a number, which {text:?} is not")),
+        },
+        _ => Err("== and != compare texts, numbers and booleans only".to_owned()),
     }
 }
 
-struct Parser {
-    tokens: Vec<Token>,
-    at: usize,
-    depth: usize,
-}
-
-impl Parser {
-    fn or(&mut self) -> Result<Expression, String> {
-        let mut any = vec![self.and()?];
-        while self.word("or") {
-            any.push(self.and()?);
-        }
-        Ok(if any.len() == 1 { any.remove(0) } else { Expression::Or(any) })
-    }
-
-    fn and(&mut self) -> Result<Expression, String> {
-        let mut all = vec![self.not()?];
-        while self.word("and") {
-            all.push(self.not()?);
-        }
-        Ok(if all.len() == 1 { all.remove(0) } else { Expression::And(all) })
-    }
-
-    fn not(&mut self) -> Result<Expression, String> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(format!("is nested deeper than {DEPTH_MAX}"));
-        }
-        let expression = if self.word("not") {
-            Expression::Not(Box::new(self.not()?))
-        } else if self.tokens.get(self.at) == Some(&Token::Open) {
-            self.at += 1;
-            let inner = self.or()?;
-            match self.next() {
-                Some(Token::Close) => inner,
-                other => return Err(format!("expected \")\", not {}", shown(other.as_ref()))),
-            }
-        } else {
-            self.matching()?
-        };
-        self.depth -= 1;
-        Ok(expression)
-    }
-
-    /// `selector == value`, `value in selector`, `selector is empty`, ...
-    fn matching(&mut self) -> Result<Expression, String> {
-        let left = self.next();
-        if matches!(self.tokens.get(self.at), Some(Token::Same | Token::Different)) {
-            let different = self.next() == Some(Token::Different);
-            let test = Test::Equals(value(self.next())?);
-            return Ok(matched(selector(left)?, test, different));
-        }
-        if self.word("is") {
-            let negated = self.word("not");
-            if !self.word("empty") {
-                return Err(format!("expected \"empty\", not {}", shown(self.tokens.get(self.at))));
-            }
-            return Ok(matched(selector(left)?, Test::Empty, negated));
-        }
-        let negated = self.word("not");
-        if self.word("in") {
-            let test = Test::Contains(value(left)?);
-            return Ok(matched(selector(self.next())?, test, negated));
-        }
-        if self.word("contains") {
-            let test = Test::Contains(value(self.next())?);
-            return Ok(matched(selector(left)?, test, negated));
-        }
-        if self.word("matches") {
-            let pattern = value(self.next())?;
-            let regex = RegexBuilder::new(&pattern).size_limit(REGEX_MAX_BYTES).build();
-            let regex = regex.map_err(|error| format!("matches: {error}"))?;
-            return Ok(matched(selector(left)?, Test::Matches(regex), negated));
-        }
-        let found = shown(self.tokens.get(self.at));
-        Err(format!("expected ==, !=, in, is, contains or matches after {}, not {found}", shown(left.as_ref())))
-    }
-
-    fn next(&mut self) -> Option<Token> {
-        let token = self.tokens.get(self.at).cloned();
-        self.at += 1;
-        token
-    }
-
-    /// Takes this word if it is next.
-    fn word(&mut self, wanted: &str) -> bool {
-        let is = matches!(self.tokens.get(self.at), Some(Token::Word(word, _)) if word == wanted);
-        self.at += usize::from(is);
-        is
-    }
-}
-
-fn matched(selector: Selector, test: Test, negated: bool) -> Expression {
-    let expression = Expression::Match(selector, test);
-    if negated { Expression::Not(Box::new(expression)) } else { expression }
-}
-
-fn selector(token: Option<Token>) -> Result<Selector, String> {
-    match token {
-        Some(Token::Word(_, path)) => Ok(path),
-        // A JSON pointer (RFC 6901).
-        Some(Token::Quoted(text)) if text.starts_with('/') => {
-            Ok(text.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect())
-        }
-        other => Err(format!("expected a field, not {}", shown(other.as_ref()))),
-    }
-}
-
-fn value(token: Option<Token>) -> Result<String, String> {
-    match token {
-        Some(Token::Word(text, _) | Token::Quoted(text)) => Ok(text),
-        other => Err(format!("expected a value, not {}", shown(other.as_ref()))),
-    }
-}
-
-fn shown(token: Option<&Token>) -> String {
-    token.map_or_else(|| "the end".to_owned(), Token::shown)
-}
-
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
-    let mut tokens = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let (token, after) = match first {
-            '(' => (Token::Open, &rest[1..]),
-            ')' => (Token::Close, &rest[1..]),
-            '"' | '`' => quoted(rest).map(|(text, after)| (Token::Quoted(text), after))?,
-            '=' | '!' => match (rest.strip_prefix("=="), rest.strip_prefix("!=")) {
-                (Some(after), _) => (Token::Same, after),
-                (_, Some(after)) => (Token::Different, after),
-                _ => return Err(format!("expected == or !=, not {first:?}")),
-            },
-            _ => word(rest)?,
-        };
-        tokens.push(token);
-        rest = after.trim_start();
-    }
-    Ok(tokens)
-}
-
-/// A word such as `web`, `80` or `Service.Meta["rack"]`, and what follows it.
-fn word(text: &str) -> Result<(Token, &str), String> {
-    let mut path = vec![String::new()];
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        match first {
-            '.' => path.push(String::new()),
-            '[' => {
-                let (key, after) = quoted(&rest[1..])?;
-                path.push(key);
-                rest = after.strip_prefix(']').ok_or_else(|| "expected \"]\" after a key".to_owned())?;
-                continue;
-            }
-            _ if first.is_alphanumeric() || "_-/:~".contains(first) => {
-                if let Some(last) = path.last_mut() {
-                    last.push(first);
-                }
-            }
-            _ => break,
-        }
-        rest = &rest[first.len_utf8()..];
-    }
-    let written = &text[..text.len() - rest.len()];
-    if written.is_empty() {
-        let first: String = text.chars().take(1).collect();
-        return Err(format!("{first:?} has no meaning here"));
-    }
-    Ok((Token::Word(written.to_owned(), path), rest))
-}
-
-/// A text in double quotes, with escapes, or in back-quotes, as it stands; and what follows it.
-fn quoted(text: &str) -> Result<(String, &str), String> {
-    let Some(quote @ ('"' | '`')) = text.chars().next() else { return Err("expected a quoted text".to_owned()) };
-    let mut inner = String::new();
-    let mut characters = text.char_indices().skip(1);
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '\\' if quote == '"' => match characters.next() {
-                Some((_, 'n')) => inner.push('\n'),
-                Some((_, 't')) => inner.push('\t'),
-                Some((_, escaped @ ('"' | '\\' | '/'))) => inner.push(escaped),
-                // Not an escape of texts, so one of a regular expression.
-                Some((_, other)) => inner.extend(['\\', other]),
-                None => break,
-            },
-            _ if character == quote => return Ok((inner, &text[at + 1..])),
-            _ => inner.push(character),
-        }
-    }
-    Err(format!("a text that begins with {quote} has no end"))
-}
+/// Fields whose own fields are whatever somebody put in.
+const FREE: [&str; 9] = [
+    "Meta",
+    "NodeMeta",
+    "ServiceMeta",
+    "TaggedAddresses",
+    "ServiceTaggedAddresses",
+    // Of a check; what is not said is left out of it.
+    "Definition",
+    "Header",
+    // Of a member.
+    "Tags",
+    "Labels",
+];
 
 /// Fields that a body has only where they say something, or that Consul has and a plain service leaves empty.
-const LEFT_OUT_WHEN_EMPTY: [&str; 12] = [
+const LEFT_OUT_WHEN_EMPTY: [&str; 14] = [
     "Kind",
     "Ports",
     "Shadowed",
@@ -365,17 +293,13 @@ const LEFT_OUT_WHEN_EMPTY: [&str; 12] = [
     "PeerName",
     "SocketPath",
     "Locality",
+    "ServiceLocality",
     "ContentHash",
+    "SamenessGroup",
 ];
 
 /// Longest filter. Source: none, chosen.
 const TEXT_MAX_BYTES: usize = 4096;
-
-/// Deepest nesting. Source: none, chosen.
-const DEPTH_MAX: usize = 32;
-
-/// Most memory of a compiled regular expression. Source: none, chosen.
-const REGEX_MAX_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]
 #[path = "filter_tests.rs"]

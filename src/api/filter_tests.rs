@@ -75,19 +75,66 @@ fn or_binds_weaker_than_and_and_that_weaker_than_not() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
-    refused("Port", "expected ==, !=, in, is, contains or matches after \"Port\", not the end");
-    refused("Port = 80", "expected == or !=, not '='");
-    refused("Port == ", "expected a value, not the end");
-    refused("(Port == 80", "expected \")\", not the end");
-    refused("Port == 80 80", "expected \"and\", \"or\" or the end, not \"80\"");
-    refused("Port is full", "expected \"empty\", not \"full\"");
-    refused("Port == \"80", "a text that begins with \" has no end");
-    refused("Port ? 80", "\"?\" has no meaning here");
-    refused(&"(".repeat(100), "is nested deeper than 32");
+fn elements_of_lists_and_maps_are_spoken_of() {
+    check("any Checks as c { c.Status == warning }", true);
+    check("all Checks as c { c.Status == passing }", false);
+    check("all Checks as c { c.Status != critical and Port == 80 }", true);
+    check("any ServiceTags as tag { tag matches `^v` }", true);
+    check("all Nothing as x { x == y }", true);
+    check("any Nothing as x { x == y }", false);
+    check("any Meta as key { key == rack }", true);
+    check("any Meta as key, value { key == rack and value == r7 }", true);
+    check("any ServiceTags as at, _ { at == 1 }", true);
+    check("any Checks as c { any ServiceTags as t { t == c.Status } }", false);
+    check("not any Checks as c { c.Status == critical }", true);
+    check(r#"Port in ["80", "81"]"#, true);
+    check("ServiceName not in [ `web-1` ,`web-2`]", false);
+    check("Checks.0.Status == passing and Checks.1.Status == warning", true);
+    check(r#"Meta[ "a.b" ] is not empty"#, true);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_what_was_expected() {
+    let operators = r#""==", "!=", "in", "contains", "matches", "is" or "not""#;
+    refused("Port", &format!("column 5: expected {operators}, not the end"));
+    refused("Port 80", &format!("column 6: expected {operators}, not \"80\""));
+    refused("Port not empty", "column 10: expected \"in\", \"contains\" or \"matches\", not \"empty\"");
+    refused("Port = 80", "column 6: expected \"==\" or \"!=\", not \"=\"");
+    refused("Port == ", "column 9: expected a value, not the end");
+    refused("80 in (Tags)", "column 7: expected a field, not \"(\"");
+    refused(r#""Port" == 80"#, "column 1: expected a field, not \"Port\"");
+    refused("Port == 80 and", "column 15: expected a field or a value, not the end");
+    refused("(Port == 80", "column 12: expected \")\", not the end");
+    refused("Port == 80 80", "column 12: expected \"and\", \"or\" or the end, not \"80\"");
+    refused("Port is full", "column 9: expected \"empty\", not \"full\"");
+    refused("Port == \"80", "column 9: a text that begins with \" has no end");
+    refused("Port ? 80", "column 6: \"?\" has no meaning here");
+    refused("Meta[rack] == r7", "column 1: expected a quoted text");
+    refused("Port in [\"80\" \"81\"]", "column 9: expected \",\" or \"]\" in a list");
+    refused("any Checks as c.d { x == y }", "column 15: expected a name, not \"c.d\"");
+    refused("any Checks as c x == y", "column 17: expected \"{\", not \"x\"");
+    refused("any Checks as c { x == y", "column 25: expected \"}\", not the end");
+    refused(&"(".repeat(100), "column 33: is nested deeper than 32");
     refused(&"x".repeat(5000), "must be at most 4096 bytes");
-    assert!(Filter::parse("Port matches \"(\"").unwrap_err().starts_with("matches: "));
-    let wrong = |filter: &str| Filter::parse(filter).unwrap().keeps(&json!({"Tags": []})).unwrap_err();
-    assert_eq!(wrong("Tgas contains x"), "Tgas: no such field");
-    assert_eq!(wrong("Tags == x"), "== and != compare texts, numbers and booleans only");
+    assert!(Filter::parse("Port matches \"(\"").unwrap_err().starts_with("column 14: regex parse error"));
+}
+
+#[test]
+fn what_an_element_does_not_have_is_said_with_what_it_has() {
+    let wrong = |filter: &str| {
+        let element = json!({ "Tags": [], "Port": 80, "Native": true, "Meta": {}, "Node": { "ID": "x" }, "Checks": [{ "Status": "x" }] });
+        Filter::parse(filter).unwrap().keeps(&element).unwrap_err()
+    };
+    assert_eq!(
+        wrong("Tgas contains x"),
+        "column 1: Tgas: no such field; there are Checks, Meta, Native, Node, Port, Tags"
+    );
+    assert_eq!(wrong("Port == 80 and Node.Id == x"), "column 16: Id: no such field; there are ID");
+    assert_eq!(wrong("Checks.State == x"), "column 1: State: no such field; there are Status");
+    assert_eq!(wrong("Port.Number == 80"), "column 1: Number: what is before it has no fields");
+    assert_eq!(wrong("Tags == x"), "column 1: == and != compare texts, numbers and booleans only");
+    assert_eq!(wrong("Port == high"), "column 1: it is a number, which \"high\" is not");
+    assert_eq!(wrong("Native != maybe"), "column 1: it is true or false, which \"maybe\" is not");
+    assert_eq!(wrong("all Port as x { x == 1 }"), "column 5: any and all look into lists and maps only");
+    assert_eq!(wrong("any Checks as c { c.State == x }"), "column 19: State: no such field; there are Status");
 }
