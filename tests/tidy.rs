@@ -28,7 +28,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("forward", &["wire", "observe", "fingerprint"]),
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
     ("sources", &["catalog", "publish", "observe", "fingerprint"]),
-    ("health", &["catalog", "publish", "forward", "observe"]),
+    ("health", &["catalog", "kv", "publish", "forward", "observe"]),
     ("api", &["catalog", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe"]),
     // What settings of the Docker source are: a template that is wrong is told before anything starts.
     (

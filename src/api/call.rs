@@ -88,6 +88,11 @@ impl Call {
         self.body.len()
     }
 
+    /// The body, which is then gone from here.
+    pub(super) fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.body)
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Result<Tree, ApiError> {
         json::parse(&self.body).map_err(|error| ApiError::BadRequest(error.to_string()))
@@ -286,7 +291,7 @@ async fn read_body(
     most: u64,
     large_bodies: &Arc<Semaphore>,
 ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), ApiError> {
-    let too_large = || ApiError::TooLarge(format!("the body must be at most {} MiB", most / (1024 * 1024)));
+    let too_large = || ApiError::TooLarge(format!("the body must be at most {}", bytes_shown(most)));
     if declared.is_some_and(|bytes| bytes > BODY_DRAIN_MAX_BYTES) {
         return Err(too_large());
     }
@@ -310,6 +315,12 @@ async fn read_body(
         }
     }
     if received > most { Err(too_large()) } else { Ok((kept, large)) }
+}
+
+/// A number of bytes, for people.
+fn bytes_shown(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    if bytes.is_multiple_of(KIB * KIB) { format!("{} MiB", bytes / KIB / KIB) } else { format!("{} KiB", bytes / KIB) }
 }
 
 /// A longer body is large. Source: none, chosen: only transactions may be.

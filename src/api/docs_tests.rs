@@ -1,6 +1,6 @@
 //! docs/api.md tells of every route, in the table's order, and of no other.
 
-use super::{LocalNode, harness, routes::ROUTES};
+use super::{LocalNode, harness, routes::ROUTES, session, txn};
 use crate::catalog::{
     change::Origin,
     definition::{self, Owner, json},
@@ -55,7 +55,9 @@ fn the_bodies_of_the_examples_are_accepted() {
         } else if example.contains("catalog/deregister") {
             definition::catalog_deregistration(&tree).map(|_| ())
         } else if example.contains("/v1/txn") {
-            definition::operations(&tree, &owner()).map(|_| ())
+            txn::operations(&tree, &owner()).map(|_| ()).map_err(|error| panic!("{error}"))
+        } else if example.contains("session/create") {
+            session::decoded(&tree, &owner().node, "s".into()).map(|_| ())
         } else {
             definition::status_update(&tree).map(|_| ())
         };

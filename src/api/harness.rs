@@ -95,6 +95,7 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
         feed: feed.clone(),
         published: Arc::clone(&published),
         local: local(),
+        renew_session: Arc::new(|_| ()),
         newest_output: Arc::new(move |_, _| newest.lock().unwrap().clone()),
         heartbeat: Arc::new(move |_, _, _| {
             counted.fetch_add(1, Ordering::Relaxed);

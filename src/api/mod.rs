@@ -52,6 +52,7 @@ use crate::{
         node::{Address, Node},
         service::Meta,
     },
+    kv::session::Session,
     observe::metrics::Metrics,
     publish::{feed::Feed, watch::Published},
 };
@@ -68,6 +69,7 @@ pub mod respond;
 mod agent;
 mod agent_health;
 mod agent_node;
+mod base64;
 mod catalog;
 mod checks;
 mod dns;
@@ -77,10 +79,14 @@ mod external;
 mod filter;
 mod health;
 mod host;
+mod kv;
 mod missing;
 mod nodes;
+mod session;
 mod status;
 mod txn;
+mod txn_key;
+mod uuid;
 
 #[cfg(test)]
 mod harness;
@@ -100,6 +106,8 @@ pub struct ApiParts {
     pub local: LocalNode,
     /// Renews a check deadline.
     pub heartbeat: Heartbeat,
+    /// Gives a session its whole time again.
+    pub renew_session: RenewSession,
     /// Tells what the newest heartbeat of a check deadline said.
     pub newest_output: NewestOutput,
     /// Empties the forwarder's cache, of one name or of all; returns how many entries went, or why not.
@@ -120,6 +128,9 @@ pub struct ApiParts {
 
 /// Renews a check deadline with a status and an output.
 pub type Heartbeat = Arc<dyn Fn(&CheckKey, CheckStatus, &str) -> HeartbeatOutcome + Send + Sync>;
+
+/// Gives a session its whole time again.
+pub type RenewSession = Arc<dyn Fn(&Session) + Send + Sync>;
 
 /// What the newest heartbeat of a check deadline of this published status said, where that is newer than what is published.
 pub type NewestOutput = Arc<dyn Fn(&CheckKey, CheckStatus) -> Option<Text> + Send + Sync>;

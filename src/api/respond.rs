@@ -86,7 +86,7 @@ impl From<SubmitError> for ApiError {
             }
             // Our own node is always registered, so this is not the client's doing.
             SubmitError::Refused(ChangeError::UnknownNode(_)) => ApiError::Failed(problem),
-            SubmitError::Refused(_) | SubmitError::Failed(_) => ApiError::BadRequest(problem),
+            SubmitError::Refused(_) | SubmitError::Store(_) | SubmitError::Failed(_) => ApiError::BadRequest(problem),
             SubmitError::Busy | SubmitError::Closed => ApiError::Busy(problem),
             SubmitError::Broken => ApiError::Failed(problem),
             SubmitError::Journal(failure) => ApiError::Failed(format!("{problem}: {failure}")),
@@ -137,6 +137,12 @@ pub(super) fn json(value: &impl Serialize, pretty: bool) -> Result<Response, Api
 /// JSON read from the catalog at this index, with the headers that Consul's clients want.
 pub(super) fn indexed(value: &impl Serialize, index: u64, read: &Read) -> Result<Response, ApiError> {
     let mut response = json(value, read.pretty)?;
+    with_index(&mut response, index, read);
+    Ok(response)
+}
+
+/// Adds the headers of what was read at this index.
+pub(super) fn with_index(response: &mut Response, index: u64, read: &Read) {
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-consul-index"), HeaderValue::from(index_shown(index)));
     for (name, value) in [
@@ -151,7 +157,6 @@ pub(super) fn indexed(value: &impl Serialize, index: u64, read: &Read) -> Result
         headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static("HIT"));
         headers.insert(header::AGE, HeaderValue::from_static("0"));
     }
-    Ok(response)
 }
 
 /// Makes a response of so many elements from a snapshot. A large one is made on a thread of its own, so that it holds up

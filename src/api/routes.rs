@@ -5,8 +5,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use axum::{http::Method, response::Response};
 
 use super::{
-    Api, agent, agent_health, agent_node, call::Call, catalog, checks, dns, export, external, health, host, missing,
-    nodes, respond::ApiError, status, txn,
+    Api, agent, agent_health, agent_node, call::Call, catalog, checks, dns, export, external, health, host, kv,
+    missing, nodes, respond::ApiError, session, status, txn, txn_key,
 };
 
 /// One path with one method.
@@ -152,6 +152,25 @@ pub static ROUTES: &[Route] = &[
     get("/v1/export", "Writes all that was registered by HTTP, as operations of transactions.", |api, call| {
         Box::pin(export::export(api, call))
     }),
+    get("/v1/kv/", "Reads all keys, with recurse or keys.", |api, call| Box::pin(kv::get(api, call))),
+    delete("/v1/kv/", "Takes all keys out, with recurse.", |api, call| Box::pin(kv::delete(api, call))),
+    get("/v1/kv/{*key}", "Reads a key, or the keys that begin so.", |api, call| Box::pin(kv::get(api, call))),
+    Route {
+        method: Method::PUT,
+        path: "/v1/kv/{*key}",
+        doc: "Sets, locks or unlocks a key.",
+        body_max_bytes: Some(txn_key::VALUE_MAX_BYTES as u64),
+        handler: |api, call| Box::pin(kv::put(api, call)),
+    },
+    delete("/v1/kv/{*key}", "Takes a key out, or the keys that begin so.", |api, call| Box::pin(kv::delete(api, call))),
+    put("/v1/session/create", "Makes a session.", |api, call| Box::pin(session::create(api, call))),
+    put("/v1/session/destroy/{*id}", "Ends a session.", |api, call| Box::pin(session::destroy(api, call))),
+    put("/v1/session/renew/{*id}", "Gives a session its whole time again.", |api, call| {
+        Box::pin(session::renew(api, call))
+    }),
+    get("/v1/session/info/{*id}", "Shows a session.", |api, call| Box::pin(session::info(api, call))),
+    get("/v1/session/list", "Lists the sessions.", |api, call| Box::pin(session::list(api, call))),
+    get("/v1/session/node/{*node}", "Lists the sessions of a node.", |api, call| Box::pin(session::of_node(api, call))),
     get("/v1/status/leader", "Names this server, in the place of a leader.", |api, call| {
         Box::pin(status::leader(api, call))
     }),
@@ -228,6 +247,10 @@ const fn get(path: &'static str, doc: &'static str, handler: Handler) -> Route {
 
 const fn put(path: &'static str, doc: &'static str, handler: Handler) -> Route {
     Route { method: Method::PUT, path, doc, body_max_bytes: Some(BODY_MAX_BYTES), handler }
+}
+
+const fn delete(path: &'static str, doc: &'static str, handler: Handler) -> Route {
+    Route { method: Method::DELETE, path, doc, body_max_bytes: None, handler }
 }
 
 /// Largest body. Source: DESIGN, rule 6: registrations 1 MiB.

@@ -1,6 +1,6 @@
-//! `PUT /v1/txn`: several operations on nodes, services and checks as one.
+//! `PUT /v1/txn`: several operations on keys, nodes, services and checks as one.
 
-use std::{hash::Hasher, sync::Arc};
+use std::{hash::Hasher, sync::Arc, time::Duration};
 
 use axum::{http::StatusCode, response::Response};
 use serde::Serialize;
@@ -13,26 +13,36 @@ use super::{
     call::{Call, Read},
     checks,
     export_body::DefinitionBody,
+    kv::KeyBody,
     respond::{ApiError, indexed, json, warn},
+    txn_key,
 };
 use crate::{
     catalog::{
         change::Change,
         check::{CheckKey, CheckStatus},
-        definition::{self, Decoded, tree::TreeValue},
+        definition::{
+            self, Decoded, Owner,
+            fields::{Field, root},
+            tree::{Tree, TreeValue},
+        },
         names::NodeName,
         node::Node,
         state::State,
-        transaction::{Action, Found, Operation, Subject},
+        transaction::{self as catalog, Action, Subject},
     },
-    publish::{feed::SubmitError, label, transaction},
+    publish::{
+        feed::SubmitError,
+        label,
+        transaction::{self, Found, Operation},
+    },
 };
 
 /// `PUT /v1/txn`
 pub(super) async fn txn(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let Decoded { value: mut operations, notices } = decoded(&api, call).await?;
-    if operations.iter().all(|operation| matches!(operation.action, Action::Get)) {
+    if operations.iter().all(Operation::is_read) {
         return answer_reads(&api, operations, &read);
     }
     let refused = complete(&api, &mut operations);
@@ -42,15 +52,8 @@ pub(super) async fn txn(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
     let mut warnings = notices;
     warnings.extend(operations.iter().filter_map(name_warning));
     let renewals = renewals(&api, &operations);
-    let found: Vec<Found> = match api.parts.feed.transact(operations).await {
-        Ok(receipt) => receipt
-            .found
-            .into_iter()
-            .filter_map(|found| match found {
-                transaction::Found::Catalog(found) => Some(found),
-                transaction::Found::Key(_) => None,
-            })
-            .collect(),
+    let found = match api.parts.feed.transact(operations).await {
+        Ok(receipt) => receipt.found,
         Err(SubmitError::Failed(errors)) => {
             let errors = errors.into_iter().map(|error| (error.at, error.problem.to_string()));
             return conflict(errors.collect(), read.pretty);
@@ -62,7 +65,7 @@ pub(super) async fn txn(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
         let _ = (api.parts.heartbeat)(key, *status, output);
     }
     let entries = found.iter().filter_map(|found| match found {
-        Found::Instance(entry) => Some(entry),
+        Found::Catalog(catalog::Found::Instance(entry)) => Some(entry),
         _ => None,
     });
     warnings.extend(entries.filter_map(|entry| shadow_warning(entry)));
@@ -82,7 +85,7 @@ async fn decoded(api: &Arc<Api>, call: Call) -> Result<Decoded<Vec<Operation>>, 
                 "the transaction has {} operations, and at most {most} are taken; split it, or raise txn_max_ops",
                 items.len()
             ))),
-            _ => Ok(definition::operations(&tree, &owner)?),
+            _ => operations(&tree, &owner),
         }
     };
     if !long {
@@ -92,10 +95,20 @@ async fn decoded(api: &Arc<Api>, call: Call) -> Result<Decoded<Vec<Operation>>, 
     decoded.unwrap_or_else(|_| Err(ApiError::Failed("internal error; the server goes on".to_owned())))
 }
 
+pub(super) fn operations(tree: &Tree, owner: &Owner) -> Result<Decoded<Vec<Operation>>, ApiError> {
+    let mut notices = Vec::new();
+    let read = |item: &Field<'_>| match item.member("KV") {
+        Some(key) => Ok(Operation::Key(txn_key::operation(&key)?)),
+        None => Ok(Operation::Catalog(definition::operation(item, owner, &mut notices)?)),
+    };
+    let value = root(tree, "").items()?.iter().map(read).collect::<Result<_, ApiError>>()?;
+    Ok(Decoded { value, notices })
+}
+
 fn answer_reads(api: &Api, operations: Vec<Operation>, read: &Read) -> Result<Response, ApiError> {
     let snapshot = api.parts.published.load();
-    let mut catalog = snapshot.catalog.clone();
-    match catalog.transact(operations) {
+    let (mut catalog, mut store) = (snapshot.catalog.clone(), snapshot.store.clone());
+    match transaction::transact((&mut catalog, &mut store), operations, Duration::ZERO) {
         Ok(done) => indexed(&body(api, &done.found), catalog.index(), read),
         Err(errors) => {
             let errors = errors.into_iter().map(|error| (error.at, error.problem.to_string()));
@@ -111,6 +124,7 @@ fn complete(api: &Api, operations: &mut [Operation]) -> Vec<(usize, String)> {
     let own = &api.parts.local.node;
     let mut refused = Vec::new();
     for (at, operation) in operations.iter_mut().enumerate() {
+        let Operation::Catalog(operation) = operation else { continue };
         if operation.subject == Subject::Node(own.clone()) && !matches!(operation.action, Action::Get) {
             let what = format!("node {own:?} is this server itself; its address and meta come from its settings");
             refused.push((at, what));
@@ -153,7 +167,9 @@ fn uuid_of(name: &NodeName) -> Arc<str> {
 }
 
 fn name_warning(operation: &Operation) -> Option<String> {
-    let Action::Set { changes, .. } = &operation.action else { return None };
+    let Operation::Catalog(catalog::Operation { action: Action::Set { changes, .. }, .. }) = operation else {
+        return None;
+    };
     match changes.first()? {
         Change::Register(registration) => {
             let instance = &registration.instance;
@@ -165,8 +181,8 @@ fn name_warning(operation: &Operation) -> Option<String> {
 
 /// The checks of this node whose status is set: where they have a deadline, it is renewed.
 fn renewals(api: &Api, operations: &[Operation]) -> Vec<Renewal> {
-    let actions = operations.iter().filter_map(|operation| match &operation.action {
-        Action::Set { changes, .. } => Some(changes),
+    let actions = operations.iter().filter_map(|operation| match operation {
+        Operation::Catalog(catalog::Operation { action: Action::Set { changes, .. }, .. }) => Some(changes),
         _ => None,
     });
     let renewal = |change: &Change| match change {
@@ -190,6 +206,8 @@ struct TxnBody<'a> {
 
 #[derive(Serialize)]
 enum ResultBody<'a> {
+    #[serde(rename = "KV")]
+    Key(KeyBody<'a>),
     Node(NodeBody<'a>),
     Service(ServiceBody<'a>),
     Check(CheckBody<'a>),
@@ -205,11 +223,12 @@ struct ErrorBody {
 fn body<'a>(api: &'a Api, found: &'a [Found]) -> TxnBody<'a> {
     let datacenter = &api.parts.local.datacenter;
     let result = |found: &'a Found| match found {
-        Found::Node { node, create_index, modify_index } => {
+        Found::Key(found) => ResultBody::Key(KeyBody::new(&found.entry, found.with_value)),
+        Found::Catalog(catalog::Found::Node { node, create_index, modify_index }) => {
             ResultBody::Node(NodeBody::of(node, (*create_index, *modify_index), datacenter))
         }
-        Found::Instance(entry) => ResultBody::Service(ServiceBody::new(entry, datacenter)),
-        Found::Check { entry, instance } => {
+        Found::Catalog(catalog::Found::Instance(entry)) => ResultBody::Service(ServiceBody::new(entry, datacenter)),
+        Found::Catalog(catalog::Found::Check { entry, instance }) => {
             let definition = DefinitionBody::new(&entry.check);
             ResultBody::Check(CheckBody { definition, ..checks::body(api, entry, instance.as_deref()) })
         }

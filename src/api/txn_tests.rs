@@ -180,8 +180,8 @@ async fn bounds_are_413_and_other_kinds_400() {
     assert_eq!((answer.status, answer.body.as_str()), (413, "the body must be at most 4 MiB"));
     let most = format!("{}[]", " ".repeat(4 * 1024 * 1024 - 2));
     assert_eq!(server.put("/v1/txn", &most).await.status, 200);
-    let answer = txn(&server, json!([{ "KV": { "Verb": "set", "Key": "a", "Value": "" } }])).await;
-    let what = "[0].KV: KV operations are not offered; Node, Service and Check operations are";
+    let answer = txn(&server, json!([{ "Session": { "Verb": "delete" } }])).await;
+    let what = "[0].Session: Session operations are not offered; KV, Node, Service and Check operations are";
     assert_eq!((answer.status, answer.body.as_str()), (400, what));
     assert_eq!(txn(&server, json!({})).await.body, "expected a list, not an object");
 }

@@ -378,7 +378,7 @@ fn api_parts(
     (forwarder, engine, health): (&Arc<Forwarder>, &Arc<DnsEngine>, &Health),
     (metrics, stopping, config): (Arc<Metrics>, watch::Receiver<bool>, &Config),
 ) -> ApiParts {
-    let deadlines = health.deadlines();
+    let (deadlines, times) = (health.deadlines(), health.session_times());
     let (of_checks, of_answers) = (Arc::clone(&deadlines), Arc::clone(&deadlines));
     let forwarder = Arc::clone(forwarder);
     let (engine, explained) = (Arc::clone(engine), Arc::clone(published));
@@ -391,6 +391,7 @@ fn api_parts(
             Heartbeat::Renewed => HeartbeatOutcome::Renewed,
             Heartbeat::Changed(result) => HeartbeatOutcome::Changed(result),
         }),
+        renew_session: Arc::new(move |session| times.renew(session)),
         newest_output: Arc::new(move |key, status| of_checks.newest_output(key, status)),
         flush: Arc::new(move |name| {
             let name = name.map(Name::parse).transpose().map_err(|error| error.to_string())?;

@@ -27,6 +27,7 @@ mod probe;
 mod reaper;
 mod schedule;
 mod scheduler;
+pub mod sessions;
 mod slots;
 pub mod stats;
 mod tcp;
@@ -42,7 +43,13 @@ use rustix::process::{Resource, getrlimit};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use self::probe::{Resolving, TargetResolver};
-use self::{deadlines::Deadlines, probe::Prober, scheduler::Scheduler, stats::Stats};
+use self::{
+    deadlines::Deadlines,
+    probe::Prober,
+    scheduler::Scheduler,
+    sessions::{SessionTimes, Sessions},
+    stats::Stats,
+};
 use crate::{
     catalog::names::NodeName,
     observe::metrics::Metrics,
@@ -75,6 +82,7 @@ pub const PROBES_IN_FLIGHT_MAX: usize = 4096;
 #[derive(Debug)]
 pub struct Health {
     deadlines: Arc<Deadlines>,
+    sessions: Sessions,
     stats: Arc<Stats>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -93,17 +101,23 @@ impl Health {
         settings.probes_in_flight_max = settings.probes_in_flight_max.min(affordable).max(1);
         let deadlines = Arc::new(Deadlines::new(Arc::clone(&published)));
         let stats = Arc::new(Stats::default());
+        let sessions = Sessions::start(feed.clone(), Arc::clone(&published));
         let prober = Arc::new(Prober::new(resolver, settings.ca_bundle.clone()));
         let (stop, stopped) = oneshot::channel();
         let shared =
             scheduler::Shared { feed, published, deadlines: Arc::clone(&deadlines), prober, stats: Arc::clone(&stats) };
         let task = tokio::spawn(Scheduler::new(settings, shared).run(stopped));
-        Health { deadlines, stats, stop, task }
+        Health { deadlines, sessions, stats, stop, task }
     }
 
     /// The check deadlines, for the HTTP handlers.
     pub fn deadlines(&self) -> Arc<Deadlines> {
         Arc::clone(&self.deadlines)
+    }
+
+    /// The times of sessions, for the HTTP handlers.
+    pub fn session_times(&self) -> Arc<SessionTimes> {
+        self.sessions.times()
     }
 
     /// The numbers, for metrics.
@@ -114,6 +128,7 @@ impl Health {
     /// Ends all probes and timers; returns when nothing is reported any more.
     pub async fn shutdown(self) {
         drop(self.stop);
+        self.sessions.shutdown().await;
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the health scheduler had ended before");
         }

@@ -6,7 +6,11 @@
 
 use std::sync::Arc;
 
-use super::store::{Entry, Store};
+use super::{
+    At,
+    change::{Done, Touched},
+    store::{Entry, Store},
+};
 use crate::catalog::names::Text;
 
 /// One operation on a key, or on all keys that begin so.
@@ -25,6 +29,10 @@ pub enum Verb {
     Set(Content),
     /// Puts a value in if the key has this modify index; 0: if it is not there.
     Cas(Content, u64),
+    /// Puts a value in and locks the key for a session.
+    Lock(Content, Text),
+    /// Puts a value in and unlocks the key, which the session holds.
+    Unlock(Content, Text),
     /// Reads; fails if there is no such key.
     Get,
     /// Reads; of a key that is not there, nothing but its name.
@@ -33,6 +41,8 @@ pub enum Verb {
     GetTree,
     /// Fails unless the key has this modify index.
     CheckIndex(u64),
+    /// Fails unless this session holds the key.
+    CheckSession(Text),
     /// Fails if the key is there.
     CheckNotExists,
     /// Takes the key out, if it is there.
@@ -46,7 +56,12 @@ pub enum Verb {
 impl Verb {
     /// Whether it only reads.
     pub fn is_read(&self) -> bool {
-        matches!(self, Verb::Get | Verb::GetOrEmpty | Verb::GetTree | Verb::CheckIndex(_) | Verb::CheckNotExists)
+        match self {
+            Verb::Get | Verb::GetOrEmpty | Verb::GetTree => true,
+            Verb::CheckIndex(_) | Verb::CheckSession(_) | Verb::CheckNotExists => true,
+            Verb::Set(_) | Verb::Cas(..) | Verb::Lock(..) | Verb::Unlock(..) => false,
+            Verb::Delete | Verb::DeleteTree | Verb::DeleteCas(_) => false,
+        }
     }
 }
 
@@ -68,22 +83,6 @@ pub struct Found {
     pub with_value: bool,
 }
 
-/// What was touched, so that what follows from it can follow.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Touched {
-    /// A key came, went or changed.
-    Key(Text),
-}
-
-/// What an operation did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    /// What it read or set, in order of the keys; what was taken out is left out.
-    pub found: Vec<Found>,
-    /// What it touched.
-    pub touched: Vec<Touched>,
-}
-
 /// Why an operation failed. Nothing of it was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -99,6 +98,28 @@ pub enum Problem {
     /// To be taken out only if it is still as it was, and it is not.
     #[error("failed to delete key {0:?}, index is stale")]
     DeleteStale(Text),
+    /// To be locked, and somebody else holds it.
+    #[error("failed to lock key {0:?}, lock is already held")]
+    Held(Text),
+    /// To be locked, and who held it last has ended so lately that it may not be locked yet.
+    #[error("failed to lock key {0:?} due to lock delay")]
+    Delayed(Text),
+    /// To be unlocked, and the session does not hold it.
+    #[error("failed to unlock key {0:?}, lock isn't held, or is held by another session")]
+    NotHeld(Text),
+    /// There is no such session.
+    #[error("invalid session {0:?}")]
+    UnknownSession(Text),
+    /// It is held by another session than it ought to be.
+    #[error("failed session check for key {key:?}, current session {current:?} != {expected:?}")]
+    OtherSession {
+        /// The key.
+        key: Text,
+        /// Who holds it; empty: nobody.
+        current: Text,
+        /// Who ought to hold it.
+        expected: Text,
+    },
     /// It has another index than it ought to have.
     #[error("failed index check for key {key:?}, current modify index {current} != {expected}")]
     OtherIndex {
@@ -113,13 +134,15 @@ pub enum Problem {
 
 impl Store {
     /// Does an operation at this index, which is above all others; or says why not, and then nothing has changed.
-    pub fn operate(&mut self, operation: Operation, index: u64) -> Result<Done, Problem> {
+    pub fn operate(&mut self, operation: Operation, at: At) -> Result<Done, Problem> {
         let Operation { key, verb } = operation;
         let current = self.keys.get(&key).map(|entry| entry.modify_index);
         match verb {
-            Verb::Set(content) => Ok(self.set(key, content, index)),
+            Verb::Set(content) => Ok(self.set(key, content, at.index)),
             Verb::Cas(_, expected) if current.unwrap_or(0) != expected => Err(Problem::SetStale(key)),
-            Verb::Cas(content, _) => Ok(self.set(key, content, index)),
+            Verb::Cas(content, _) => Ok(self.set(key, content, at.index)),
+            Verb::Lock(content, session) => self.lock(key, content, session, at),
+            Verb::Unlock(content, session) => self.unlock(key, content, &session, at),
             Verb::Get => self.found(key, true),
             Verb::GetOrEmpty => Ok(match self.keys.get(&key) {
                 Some(entry) => Done::read([Found { entry: Arc::clone(entry), with_value: true }]),
@@ -133,6 +156,13 @@ impl Store {
                 Some(current) if current != expected => Err(Problem::OtherIndex { key, current, expected }),
                 _ => self.found(key, false),
             },
+            Verb::CheckSession(expected) => match self.keys.get(&key).map(|entry| &entry.session) {
+                Some(holder) if holder.as_ref() != Some(&expected) => {
+                    let current = holder.clone().unwrap_or_default();
+                    Err(Problem::OtherSession { key, current, expected })
+                }
+                _ => self.found(key, false),
+            },
             Verb::CheckNotExists if current.is_some() => Err(Problem::Exists(key)),
             Verb::CheckNotExists => Ok(Done::default()),
             Verb::DeleteCas(expected) if current.is_some_and(|current| current != expected) => {
@@ -140,11 +170,11 @@ impl Store {
             }
             Verb::Delete | Verb::DeleteCas(_) => {
                 let gone = self.keys.remove(&key);
-                Ok(Done::touching(gone.map(|_| self.gone(key, index))))
+                Ok(Done::touching(gone.map(|gone| self.gone(&gone, at.index))))
             }
             Verb::DeleteTree => {
                 let gone = self.keys.remove_prefix(&key);
-                Ok(Done::touching(gone.iter().map(|(key, _)| self.gone(key.clone(), index))))
+                Ok(Done::touching(gone.iter().map(|(_, gone)| self.gone(gone, at.index))))
             }
         }
     }
@@ -162,26 +192,56 @@ impl Store {
         self.put(Entry { value, flags, ..before }, index)
     }
 
+    fn lock(&mut self, key: Text, content: Content, session: Text, at: At) -> Result<Done, Problem> {
+        if self.session(&session).is_none() {
+            return Err(Problem::UnknownSession(session));
+        }
+        if self.is_delayed(&key, at.now) {
+            return Err(Problem::Delayed(key));
+        }
+        let before = self.keys.get(&key).map_or_else(|| Entry::empty(key.clone()), |entry| Entry::clone(entry));
+        let lock_index = match &before.session {
+            Some(holder) if *holder != session => return Err(Problem::Held(key)),
+            Some(_) => before.lock_index,
+            None => before.lock_index + 1,
+        };
+        let Content { value, flags } = content;
+        Ok(self.put(Entry { value, flags, lock_index, session: Some(session), ..before }, at.index))
+    }
+
+    fn unlock(&mut self, key: Text, content: Content, session: &Text, at: At) -> Result<Done, Problem> {
+        let Some(before) = self.keys.get(&key).filter(|entry| entry.session.as_ref() == Some(session)) else {
+            return Err(Problem::NotHeld(key));
+        };
+        let Content { value, flags } = content;
+        let released = Entry { value, flags, session: None, ..Entry::clone(before) };
+        Ok(self.put(released, at.index))
+    }
+
     /// Puts an entry in place of the one that it was made from.
     fn put(&mut self, mut entry: Entry, index: u64) -> Done {
         let before = self.keys.get(&entry.key);
         if let Some(same) = before.filter(|before| ***before == entry) {
             return Done::read([Found { entry: Arc::clone(same), with_value: false }]);
         }
+        let before = before.cloned();
         if before.is_none() {
             entry.create_index = index;
             self.graves.remove(&entry.key);
         }
         entry.modify_index = index;
         let key = entry.key.clone();
+        let holder = before.and_then(|before| before.session.clone());
+        self.hand_over(&key, holder.as_ref(), entry.session.as_ref());
         let entry = Arc::new(entry);
         self.keys.set(key.clone(), Arc::clone(&entry));
         Done { found: vec![Found { entry, with_value: false }], touched: vec![Touched::Key(key)] }
     }
 
-    fn gone(&mut self, key: Text, index: u64) -> Touched {
-        self.bury(&key, index);
-        Touched::Key(key)
+    fn gone(&mut self, gone: &Entry, index: u64) -> Touched {
+        self.hand_over(&gone.key, gone.session.as_ref(), None);
+        self.bury(&gone.key, index);
+        Touched::Key(gone.key.clone())
     }
 }
 
@@ -190,16 +250,6 @@ impl Entry {
     fn empty(key: Text) -> Entry {
         let value = Box::default();
         Entry { key, value, flags: 0, session: None, lock_index: 0, create_index: 0, modify_index: 0 }
-    }
-}
-
-impl Done {
-    fn read(found: impl IntoIterator<Item = Found>) -> Done {
-        Done { found: found.into_iter().collect(), touched: Vec::new() }
-    }
-
-    fn touching(touched: impl IntoIterator<Item = Touched>) -> Done {
-        Done { found: Vec::new(), touched: touched.into_iter().collect() }
     }
 }
 

@@ -1,9 +1,13 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::table::Seed;
+
+fn at(index: u64) -> At {
+    At { index, now: Duration::ZERO }
+}
 
 fn content(value: &str) -> Content {
     Content { value: value.as_bytes().into(), flags: 0 }
@@ -16,7 +20,7 @@ fn operation(key: &str, verb: Verb) -> Operation {
 /// A store in which key `a` holds `1` since index 5.
 fn store() -> Store {
     let mut store = Store::new(Seed(1), 0);
-    store.operate(operation("a", Verb::Set(content("1"))), 5).unwrap();
+    store.operate(operation("a", Verb::Set(content("1"))), at(5)).unwrap();
     store
 }
 
@@ -24,13 +28,13 @@ fn store() -> Store {
 fn refused(key: &str, verb: Verb, text: &str) {
     let mut store = store();
     let before = format!("{store:?}");
-    assert_eq!(store.operate(operation(key, verb), 6).unwrap_err().to_string(), text);
+    assert_eq!(store.operate(operation(key, verb), at(6)).unwrap_err().to_string(), text);
     assert_eq!(format!("{store:?}"), before);
 }
 
 #[track_caller]
 fn touches(key: &str, verb: Verb, expected: &[&str]) {
-    let done = store().operate(operation(key, verb), 6).unwrap();
+    let done = store().operate(operation(key, verb), at(6)).unwrap();
     let expected: Vec<_> = expected.iter().map(|key| Touched::Key(Text::from(*key))).collect();
     assert_eq!(done.touched, expected);
 }
@@ -72,7 +76,7 @@ fn checks_fail_with_what_there_is() {
 
 #[test]
 fn of_a_missing_key_get_or_empty_reads_its_name() {
-    let done = store().operate(operation("b", Verb::GetOrEmpty), 6).unwrap();
+    let done = store().operate(operation("b", Verb::GetOrEmpty), at(6)).unwrap();
     let [Found { entry, with_value: true }] = &done.found[..] else { panic!("{done:?}") };
     assert_eq!((entry.key.as_str(), entry.modify_index, entry.value.len()), ("b", 0, 0));
 }
@@ -105,7 +109,7 @@ proptest! {
                 Verb::DeleteCas(expected) => current.is_none_or(|current| current == expected),
                 _ => true,
             };
-            let outcome = store.operate(operation(&key, verb.clone()), index);
+            let outcome = store.operate(operation(&key, verb.clone()), at(index));
             prop_assert_eq!(outcome.is_ok(), allowed);
             let mut touched = Vec::new();
             match verb {

@@ -1,4 +1,5 @@
-//! All that is kept at one index, and how to read it. [`super::operation`] tells what is done with keys.
+//! All that is kept at one index, and how to read it. [`super::operation`] tells what is done with keys, [`super::session`] what
+//! with sessions.
 //!
 //! A read of keys has an index that becomes another whenever what it reads does, also when a key goes: for that the
 //! store remembers which keys went, and when. It remembers so many of them; beyond that it forgets them all and says of
@@ -13,7 +14,10 @@
 
 use std::sync::Arc;
 
-use super::ordered::{Dated, Ordered};
+use super::{
+    ordered::{Dated, Ordered},
+    session::{DELAYS_TIDY_MIN, Session, SessionEntry, Until},
+};
 use crate::catalog::{names::Text, table::Seed};
 
 /// All that is kept, at one index. A clone shares everything.
@@ -24,6 +28,16 @@ pub struct Store {
     pub(super) graves: Ordered<u64>,
     /// No key that is not in `graves` went at a later index.
     pub(super) floor: u64,
+    pub(super) sessions: Ordered<Arc<SessionEntry>>,
+    /// Index of the last change of any session.
+    pub(super) sessions_index: u64,
+    /// The sessions by what they are bound to: see `session::tie`.
+    pub(super) ties: Ordered<()>,
+    /// Keys that cannot be locked for a while.
+    pub(super) delays: Ordered<Until>,
+    /// Number of `delays` at which those that are over are dropped.
+    pub(super) delays_tidy_at: usize,
+    pub(super) seed: Seed,
 }
 
 /// A key and what it holds.
@@ -45,6 +59,15 @@ pub struct Entry {
     pub modify_index: u64,
 }
 
+/// What was stored.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// The keys.
+    pub entries: Vec<Entry>,
+    /// The sessions, each with the index at which it was made.
+    pub sessions: Vec<(Session, u64)>,
+}
+
 impl Dated for Arc<Entry> {
     fn index(&self) -> u64 {
         self.modify_index
@@ -54,14 +77,28 @@ impl Dated for Arc<Entry> {
 impl Store {
     /// A store without anything; nothing that it had went after this index.
     pub fn new(seed: Seed, floor: u64) -> Store {
-        Store { keys: Ordered::new(seed), graves: Ordered::new(seed), floor }
+        Store {
+            keys: Ordered::new(seed),
+            graves: Ordered::new(seed),
+            floor,
+            sessions: Ordered::new(seed),
+            sessions_index: floor,
+            ties: Ordered::new(seed),
+            delays: Ordered::new(seed),
+            delays_tidy_at: DELAYS_TIDY_MIN,
+            seed,
+        }
     }
 
     /// What was stored, at this index, which must not be below any index in it.
-    pub fn restore(seed: Seed, index: u64, entries: impl IntoIterator<Item = Entry>) -> Store {
+    pub fn restore(seed: Seed, index: u64, stored: Stored) -> Store {
         // Nobody waits yet, and what went in an earlier life is answered as if it had gone now.
         let mut store = Store::new(seed, index);
-        for entry in entries {
+        for (session, create_index) in stored.sessions {
+            store.put_session(session, create_index);
+        }
+        for entry in stored.entries {
+            store.hand_over(&entry.key, None, entry.session.as_ref());
             store.keys.set(entry.key.clone(), Arc::new(entry));
         }
         store

@@ -1,13 +1,22 @@
+use std::time::Duration;
+
 use super::*;
-use crate::kv::operation::{Content, Operation, Verb};
+use crate::kv::{
+    At,
+    operation::{Content, Operation, Verb},
+};
+
+fn at(index: u64) -> At {
+    At { index, now: Duration::ZERO }
+}
 
 fn set(store: &mut Store, key: &str, index: u64) {
     let content = Content { value: key.as_bytes().into(), flags: 0 };
-    store.operate(Operation { key: key.into(), verb: Verb::Set(content) }, index).unwrap();
+    store.operate(Operation { key: key.into(), verb: Verb::Set(content) }, at(index)).unwrap();
 }
 
 fn delete(store: &mut Store, key: &str, index: u64) {
-    store.operate(Operation { key: key.into(), verb: Verb::Delete }, index).unwrap();
+    store.operate(Operation { key: key.into(), verb: Verb::Delete }, at(index)).unwrap();
 }
 
 fn filled(keys: &[&str]) -> Store {
@@ -53,7 +62,7 @@ fn a_prefix_has_the_index_of_the_last_change_below_it() {
     assert_eq!(indexes(&store), [3, 2, 2, 2, 3, 0]);
     delete(&mut store, "a/b", 4);
     assert_eq!(indexes(&store), [4, 4, 4, 2, 3, 0]);
-    store.operate(Operation { key: "a/".into(), verb: Verb::DeleteTree }, 5).unwrap();
+    store.operate(Operation { key: "a/".into(), verb: Verb::DeleteTree }, at(5)).unwrap();
     assert_eq!(indexes(&store), [5, 5, 5, 5, 3, 0]);
 }
 

@@ -19,6 +19,7 @@ use crate::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
     },
+    kv,
     publish::{
         journal::JournalFailure,
         settings::Settings,
@@ -49,6 +50,9 @@ pub enum SubmitError {
     /// The catalog refused it; nothing was applied.
     #[error(transparent)]
     Refused(#[from] ChangeError),
+    /// The store refused it; nothing was applied.
+    #[error(transparent)]
+    Store(#[from] kv::change::ChangeError),
     /// Operations of a transaction failed; nothing was applied.
     #[error("{} operations of the transaction failed", .0.len())]
     Failed(Vec<OperationError>),
@@ -95,6 +99,11 @@ impl Feed {
     /// Applies the operations as one: all or none. Returns when they are published and durable.
     pub async fn transact(&self, operations: Vec<impl Into<Operation>>) -> Result<Receipt, SubmitError> {
         self.send(Work::Transaction(operations.into_iter().map(Into::into).collect())).await
+    }
+
+    /// Applies a change of the store. Returns when it is published and durable.
+    pub async fn store(&self, change: kv::change::Change) -> Result<Receipt, SubmitError> {
+        self.send(Work::Store(change)).await
     }
 
     /// Hands in the newest result of a check. Never waits; an older result of the same check that is still
@@ -196,6 +205,7 @@ impl Waiting {
 pub(super) enum Work {
     Changes(Vec<Change>),
     Transaction(Vec<Operation>),
+    Store(kv::change::Change),
     /// Look at the waiting check results.
     Results,
     Settings(Box<Settings>),

@@ -27,7 +27,7 @@ proptest! {
     #[test]
     fn a_key_outlives_its_document(key in ".{0,9}", value: Vec<u8>, numbers: [u64; 4], session in prop::option::of(".{0,9}")) {
         let entry = entry(&key, value, numbers, session);
-        let store = Store::restore(Seed(1), u64::MAX, [entry.clone()]);
+        let store = Store::restore(Seed(1), u64::MAX, Stored { entries: vec![entry.clone()], ..Stored::default() });
         let written = documents(&store, &[Touched::Key(Text::from(key.as_str())), Touched::Key("gone".into())]);
         let restored = Restored { index: 9, documents: written, ..Restored::default() };
         let store = restored.store(Seed(2)).unwrap();

@@ -17,7 +17,7 @@ use crate::{
         intern::Interner,
         state::State,
     },
-    kv::store::Store,
+    kv::{self, At, store::Store},
     observe::metrics::{Metrics, SourceState},
     publish::{
         feed::{Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Waiting, Work},
@@ -89,6 +89,8 @@ struct Writer {
     /// Snapshots that a reader may still hold; freed here, never by a thread that answers.
     retired: Vec<Arc<Snapshot>>,
     clock: fn() -> u32,
+    /// What times in the store count from.
+    began: Instant,
     journal: Journal,
     metrics: Arc<Metrics>,
 }
@@ -139,6 +141,7 @@ impl Writer {
             interner: Interner::new(first.catalog.seed()),
             retired: Vec::new(),
             clock: start.clock,
+            began: Instant::now(),
             journal: start.journal,
             metrics: start.metrics,
         };
@@ -228,6 +231,13 @@ impl Writer {
                     return;
                 }
             },
+            Work::Store(change) => match self.store(change, batch) {
+                Ok(waits) => durable = waits,
+                Err(error) => {
+                    let _ = done.send(Err(error.into()));
+                    return;
+                }
+            },
             Work::Settings(settings) => {
                 self.next.settings = Arc::new(*settings);
                 self.plan();
@@ -301,8 +311,9 @@ impl Writer {
                 self.interner.change(change);
             }
         }
+        let now = self.began.elapsed();
         let Snapshot { catalog, store, .. } = &mut self.next;
-        let Outcome { effects, touched, found } = transaction::transact((catalog, store), operations)?;
+        let Outcome { effects, touched, found } = transaction::transact((catalog, store), operations, now)?;
         for effects in &effects {
             self.follow(effects, batch);
         }
@@ -312,6 +323,18 @@ impl Writer {
         Ok((batch.changed || self.journal.status().waiting > 0, found))
     }
 
+    /// Applies a change of the store. Says whether the sender waits until it is durable.
+    fn store(&mut self, change: kv::change::Change, batch: &mut Batch) -> Result<bool, kv::change::ChangeError> {
+        let at = At { index: self.next.catalog.index() + 1, now: self.began.elapsed() };
+        let done = self.next.store.apply(change, &self.next.catalog, at)?;
+        if !done.touched.is_empty() {
+            self.next.catalog.advance();
+            batch.changed = true;
+            batch.touched.stored.extend(done.touched);
+        }
+        Ok(batch.changed || self.journal.status().waiting > 0)
+    }
+
     /// Lets what follows from the catalog follow.
     fn follow(&mut self, effects: &Effects, batch: &mut Batch) {
         if effects.is_empty() {
@@ -319,6 +342,10 @@ impl Writer {
         }
         batch.changed = true;
         batch.zone_changed |= self.next.names.follow(effects, &self.next.settings);
+        for id in self.next.store.lapsed(effects, &self.next.catalog) {
+            let at = At { index: self.next.catalog.advance(), now: self.began.elapsed() };
+            batch.touched.stored.extend(self.next.store.destroy_session(&id, at).touched);
+        }
         batch.touched.take_in(effects);
     }
 
@@ -332,6 +359,10 @@ impl Writer {
             // Only now: who is woken looks at the snapshot and must find there what it was woken for.
             if !batch.touched.definitions.is_empty() {
                 self.published.touch_checks(std::mem::take(&mut batch.touched.definitions));
+            }
+            let sessions = batch.touched.sessions();
+            if !sessions.is_empty() {
+                self.published.touch_sessions(sessions);
             }
             batch.touched.wake(&self.published);
             self.metrics.publishes.inc();

@@ -1,8 +1,10 @@
 //! Several operations as one, whatever they are about: all take effect, or none does.
 
+use std::time::Duration;
+
 use crate::{
     catalog::{self, state::State, transaction::Transacted},
-    kv::{self, operation::Touched, store::Store},
+    kv::{self, At, change::Touched, store::Store},
 };
 
 /// One operation.
@@ -77,16 +79,18 @@ impl Operation {
     }
 }
 
-/// Applies all operations; or says which failed, and then nothing has changed.
+/// Applies all operations, at this time of a clock that only goes forward; or says which failed, and then nothing has
+/// changed.
 pub fn transact(
     (catalog, store): (&mut State, &mut Store),
     operations: Vec<Operation>,
+    now: Duration,
 ) -> Result<Outcome, Vec<OperationError>> {
     let kept = (catalog.clone(), store.clone());
     let mut outcome = Outcome::default();
     let mut errors = Vec::new();
     for (at, operation) in operations.into_iter().enumerate() {
-        if let Err(problem) = operate((catalog, store), operation, &mut outcome) {
+        if let Err(problem) = operate((catalog, store), operation, (now, &mut outcome)) {
             errors.push(OperationError { at, problem });
         }
     }
@@ -100,7 +104,7 @@ pub fn transact(
 fn operate(
     (catalog, store): (&mut State, &mut Store),
     operation: Operation,
-    outcome: &mut Outcome,
+    (now, outcome): (Duration, &mut Outcome),
 ) -> Result<(), OperationProblem> {
     match operation {
         Operation::Catalog(operation) => {
@@ -110,7 +114,7 @@ fn operate(
             outcome.found.extend(done.found.into_iter().map(Found::Catalog));
         }
         Operation::Key(operation) => {
-            let done = store.operate(operation, catalog.index() + 1)?;
+            let done = store.operate(operation, At { index: catalog.index() + 1, now })?;
             if !done.touched.is_empty() {
                 catalog.advance();
             }

@@ -37,6 +37,8 @@ pub enum WatchKey {
     Key(Text),
     /// The keys of the store that begin so.
     Keys(Text),
+    /// All sessions.
+    Sessions,
 }
 
 /// The current snapshot, and how to wait for a later one. Shared by all readers.
@@ -46,6 +48,8 @@ pub struct Published {
     waiters: DashMap<WatchKey, watch::Sender<()>>,
     touched_checks: Mutex<HashSet<CheckKey, RandomState>>,
     checks_touched: Notify,
+    touched_sessions: Mutex<Vec<Text>>,
+    sessions_touched: Notify,
     /// How many wait for keys that begin with a text of this length, so that a changed key is looked up under the
     /// lengths that somebody waits for.
     prefix_lengths: Mutex<BTreeMap<usize, usize>>,
@@ -58,6 +62,8 @@ impl Published {
             waiters: DashMap::new(),
             touched_checks: Mutex::default(),
             checks_touched: Notify::new(),
+            touched_sessions: Mutex::default(),
+            sessions_touched: Notify::new(),
             prefix_lengths: Mutex::default(),
         }
     }
@@ -91,6 +97,22 @@ impl Published {
     /// Returns when [`Published::take_touched_checks`] may have something.
     pub async fn checks_touched(&self) {
         self.checks_touched.notified().await;
+    }
+
+    /// Sessions that came or went since they were last taken, for who watches over their time; hints only: look at the
+    /// level. At most one reader.
+    pub fn take_touched_sessions(&self) -> Vec<Text> {
+        std::mem::take(&mut *self.touched_sessions.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns when [`Published::take_touched_sessions`] may have something.
+    pub async fn sessions_touched(&self) {
+        self.sessions_touched.notified().await;
+    }
+
+    pub(super) fn touch_sessions(&self, ids: Vec<Text>) {
+        self.touched_sessions.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+        self.sessions_touched.notify_one();
     }
 
     pub(super) fn swap(&self, next: Arc<Snapshot>) -> Arc<Snapshot> {

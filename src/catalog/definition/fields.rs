@@ -10,7 +10,7 @@ use super::{
 use crate::catalog::{duration::parse_duration, names::IdentifierError, nearest::nearest};
 
 /// The fields of one object.
-pub(super) struct Fields<'t> {
+pub(crate) struct Fields<'t> {
     path: Rc<Path<'t>>,
     line: u32,
     given: Vec<(&'static str, Field<'t>)>,
@@ -18,14 +18,14 @@ pub(super) struct Fields<'t> {
 
 /// A field that was given and is not null.
 #[derive(Clone)]
-pub(super) struct Field<'t> {
-    pub(super) path: Path<'t>,
-    pub(super) tree: &'t Tree,
+pub(crate) struct Field<'t> {
+    pub(crate) path: Path<'t>,
+    pub(crate) tree: &'t Tree,
 }
 
 /// Where a field stands. It becomes a text only where something is said about it.
 #[derive(Clone)]
-pub(super) struct Path<'t> {
+pub(crate) struct Path<'t> {
     above: Option<Rc<Path<'t>>>,
     step: Step<'t>,
 }
@@ -40,7 +40,7 @@ enum Step<'t> {
 
 impl<'t> Fields<'t> {
     /// Reads an object of which these fields are known; another one is an error.
-    pub(super) fn read(object: &Field<'t>, known: &[&'static str]) -> Result<Fields<'t>, DefinitionError> {
+    pub(crate) fn read(object: &Field<'t>, known: &[&'static str]) -> Result<Fields<'t>, DefinitionError> {
         let TreeValue::Map(members) = &object.tree.value else {
             return Err(object.expected("an object"));
         };
@@ -64,39 +64,39 @@ impl<'t> Fields<'t> {
     }
 
     /// The field of this name, if it was given.
-    pub(super) fn field(&self, name: &str) -> Option<&Field<'t>> {
+    pub(crate) fn field(&self, name: &str) -> Option<&Field<'t>> {
         self.given.iter().find(|(given, _)| *given == name).map(|(_, field)| field)
     }
 
     /// The field of this name, if it was given and says something.
-    pub(super) fn filled(&self, name: &str) -> Option<&Field<'t>> {
+    pub(crate) fn filled(&self, name: &str) -> Option<&Field<'t>> {
         self.field(name).filter(|field| !field.tree.is_empty())
     }
 
     /// The text of a field; none if it was not given or is empty.
-    pub(super) fn text(&self, name: &str) -> Result<Option<&'t str>, DefinitionError> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&'t str>, DefinitionError> {
         Ok(self.field(name).map(Field::text).transpose()?.filter(|text| !text.is_empty()))
     }
 
     /// Whether a field is given and true.
-    pub(super) fn flag(&self, name: &str) -> Result<bool, DefinitionError> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, DefinitionError> {
         Ok(self.field(name).map(Field::flag).transpose()?.unwrap_or(false))
     }
 
     /// The span of a field; none if it was not given, is empty or is zero.
-    pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, DefinitionError> {
+    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, DefinitionError> {
         Ok(self.filled(name).map(Field::duration).transpose()?.filter(|span| !span.is_zero()))
     }
 
     /// The items of a list, of which there may be so many; none if it was not given.
-    pub(super) fn items(&self, name: &str, most: usize) -> Result<Vec<Field<'t>>, DefinitionError> {
+    pub(crate) fn items(&self, name: &str, most: usize) -> Result<Vec<Field<'t>>, DefinitionError> {
         let Some(field) = self.field(name) else { return Ok(Vec::new()) };
         field.at_most(most)?;
         field.items()
     }
 
     /// An error about the object or, by name, about a field of it that was not given.
-    pub(super) fn wrong(&self, name: &str, problem: Problem) -> DefinitionError {
+    pub(crate) fn wrong(&self, name: &str, problem: Problem) -> DefinitionError {
         match self.field(name) {
             Some(field) => field.wrong(problem),
             None => {
@@ -108,29 +108,29 @@ impl<'t> Fields<'t> {
 }
 
 impl<'t> Field<'t> {
-    pub(super) fn wrong(&self, problem: Problem) -> DefinitionError {
+    pub(crate) fn wrong(&self, problem: Problem) -> DefinitionError {
         DefinitionError { path: self.path.to_string(), line: self.tree.line, problem }
     }
 
-    pub(super) fn expected(&self, expected: impl Into<String>) -> DefinitionError {
+    pub(crate) fn expected(&self, expected: impl Into<String>) -> DefinitionError {
         self.wrong(Problem::Expected { expected: expected.into(), found: self.tree.describe() })
     }
 
-    pub(super) fn text(&self) -> Result<&'t str, DefinitionError> {
+    pub(crate) fn text(&self) -> Result<&'t str, DefinitionError> {
         match &self.tree.value {
             TreeValue::Text(text) => Ok(text),
             _ => Err(self.expected("a text")),
         }
     }
 
-    pub(super) fn flag(&self) -> Result<bool, DefinitionError> {
+    pub(crate) fn flag(&self) -> Result<bool, DefinitionError> {
         match &self.tree.value {
             TreeValue::Flag(flag) => Ok(*flag),
             _ => Err(self.expected("true or false")),
         }
     }
 
-    pub(super) fn number(&self, range: RangeInclusive<u16>) -> Result<u16, DefinitionError> {
+    pub(crate) fn number(&self, range: RangeInclusive<u16>) -> Result<u16, DefinitionError> {
         let number = match self.tree.value {
             TreeValue::Integer(number) => u16::try_from(number).ok(),
             // Some writers of JSON know one sort of numbers only: 80.0.
@@ -145,7 +145,7 @@ impl<'t> Field<'t> {
     }
 
     /// An index of the catalog.
-    pub(super) fn index(&self) -> Result<u64, DefinitionError> {
+    pub(crate) fn index(&self) -> Result<u64, DefinitionError> {
         let number = match self.tree.value {
             TreeValue::Integer(number) => u64::try_from(number).ok(),
             _ => None,
@@ -154,7 +154,7 @@ impl<'t> Field<'t> {
     }
 
     /// A Go duration, or a number of nanoseconds.
-    pub(super) fn duration(&self) -> Result<Duration, DefinitionError> {
+    pub(crate) fn duration(&self) -> Result<Duration, DefinitionError> {
         let span = match &self.tree.value {
             TreeValue::Text(text) => parse_duration(text).ok(),
             TreeValue::Integer(nanoseconds) => u64::try_from(*nanoseconds).ok().map(Duration::from_nanos),
@@ -165,7 +165,7 @@ impl<'t> Field<'t> {
     }
 
     /// Refuses a list that is longer than this.
-    pub(super) fn at_most(&self, most: usize) -> Result<(), DefinitionError> {
+    pub(crate) fn at_most(&self, most: usize) -> Result<(), DefinitionError> {
         match &self.tree.value {
             TreeValue::List(items) if items.len() > most => {
                 Err(self.wrong(Problem::Rule(format!("must have at most {most} items, not {}", items.len()))))
@@ -174,7 +174,7 @@ impl<'t> Field<'t> {
         }
     }
 
-    pub(super) fn items(&self) -> Result<Vec<Field<'t>>, DefinitionError> {
+    pub(crate) fn items(&self) -> Result<Vec<Field<'t>>, DefinitionError> {
         let TreeValue::List(items) = &self.tree.value else {
             return Err(self.expected("a list"));
         };
@@ -183,8 +183,16 @@ impl<'t> Field<'t> {
         Ok(items.iter().enumerate().map(item).collect())
     }
 
+    /// The member of this name, if this is an object that has it.
+    pub(crate) fn member(&self, name: &str) -> Option<Field<'t>> {
+        let TreeValue::Map(members) = &self.tree.value else { return None };
+        let (word, tree) =
+            members.iter().find(|(word, tree)| same_name(name, word) && tree.value != TreeValue::Null)?;
+        Some(Field { path: Path::below(&Rc::new(self.path.clone()), Step::Name(word)), tree })
+    }
+
     /// The members of an object whose names are free, in the order written.
-    pub(super) fn members(&self) -> Result<Vec<(&'t str, Field<'t>)>, DefinitionError> {
+    pub(crate) fn members(&self) -> Result<Vec<(&'t str, Field<'t>)>, DefinitionError> {
         let TreeValue::Map(members) = &self.tree.value else {
             return Err(self.expected("an object"));
         };
@@ -196,12 +204,12 @@ impl<'t> Field<'t> {
     }
 
     /// An object of texts by name.
-    pub(super) fn texts(&self) -> Result<BTreeMap<Arc<str>, Arc<str>>, DefinitionError> {
+    pub(crate) fn texts(&self) -> Result<BTreeMap<Arc<str>, Arc<str>>, DefinitionError> {
         self.members()?.into_iter().map(|(name, field)| Ok((Arc::from(name), Arc::from(field.text()?)))).collect()
     }
 
     /// A text that is an identifier of the catalog.
-    pub(super) fn identifier<T>(
+    pub(crate) fn identifier<T>(
         &self,
         new: impl FnOnce(&'t str) -> Result<T, IdentifierError>,
     ) -> Result<T, DefinitionError> {
@@ -236,7 +244,7 @@ impl fmt::Display for Path<'_> {
 }
 
 /// A whole definition; its fields are named below this path.
-pub(super) fn root<'t>(tree: &'t Tree, path: &'t str) -> Field<'t> {
+pub(crate) fn root<'t>(tree: &'t Tree, path: &'t str) -> Field<'t> {
     Field { path: Path { above: None, step: Step::Root(path) }, tree }
 }
 

@@ -31,7 +31,7 @@ pub mod json;
 pub mod tree;
 
 mod check;
-mod fields;
+pub(crate) mod fields;
 mod file;
 mod operation;
 mod registration;
@@ -40,7 +40,7 @@ mod service;
 pub use file::{FileDefinitions, Placed, file};
 pub use registration::{CatalogDeregistration, CatalogRegistration};
 
-use fields::root;
+use fields::{Field, root};
 use tree::Tree;
 
 /// Whose definitions are read.
@@ -126,16 +126,14 @@ pub fn check(tree: &Tree, path: &str, owner: &Owner) -> Result<Decoded<Check>, D
     Ok(Decoded { value, notices })
 }
 
-/// Reads the operations of a transaction, a list. A node whose UUID is not given has an empty one; a service or check
-/// without a node is on the owner's.
-pub fn operations(tree: &Tree, owner: &Owner) -> Result<Decoded<Vec<Operation>>, DefinitionError> {
-    let mut notices = Vec::new();
-    let value = root(tree, "")
-        .items()?
-        .iter()
-        .map(|item| operation::read(item, owner, &mut notices))
-        .collect::<Result<_, _>>()?;
-    Ok(Decoded { value, notices })
+/// Reads an operation of a transaction on a node, a service or a check, and adds what its author should know. A node
+/// whose UUID is not given has an empty one; a service or check without a node is on the owner's.
+pub(crate) fn operation(
+    object: &Field<'_>,
+    owner: &Owner,
+    notices: &mut Vec<String>,
+) -> Result<Operation, DefinitionError> {
+    operation::read(object, owner, notices)
 }
 
 /// Reads the body of `catalog/register`: a node, and what is on it.

@@ -22,18 +22,16 @@ use crate::catalog::{
 
 /// Reads one operation: an object with one of `Node`, `Service` and `Check`.
 pub(super) fn read(object: &Field<'_>, owner: &Owner, notices: &mut Vec<String>) -> Result<Operation, DefinitionError> {
-    let fields = Fields::read(object, &["Node", "Service", "Check", "KV", "Session", "Intention"])?;
-    if let Some((kind, field)) =
-        ["KV", "Session", "Intention"].iter().find_map(|kind| Some((kind, fields.field(kind)?)))
-    {
-        let rule = format!("{kind} operations are not offered; Node, Service and Check operations are");
+    let fields = Fields::read(object, &["KV", "Node", "Service", "Check", "Session", "Intention"])?;
+    if let Some((kind, field)) = ["Session", "Intention"].iter().find_map(|kind| Some((kind, fields.field(kind)?))) {
+        let rule = format!("{kind} operations are not offered; KV, Node, Service and Check operations are");
         return Err(field.wrong(Problem::Rule(rule)));
     }
     match (fields.field("Node"), fields.field("Service"), fields.field("Check")) {
         (Some(node), None, None) => node_operation(node, owner),
         (None, Some(service), None) => service_operation(service, owner, notices),
         (None, None, Some(check)) => check_operation(check, owner, notices),
-        _ => Err(object.wrong(Problem::Rule("must have one of Node, Service and Check".to_owned()))),
+        _ => Err(object.wrong(Problem::Rule("must have one of KV, Node, Service and Check".to_owned()))),
     }
 }
 

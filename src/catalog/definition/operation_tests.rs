@@ -7,7 +7,8 @@ use crate::catalog::{
 
 fn read(text: &str) -> Result<Vec<Operation>, DefinitionError> {
     let owner = Owner { node: NodeName::new("n1").unwrap(), origin: Origin::Api };
-    operations(&json::parse(text.as_bytes()).unwrap(), &owner).map(|decoded| decoded.value)
+    let tree = json::parse(text.as_bytes()).unwrap();
+    root(&tree, "").items()?.iter().map(|item| operation(item, &owner, &mut Vec::new())).collect()
 }
 
 #[track_caller]
@@ -104,10 +105,10 @@ fn a_check_with_the_id_of_maintenance_is_maintenance() {
 
 #[test]
 fn what_is_wrong_is_named_by_its_operation_and_field() {
-    refused("{}", "[0]: must have one of Node, Service and Check");
-    refused(r#"{"Node": {}, "Check": {}}"#, "[0]: must have one of Node, Service and Check");
-    let kinds = "KV operations are not offered; Node, Service and Check operations are";
-    refused(r#"{"KV": {"Verb": "set", "Key": "a"}}"#, &format!("[0].KV: {kinds}"));
+    refused("{}", "[0]: must have one of KV, Node, Service and Check");
+    refused(r#"{"Node": {}, "Check": {}}"#, "[0]: must have one of KV, Node, Service and Check");
+    let kinds = "Session operations are not offered; KV, Node, Service and Check operations are";
+    refused(r#"{"Session": {"Verb": "delete"}}"#, &format!("[0].Session: {kinds}"));
     let verbs = "expected \"get\", \"set\", \"cas\", \"delete\" or \"delete-cas\", not \"lock\"";
     refused(r#"{"Node": {"Verb": "lock", "Node": {"Node": "n2"}}}"#, &format!("[0].Node.Verb: {verbs}"));
     refused(r#"{"Node": {"Verb": "set", "Node": {"Node": "n2"}}}"#, "[0].Node.Node.Address: must be given");

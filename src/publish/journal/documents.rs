@@ -14,6 +14,8 @@ use super::{Document, Write, encode};
 pub enum Kind {
     /// A key of `kv` with its value.
     Key = 1,
+    /// A session of `kv`.
+    Session = 2,
 }
 
 /// Why a document cannot be read.

@@ -8,10 +8,10 @@ use crate::{
     catalog::{
         apply::Effects,
         check::{CheckKey, CheckResult},
-        names::{NodeName, ServiceName},
+        names::{NodeName, ServiceName, Text},
         service::InstanceKey,
     },
-    kv::operation::Touched as Stored,
+    kv::change::Touched as Stored,
     publish::{
         journal::{StoredNode, Write},
         kept,
@@ -95,6 +95,15 @@ impl Touched {
         writes
     }
 
+    /// The sessions that came or went.
+    pub(super) fn sessions(&self) -> Vec<Text> {
+        let id = |stored: &Stored| match stored {
+            Stored::Session(id) => Some(id.clone()),
+            Stored::Key(_) => None,
+        };
+        self.stored.iter().filter_map(id).collect()
+    }
+
     /// Wakes those who wait for it. Only when it is published: who is woken looks at the snapshot.
     pub(super) fn wake(&self, published: &Published) {
         if !published.has_waiters() {
@@ -108,17 +117,20 @@ impl Touched {
         for node in on_nodes.chain(&self.nodes).collect::<HashSet<_>>() {
             published.touch(&WatchKey::Node(node.clone()));
         }
+        let mut sessions = false;
+        for stored in &self.stored {
+            match stored {
+                Stored::Key(key) => published.touch_key(key),
+                Stored::Session(_) => sessions = true,
+            }
+        }
         let lists = [
             (!self.services.is_empty(), WatchKey::Services),
             (!self.nodes.is_empty(), WatchKey::Nodes),
             (self.checks, WatchKey::Checks),
             (self.sources, WatchKey::Sources),
+            (sessions, WatchKey::Sessions),
         ];
-        for stored in &self.stored {
-            match stored {
-                Stored::Key(key) => published.touch_key(key),
-            }
-        }
         for (_, key) in lists.iter().filter(|(touched, _)| *touched) {
             published.touch(key);
         }
