@@ -47,6 +47,78 @@ fn docker0_is_followed_and_a_firewall_before_it_is_told() {
     });
 }
 
+/// What a firewall is closed by, what its cure begins with, and what takes it away again.
+const FIREWALLS: [(&str, &str, &str); 3] = [
+    (
+        "iptables -P INPUT DROP; iptables -A INPUT -i lo -j ACCEPT",
+        "for p in udp tcp; do iptables ",
+        "iptables -P INPUT ACCEPT; iptables -F INPUT",
+    ),
+    (
+        "nft 'table inet filter { chain input { type filter hook input priority 0; policy drop; iif lo accept; }; }'",
+        "nft insert rule ",
+        "nft delete table inet filter",
+    ),
+    ("ufw --force enable", "ufw allow ", "ufw --force disable"),
+];
+
+#[test]
+fn each_firewall_is_opened_by_the_command_that_is_told() {
+    scenario("docker-firewall", |sandbox| {
+        sandbox.needs(&["nft"], "nftables");
+        sandbox.needs(&["ufw"], "ufw");
+        let docker = daemon(sandbox, GATEWAY).has_images();
+        docker.run(&format!("run -d --name client {} sleep 100000", images::BUSYBOX));
+        for (close, cure, open) in FIREWALLS {
+            opens(&docker, close, cure);
+            sandbox.run(open);
+        }
+    });
+}
+
+#[test]
+fn firewalld_is_opened_by_the_command_that_is_told() {
+    scenario("docker-firewalld", |sandbox| {
+        sandbox.needs(&["firewalld", "firewall-cmd"], "firewalld");
+        sandbox.needs(&["dbus-daemon"], "dbus");
+        // Docker tells firewalld of its bridges over the system's bus.
+        sandbox.run("mkdir -p /run/dbus");
+        let _bus = sandbox.start("bus", "dbus-daemon --system --nofork --nopidfile");
+        until("the bus is up", SOON, || sandbox.file("/run/dbus/system_bus_socket").exists().then_some(()));
+        let _firewalld = sandbox.start("firewalld", "firewalld --nofork --nopid");
+        until("firewalld runs", SOON, || sandbox.attempt("firewall-cmd --state").status.success().then_some(()));
+        let docker = daemon(sandbox, GATEWAY).has_images();
+        docker.run(&format!("run -d --name client {} sleep 100000", images::BUSYBOX));
+        // Docker's zone takes everything, until somebody is stricter.
+        let close = "firewall-cmd --permanent --zone=docker --set-target=default && firewall-cmd --reload";
+        opens(&docker, close, "firewall-cmd --permanent --zone=docker ");
+    });
+}
+
+/// What containers ask is dropped after one command, and answered after the one that the log then tells.
+fn opens(docker: &Docker<'_>, close: &str, cure: &str) {
+    let sandbox = docker.sandbox;
+    let ask = format!("timeout 3 {}", docker.command("exec client nslookup nameplate.service.internal"));
+    let asks = || sandbox.attempt(&ask).status.success();
+    sandbox.run(close);
+    let server = serve(sandbox, "--ephemeral --docker-dns --forward off");
+    until("the firewall is found", SOON, || (reached() == Some(false)).then_some(()));
+    assert!(!asks(), "{close}: drops nothing");
+    let log = log(sandbox);
+    let (_, told) = log.rsplit_once("To let it in: ").unwrap();
+    let told = told.lines().next().unwrap().split(" interface=").next().unwrap();
+    let mut commands = told.split(" # and, where nftables has rules of its own: ");
+    let command = commands.find(|command| command.starts_with(cure)).expect(told);
+    sandbox.run(command);
+    assert!(asks(), "{close}: {command} opens it");
+    stop(server);
+
+    // Asked from the containers' side it is open, over UDP and TCP.
+    let server = serve(sandbox, "--ephemeral --docker-dns --forward off");
+    until("it is open", SOON, || (reached() == Some(true)).then_some(()));
+    stop(server);
+}
+
 /// A daemon whose bridge has this address.
 fn daemon(sandbox: &Sandbox, bridge: Ipv4Addr) -> Docker<'_> {
     Docker::start(sandbox, &format!("--bip {bridge}/24 --dns {bridge}"))

@@ -14,7 +14,7 @@
 //! | `exec` | a link gives what Docker gives; it can be the first process of a container |
 //! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
 //! | `docker_dns` | containers of every network and C library resolve all kinds of names, also while nameplate is stopped |
-//! | `docker_bridge` | docker0 is answered on when it comes and changes, and a firewall before it is told |
+//! | `docker_bridge` | docker0 is answered on when it comes and changes, and a firewall before it is told, with what opens it |
 //! | `containers` | containers become services by themselves, and are answered as long as they serve; projects of compose (`compose`) |
 //! | `bindings` | networks with IPv6, and ports published on any address of the host |
 //! | `container_churn` | many at once, a daemon that goes away, how long a start and a stop take |
