@@ -111,6 +111,39 @@ async fn a_check_has_consuls_defaults() {
 }
 
 #[tokio::test]
+async fn what_go_and_python_send_is_taken() {
+    let server = start().await;
+    // Go's clients write out what is not set.
+    let service = json!({
+        "ID": "db", "Service": "db", "Tags": null, "Meta": null, "Port": 5432, "Address": "", "EnableTagOverride": false,
+        "Weights": { "Passing": 0, "Warning": 0 }, "CreateIndex": 0, "ModifyIndex": 0, "TaggedAddresses": null,
+    });
+    let definition = json!({
+        "HTTP": "", "Header": null, "Method": "", "Body": "", "TLSServerName": "", "TLSSkipVerify": false, "TCP": "",
+        "TCPUseTLS": false, "UDP": "", "GRPC": "", "OSService": "", "GRPCUseTLS": false, "Interval": "0s",
+        "Timeout": "0s", "DeregisterCriticalServiceAfter": "0s",
+    });
+    let check = json!({
+        "Node": "", "CheckID": "db", "Name": "db", "Status": "passing", "Notes": "", "Output": "", "ServiceID": "db",
+        "ServiceName": "", "ServiceTags": null, "Type": "", "ExposedPort": 0, "Definition": definition,
+    });
+    let body = json!({
+        "ID": "", "Node": "n2", "Address": "192.0.2.2", "TaggedAddresses": null, "NodeMeta": null, "Datacenter": "",
+        "Service": service, "Check": null, "Checks": [check], "SkipNodeUpdate": false,
+    });
+    done(&register(&server, body).await);
+    let check = server.get("/v1/health/checks/db").await.json()[0].clone();
+    assert_eq!((&check["Status"], &check["Definition"]), (&json!("passing"), &json!({})));
+    let python = json!({
+        "node": "n3", "address": "192.0.2.3", "datacenter": "dc1", "nodemeta": { "rack": "r7" },
+        "service": { "service": "db", "id": "db-3" }, "check": { "name": "up", "serviceid": "db-3", "status": "passing" },
+        "WriteRequest": { "Token": "x" },
+    });
+    done(&register(&server, python).await);
+    assert_eq!(server.get("/v1/health/service/db?passing").await.json().as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_named() {
     let server = start().await;
     refused(&register(&server, json!({ "Address": "192.0.2.2" })).await, 400, "Node: must be given");

@@ -9,7 +9,7 @@
 //!
 //! `or` binds weaker than `and`, `and` weaker than `not`. A selector is a path of field names as they stand in the
 //! JSON of an element; an element is what the filter's list would have, also where the answer is a map. A key that a
-//! map does not have equals nothing and is empty. A path that leads into a list of objects holds if it holds for one of
+//! map does not have equals nothing and is empty; a field that is left out is as Go's zero value: empty, 0, false. A path that leads into a list of objects holds if it holds for one of
 //! them; a number picks one.
 //!
 //! **Limits:** 4 KiB of text, 32 deep; regular expressions are Rust's (RE2's language but for rarities) and may take
@@ -145,6 +145,7 @@ impl Binding {
         let pairs: Vec<(Value, &Value)> = match value {
             Value::Array(items) => items.iter().enumerate().map(|(at, item)| (Value::from(at), item)).collect(),
             Value::Object(members) => members.iter().map(|(key, item)| (Value::from(key.as_str()), item)).collect(),
+            Value::Null => Vec::new(),
             _ => return Err(of.wrong("any and all look into lists and maps only")),
         };
         for (key, item) in &pairs {
@@ -166,11 +167,27 @@ impl Binding {
     }
 }
 
-/// Whether an object's fields are those of its type, or whatever somebody put in.
+/// What the fields of an object are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FieldsAre {
+    /// Those of its type, all of them.
     Known,
+    /// Those of its type that say something.
+    Sparse,
+    /// Whatever somebody put in.
     Free,
+}
+
+impl FieldsAre {
+    /// What those of an object are that is found by this name among such fields.
+    fn below(self, name: &str) -> FieldsAre {
+        match self {
+            FieldsAre::Free => FieldsAre::Known,
+            _ if FREE.contains(&name) => FieldsAre::Free,
+            _ if name == DEFINITION => FieldsAre::Sparse,
+            _ => FieldsAre::Known,
+        }
+    }
 }
 
 impl Selector {
@@ -204,20 +221,17 @@ impl Selector {
                 Ok(false)
             }
             Value::Object(members) => match members.get(first) {
-                Some(inner) => {
-                    let free = fields == FieldsAre::Known && FREE.contains(&first.as_str());
-                    self.reach((inner, if free { FieldsAre::Free } else { FieldsAre::Known }), rest, test)
-                }
+                Some(inner) => self.reach((inner, fields.below(first)), rest, test),
                 None if fields == FieldsAre::Free => test(None),
-                None if LEFT_OUT_WHEN_EMPTY.contains(&first.as_str()) => match rest.is_empty() {
-                    true => test(Some(&Value::String(String::new()))),
-                    false => test(None),
-                },
+                None if fields == FieldsAre::Sparse || LEFT_OUT_WHEN_EMPTY.contains(&first.as_str()) => {
+                    test(Some(&Value::Null))
+                }
                 None => {
                     let known: Vec<&str> = members.keys().map(String::as_str).collect();
                     Err(self.wrong(&format!("{first}: no such field; there are {}", known.join(", "))))
                 }
             },
+            Value::Null => test(Some(value)),
             _ => Err(self.wrong(&format!("{first}: what is before it has no fields"))),
         }
     }
@@ -231,6 +245,8 @@ impl Test {
     fn holds(&self, value: Option<&Value>) -> Result<bool, String> {
         let Some(value) = value else { return Ok(matches!(self, Test::Empty)) };
         match (self, value) {
+            (Test::Contains(_), Value::Null) => Ok(false),
+            (Test::Matches(regex), Value::Null) => Ok(regex.is_match("")),
             (Test::Equals(text), value) => equals(value, text),
             (Test::OneOf(texts), value) => {
                 texts.iter().try_fold(false, |found, text| Ok(found || equals(value, text)?))
@@ -253,6 +269,8 @@ impl Test {
 fn equals(value: &Value, text: &str) -> Result<bool, String> {
     match value {
         Value::String(value) => Ok(value == text),
+        // Left out, because it says nothing.
+        Value::Null => Ok(text.is_empty() || parse_bool(text) == Some(false)),
         Value::Bool(value) => match parse_bool(text) {
             Some(wanted) => Ok(wanted == *value),
             None => Err(format!("it is true or false, which {text:?} is not")),
@@ -266,19 +284,20 @@ fn equals(value: &Value, text: &str) -> Result<bool, String> {
 }
 
 /// Fields whose own fields are whatever somebody put in.
-const FREE: [&str; 9] = [
+const FREE: [&str; 8] = [
     "Meta",
     "NodeMeta",
     "ServiceMeta",
     "TaggedAddresses",
     "ServiceTaggedAddresses",
-    // Of a check; what is not said is left out of it.
-    "Definition",
     "Header",
     // Of a member.
     "Tags",
     "Labels",
 ];
+
+/// Of a check: what is not said is left out of it.
+const DEFINITION: &str = "Definition";
 
 /// Fields that a body has only where they say something, or that Consul has and a plain service leaves empty.
 const LEFT_OUT_WHEN_EMPTY: [&str; 14] = [

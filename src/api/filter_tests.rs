@@ -12,6 +12,7 @@ fn check(filter: &str, keeps: bool) {
         "Native": false,
         "Checks": [{ "Status": "passing" }, { "Status": "warning" }],
         "Nothing": [],
+        "Definition": { "TCP": "192.0.2.9:80" },
     });
     assert_eq!(Filter::parse(filter).and_then(|read| read.keeps(&element)), Ok(keeps), "{filter}");
 }
@@ -57,6 +58,12 @@ fn paths_lead_into_maps_and_lists() {
     check("Checks.Status == critical", false);
     check(r#"Kind == """#, true);
     check("Kind != connect-proxy", true);
+    check(r#"Proxy.DestinationServiceName != """#, false);
+    check("Connect.Native == false and Proxy is empty", true);
+    check("Connect.Native == true or Ports contains http or any Ports as p { p.Port == 80 }", false);
+    check(r#"Definition.TCP matches ":80$" and Definition.HTTP is empty"#, true);
+    check("Definition.TLSSkipVerify == true", false);
+    check("Definition.TLSSkipVerify != true", true);
 }
 
 #[test]

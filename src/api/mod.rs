@@ -330,10 +330,12 @@ fn other_method(path: &str, method: &Method) -> Response {
 async fn unknown_path(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(PATH_SHOWN_MAX_CHARS).collect();
     let open = |route: &Route| route.path.split_once("{*").is_some_and(|(before, _)| before == path);
-    if path.ends_with('/') && ROUTES.iter().any(open) {
-        return text(StatusCode::BAD_REQUEST, format!("{path}: a name or an ID must follow"));
-    }
-    text(StatusCode::NOT_FOUND, format!("no such path: {path}"))
+    let mut response = match path.ends_with('/') && ROUTES.iter().any(open) {
+        true => text(StatusCode::BAD_REQUEST, format!("{path}: a name or an ID must follow")),
+        false => text(StatusCode::NOT_FOUND, format!("no such path: {path}")),
+    };
+    response.headers_mut().insert(ACL_POLICY_HEADER, HeaderValue::from_static("allow"));
+    response
 }
 
 /// The node check by which Consul's clients know that a node is alive. Source: Consul.

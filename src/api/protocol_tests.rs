@@ -95,5 +95,7 @@ async fn another_method_is_405_and_another_path_404() {
     assert_eq!(answer.headers["allow"], "PUT, OPTIONS");
     assert_eq!(server.call("OPTIONS", "/v1/catalog/nodes", "").await.headers["allow"], "GET, OPTIONS");
     assert_eq!(server.call("HEAD", "/v1/catalog/nodes", "").await.status, 200);
-    refused(&server.get("/v1/nothing").await, 404, "no such path: /v1/nothing");
+    let unknown = server.get("/v1/nothing").await;
+    refused(&unknown, 404, "no such path: /v1/nothing");
+    assert_eq!(unknown.headers["x-consul-default-acl-policy"], "allow");
 }

@@ -1,7 +1,7 @@
 //! A node that has got another name.
 //!
 //! The name of a node is mostly that of its host, which may change, and in a container does at each start. What was
-//! registered under the earlier name would stay for ever: nobody probes the checks of another node, and `/v1/agent`
+//! registered under the earlier name would stay for ever: nobody renews the checks of another node, and `/v1/agent`
 //! does not speak of it. The node's UUID tells that both are the same, so all moves to the present name.
 
 use std::{cmp::Reverse, collections::HashSet, sync::Arc};
