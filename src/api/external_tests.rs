@@ -170,6 +170,8 @@ async fn our_own_node_stays_what_the_settings_say() {
     let answer = register(&server, stolen).await;
     assert_eq!(answer.status, 400);
     assert!(answer.body.ends_with("which is this server itself; give node \"n2\" another"), "{}", answer.body);
+    let same = register(&server, json!({ "Node": "N1", "Address": "192.0.2.2" })).await;
+    refused(&same, 400, "Node: \"N1\" is the same to DNS as \"n1\", which is this server itself");
     let problem = "Node: \"n1\" is this server itself, and is there while it runs; name a ServiceID or CheckID";
     refused(&deregister(&server, json!({ "Node": "n1" })).await, 400, problem);
     done(&deregister(&server, json!({ "Node": "n1", "ServiceID": "web-1" })).await);

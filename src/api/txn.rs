@@ -140,17 +140,20 @@ fn complete(api: &Api, operations: &mut [Operation]) -> Vec<(usize, String)> {
     refused
 }
 
-/// Gives a node without UUID the one that it has, or one made from its name; refuses that of this server's own node,
-/// under which nobody could tell the two apart.
+/// Gives a node without UUID the one that it has, or one made from its name; refuses the UUID of this server's own node and
+/// a name that DNS takes for its name, under which nobody could tell the two apart.
 pub(super) fn complete_node(api: &Api, catalog: &State, node: &mut Node) -> Result<(), String> {
     if node.uuid.is_empty() {
         let known = catalog.node(&node.name);
         node.uuid = known.map_or_else(|| uuid_of(&node.name), |known| Arc::clone(&known.node.uuid));
     }
+    let own = &api.parts.local.node;
+    if node.name != *own && label::dotted_key(node.name.as_str()) == label::dotted_key(own.as_str()) {
+        return Err(format!("Node: {:?} is the same to DNS as {own:?}, which is this server itself", node.name));
+    }
     if node.uuid != api.parts.local.uuid {
         return Ok(());
     }
-    let own = &api.parts.local.node;
     Err(format!(
         "ID: {} is that of node {own:?}, which is this server itself; give node {:?} another",
         node.uuid, node.name

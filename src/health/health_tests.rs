@@ -263,6 +263,16 @@ async fn of_other_nodes_only_checks_with_probes_that_came_by_the_api_are_run() {
     assert_eq!(requests.lock().unwrap().len(), 0);
     catalog.submit(Change::DeregisterCheck { key: far, origin: Origin::Api }).await;
     until("it is watched no more", || health.stats().watched() == 0).await;
+
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let reaped = but(tcp_at(closed), |it| it.deregister_critical_service_after = Some(200 * MILLIS));
+    catalog.register("n2", vec![foreign("gone", Origin::Api, reaped)]).await;
+    let node = NodeName::new("n2").unwrap();
+    let is_empty = move |catalog: &Catalog| {
+        catalog.published.load().catalog.node(&node).is_some_and(|node| node.instance_count() == 0)
+    };
+    catalog.until("critical too long", is_empty).await;
+    assert!(catalog.has_instance(), "that of our node stays");
 }
 
 #[tokio::test]
