@@ -23,19 +23,20 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("fingerprint", &[]),
     ("zones", &["wire"]),
     ("kv", &["catalog"]),
-    ("publish", &["wire", "catalog", "kv", "zones", "observe"]),
+    ("publish", &["wire", "catalog", "access", "kv", "zones", "observe"]),
     ("answer", &["wire", "publish::snapshot"]),
     ("forward", &["wire", "observe", "fingerprint"]),
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
     ("sources", &["catalog", "publish", "observe", "fingerprint"]),
     ("health", &["catalog", "kv", "publish", "forward", "observe"]),
-    ("api", &["catalog", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe"]),
+    ("api", &["catalog", "access", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe"]),
     // What settings of the Docker source are: a template that is wrong is told before anything starts.
     (
         "config",
         &[
             "wire::name",
             "catalog",
+            "access",
             "sources::docker::AddressMode",
             "sources::docker::Deregister",
             "sources::docker::Endpoint",

@@ -99,3 +99,21 @@ fn an_error_names_the_line_and_no_secret() {
         "line 2: unknown field `secrets`, expected one of `secret`, `description`, `policies`, `services`, `nodes`, `expires`",
     );
 }
+
+/// The blocks of docs/access.md in this language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    include_str!("../../docs/access.md")
+        .split(fence.as_str())
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect()
+}
+
+#[test]
+fn the_examples_of_the_page_are_accepted() {
+    let directory = load(blocks("toml")[0]).unwrap();
+    assert_eq!((directory.tokens().count(), directory.policies().count()), (3, 2));
+    let rules = Rules::parse(blocks("hcl")[0]).unwrap();
+    assert_eq!(rules.iter().count(), blocks("hcl")[0].lines().count());
+}

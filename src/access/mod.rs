@@ -30,8 +30,10 @@ pub mod authorizer;
 pub mod directory;
 pub mod file;
 pub mod hcl;
+pub mod realm;
 pub mod time;
 pub mod token;
 
 pub use authorizer::Authorizer;
+pub use realm::Realm;
 pub use rules::{Level, Resource, Rules, RulesError};

@@ -15,6 +15,7 @@ use super::{
     respond::{ApiError, done, json, made},
 };
 use crate::{
+    access::{Level, Resource},
     catalog::{
         change::{Change, Origin, Registration},
         definition,
@@ -33,7 +34,7 @@ pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiE
     let mut warnings = decoded.notices;
     let key = registration.instance.key();
     warnings.extend(label::warning(&registration.instance.service, key.id.as_str()));
-    api.submit(vec![Change::Register(Box::new(registration))]).await?;
+    api.submit(call.caller(), vec![Change::Register(Box::new(registration))]).await?;
     warnings.extend(api.parts.published.load().catalog.instance(&key).and_then(|entry| shadow_warning(entry)));
     Ok(done(&warnings))
 }
@@ -41,10 +42,12 @@ pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiE
 /// `PUT /v1/agent/service/deregister/:id`
 pub(super) async fn deregister(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let key = local_key(&api, &call)?;
-    api.submit(vec![Change::Deregister { key, origin: Origin::Api }]).await.map_err(|error| match error {
-        ApiError::NotFound(_) => unknown_service(call.last()),
-        other => other,
-    })?;
+    api.submit(call.caller(), vec![Change::Deregister { key, origin: Origin::Api }]).await.map_err(
+        |error| match error {
+            ApiError::NotFound(_) => unknown_service(call.last()),
+            other => other,
+        },
+    )?;
     Ok(done(&[]))
 }
 
@@ -52,10 +55,12 @@ pub(super) async fn deregister(api: Arc<Api>, call: Call) -> Result<Response, Ap
 pub(super) async fn maintenance(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let reason = maintenance_reason(&call)?;
     let key = local_key(&api, &call)?;
-    api.submit(vec![Change::InstanceMaintenance { key, reason }]).await.map_err(|error| match error {
-        ApiError::NotFound(_) => unknown_service(call.last()),
-        other => other,
-    })?;
+    api.submit(call.caller(), vec![Change::InstanceMaintenance { key, reason }]).await.map_err(
+        |error| match error {
+            ApiError::NotFound(_) => unknown_service(call.last()),
+            other => other,
+        },
+    )?;
     Ok(done(&[]))
 }
 
@@ -100,6 +105,7 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
         None => api.parts.published.load(),
     };
     let entry = snapshot.catalog.instance(&key).ok_or_else(|| unknown_service(call.last()))?;
+    call.caller().must(Resource::Service, entry.instance.service.as_str(), Level::Read)?;
     let hash = content_hash(&api, &snapshot.catalog, &key).unwrap_or_default();
     let service = ServiceBody::new(entry, &api.parts.local.datacenter);
     let mut response = json(&HashedServiceBody { service, content_hash: &hash }, read.pretty)?;

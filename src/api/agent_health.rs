@@ -23,11 +23,14 @@ use super::{
     checks,
     respond::{ApiError, json, made, text},
 };
-use crate::catalog::{
-    check::CheckStatus,
-    names::ServiceId,
-    service::InstanceKey,
-    state::{InstanceEntry, NodeEntry},
+use crate::{
+    access::{Level, Resource},
+    catalog::{
+        check::CheckStatus,
+        names::ServiceId,
+        service::InstanceKey,
+        state::{InstanceEntry, NodeEntry},
+    },
 };
 
 /// `GET /v1/agent/health/service/id/:id`
@@ -44,6 +47,7 @@ pub(super) async fn by_id(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
         let nothing = Unknown { aggregated_status: Aggregated::Critical.as_str(), service: (), checks: () };
         return missing(&format!("ServiceId {} not found", call.last()), &nothing, (as_text, &read));
     };
+    call.caller().must(Resource::Service, entry.instance.service.as_str(), Level::Read)?;
     let status = Aggregated::of(node, entry);
     if as_text {
         return plain(status);
@@ -56,6 +60,7 @@ pub(super) async fn by_name(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let as_text = wants_text(&call);
     let read = call.read(&api)?;
     let name = call.last().to_owned();
+    call.caller().must(Resource::Service, &name, Level::Read)?;
     let snapshot = api.parts.published.load();
     let (size, maker) = (snapshot.catalog.instance_count(), Arc::clone(&api));
     made(&api, snapshot, size, move |snapshot| {

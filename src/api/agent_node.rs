@@ -7,19 +7,22 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     Api,
+    access::Caller,
     agent::maintenance_reason,
     call::Call,
     respond::{ApiError, done, json},
+    rights::Guarded,
     status::LEADER_PORT,
 };
 use crate::catalog::{
     change::{Change, Origin},
     check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus, NODE_MAINTENANCE_ID},
-    names::CheckId,
+    names::{CheckId, NodeName},
 };
 
 /// `GET /v1/agent/self`: what Prometheus, Nomad, Fabio and consul-template read.
@@ -122,7 +125,23 @@ pub(super) async fn members(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
         true => format!("{}.{}", local.node, local.datacenter),
         false => local.node.to_string(),
     };
-    json(&read.select([member(&api, &name)].into_iter())?, read.pretty)
+    let member = Member { node: local.node.clone(), body: member(&api, &name) };
+    json(&read.select([member].into_iter())?, read.pretty)
+}
+
+/// A member of the cluster, which is a node.
+#[derive(Serialize)]
+struct Member {
+    #[serde(skip)]
+    node: NodeName,
+    #[serde(flatten)]
+    body: Value,
+}
+
+impl Guarded for Member {
+    fn is_readable_by(&self, caller: &Caller) -> bool {
+        self.node.is_readable_by(caller)
+    }
 }
 
 /// `GET /v1/agent/version`
@@ -153,7 +172,7 @@ pub(super) async fn maintenance(api: Arc<Api>, call: Call) -> Result<Response, A
         None if api.parts.published.load().catalog.check(&key).is_none() => return Ok(done(&[])),
         None => Change::DeregisterCheck { key, origin: Origin::Api },
     };
-    api.submit(vec![change]).await?;
+    api.submit(call.caller(), vec![change]).await?;
     Ok(done(&[]))
 }
 

@@ -189,6 +189,11 @@ struct FlatNode<'a> {
 }
 
 impl<'a> CatalogServiceBody<'a> {
+    /// The names of its service and node.
+    pub fn service_and_node(&self) -> (&'a str, &'a str) {
+        (self.service, self.node.node)
+    }
+
     /// The body of an instance on its node.
     pub fn new(entry: &'a InstanceEntry, node: &'a NodeEntry, datacenter: &'a str) -> CatalogServiceBody<'a> {
         let instance = &entry.instance;

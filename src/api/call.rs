@@ -1,6 +1,13 @@
 //! A request as the handlers see it: path, query, and a body of bounded size.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::{Body, HttpBody},
@@ -10,7 +17,14 @@ use axum::{
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Api, filter::Filter, respond::ApiError, routes::Route};
+use super::{
+    Api,
+    access::{self, Caller},
+    filter::Filter,
+    respond::ApiError,
+    rights::{self, Guarded},
+    routes::Route,
+};
 use crate::catalog::{
     definition::{json, tree::Tree},
     duration::parse_duration,
@@ -25,6 +39,7 @@ pub struct Call {
     query: Vec<(String, String)>,
     headers: HeaderMap,
     body: Vec<u8>,
+    caller: Caller,
     /// Held while a large body is in memory.
     _large: Option<OwnedSemaphorePermit>,
 }
@@ -40,6 +55,8 @@ impl Call {
         let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
             .map_err(|error| ApiError::BadRequest(format!("the query is malformed: {error}")))?;
         let (head, body) = request.into_parts();
+        let caller = api.access.caller(access::token(&query, &head.headers))?;
+        rights::check(api, route.method.as_str(), route.path, &caller)?;
         let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let (body, large) = match route.body_max_bytes {
             Some(most) => {
@@ -48,9 +65,14 @@ impl Call {
             }
             None => (Vec::new(), None),
         };
-        let call = Call { last, query, headers: head.headers, body, _large: large };
+        let call = Call { last, query, headers: head.headers, body, caller, _large: large };
         call.only_default_namespace()?;
         Ok(call)
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// The open part of the path: an ID or a name.
@@ -118,6 +140,8 @@ impl Call {
             node_meta,
             passing: self.flag("passing")?,
             filter: self.filter()?,
+            caller: self.caller.clone(),
+            left_out: AtomicBool::new(false),
         })
     }
 
@@ -250,6 +274,10 @@ pub(super) struct Read {
     pub(super) passing: bool,
     /// Which elements are wanted.
     pub(super) filter: Option<Filter>,
+    /// Who reads.
+    pub(super) caller: Caller,
+    /// Whether something was left out that this caller may not read.
+    left_out: AtomicBool,
 }
 
 impl Read {
@@ -258,15 +286,32 @@ impl Read {
         self.near.as_ref().is_some_and(|near| near != node)
     }
 
-    /// Whether the filter keeps an element; without a filter it is not even looked at.
-    pub(super) fn keeps(&self, element: &impl Serialize) -> Result<bool, ApiError> {
+    /// Whether the caller may read an element; if not, that is remembered.
+    pub(super) fn may(&self, element: &impl Guarded) -> bool {
+        let may = element.is_readable_by(&self.caller);
+        if !may {
+            self.left_out.store(true, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// Whether something was left out that this caller may not read.
+    pub(super) fn left_out(&self) -> bool {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Whether the caller may read an element and the filter keeps it; without a filter it is not even looked at.
+    pub(super) fn keeps(&self, element: &(impl Serialize + Guarded)) -> Result<bool, ApiError> {
+        if !self.may(element) {
+            return Ok(false);
+        }
         let Some(filter) = &self.filter else { return Ok(true) };
         let value = serde_json::to_value(element).map_err(|error| ApiError::Failed(error.to_string()))?;
         filter.keeps(&value).map_err(|problem| ApiError::BadRequest(format!("filter: {problem}")))
     }
 
-    /// The elements that the filter keeps.
-    pub(super) fn select<T: Serialize>(&self, elements: impl Iterator<Item = T>) -> Result<Vec<T>, ApiError> {
+    /// The elements that the caller may read and the filter keeps.
+    pub(super) fn select<T: Serialize + Guarded>(&self, elements: impl Iterator<Item = T>) -> Result<Vec<T>, ApiError> {
         let kept = elements.map(|element| Ok(self.keeps(&element)?.then_some(element)));
         kept.filter_map(Result::transpose).collect()
     }

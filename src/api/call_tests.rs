@@ -2,7 +2,14 @@ use super::*;
 
 fn call(query: &[(&str, &str)]) -> Call {
     let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Call { last: None, query, headers: HeaderMap::new(), body: Vec::new(), _large: None }
+    Call {
+        last: None,
+        query,
+        headers: HeaderMap::new(),
+        body: Vec::new(),
+        caller: Caller::of_everybody(),
+        _large: None,
+    }
 }
 
 #[test]

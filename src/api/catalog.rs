@@ -14,6 +14,7 @@ use super::{
     respond::{ApiError, indexed, json, made},
 };
 use crate::{
+    access::{Level, Resource},
     catalog::{
         names::ServiceName,
         state::{InstanceEntry, NodeEntry, ServiceEntry, State},
@@ -118,7 +119,11 @@ fn tags_of<'a>(
     service: &'a ServiceEntry,
     read: &Read,
 ) -> Result<Option<BTreeSet<&'a str>>, ApiError> {
-    let everyone = read.node_meta.is_empty() && read.filter.is_none();
+    if !read.may(&service.name) {
+        return Ok(None);
+    }
+    let everyone =
+        read.node_meta.is_empty() && read.filter.is_none() && read.caller.may_with_all(Resource::Node, Level::Read);
     let mut tags = BTreeSet::new();
     let mut none = true;
     for entry in service.instances() {

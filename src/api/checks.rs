@@ -11,14 +11,18 @@ use super::{
     call::Call,
     export_body::DefinitionBody,
     respond::{ApiError, done, json, made},
+    rights,
 };
-use crate::catalog::{
-    change::{Change, ChangeError, Origin},
-    check::{CheckKey, CheckKind, CheckResult, CheckStatus, OUTPUT_MAX_BYTES},
-    definition,
-    names::CheckId,
-    service::{Instance, InstanceKey},
-    state::CheckEntry,
+use crate::{
+    access::Level,
+    catalog::{
+        change::{Change, ChangeError, Origin},
+        check::{CheckKey, CheckKind, CheckResult, CheckStatus, OUTPUT_MAX_BYTES},
+        definition,
+        names::CheckId,
+        service::{Instance, InstanceKey},
+        state::CheckEntry,
+    },
 };
 
 /// `PUT /v1/agent/check/register`
@@ -32,9 +36,11 @@ pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiE
     }
     drop(snapshot);
     let service_id = check.service_id.clone();
-    api.submit(vec![Change::RegisterCheck(Box::new(check))]).await.map_err(|error| match (error, service_id) {
-        (ApiError::NotFound(_), Some(id)) => ApiError::NotFound(format!("ServiceID: no service has the ID {id:?}")),
-        (error, _) => error,
+    api.submit(call.caller(), vec![Change::RegisterCheck(Box::new(check))]).await.map_err(|error| {
+        match (error, service_id) {
+            (ApiError::NotFound(_), Some(id)) => ApiError::NotFound(format!("ServiceID: no service has the ID {id:?}")),
+            (error, _) => error,
+        }
     })?;
     Ok(done(&decoded.notices))
 }
@@ -42,9 +48,11 @@ pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiE
 /// `PUT /v1/agent/check/deregister/:id`
 pub(super) async fn deregister(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let key = local_key(&api, &call)?;
-    api.submit(vec![Change::DeregisterCheck { key, origin: Origin::Api }]).await.map_err(|error| match error {
-        ApiError::NotFound(_) => unknown_check(call.last()),
-        other => other,
+    api.submit(call.caller(), vec![Change::DeregisterCheck { key, origin: Origin::Api }]).await.map_err(|error| {
+        match error {
+            ApiError::NotFound(_) => unknown_check(call.last()),
+            other => other,
+        }
     })?;
     Ok(done(&[]))
 }
@@ -118,6 +126,7 @@ async fn renew(api: &Api, call: &Call, status: CheckStatus, output: &str) -> Res
     let output = cut(output, OUTPUT_MAX_BYTES);
     let snapshot = api.parts.published.load();
     let known = snapshot.catalog.check(&key).ok_or_else(|| unknown_check(call.last()))?;
+    rights::must_all(call.caller(), rights::check_need(&key, &snapshot.catalog, Level::Write))?;
     if !matches!(known.check.definition.kind, CheckKind::Deadline(_)) {
         let problem = format!("check ID {:?} is not a TTL check; its status comes from elsewhere", key.id.as_str());
         return Err(ApiError::BadRequest(problem));
@@ -130,7 +139,7 @@ async fn renew(api: &Api, call: &Call, status: CheckStatus, output: &str) -> Res
         // Registered a moment ago: its deadline begins with the status that is set here.
         HeartbeatOutcome::Unknown => CheckResult { status, output: output.into() },
     };
-    api.submit(vec![Change::SetStatus { key, result }]).await.map_err(|error| match error {
+    api.submit(call.caller(), vec![Change::SetStatus { key, result }]).await.map_err(|error| match error {
         ApiError::NotFound(_) => unknown_check(call.last()),
         other => other,
     })?;

@@ -11,6 +11,7 @@ use super::{
     Api,
     call::Call,
     respond::{ApiError, json, warn},
+    rights,
     txn::complete_node,
 };
 use crate::{
@@ -38,7 +39,7 @@ pub(super) async fn register(api: Arc<Api>, call: Call) -> Result<Response, ApiE
     }
     let changes: Vec<Change> = node.into_iter().chain(registration.changes).collect();
     if !changes.is_empty() {
-        api.submit(changes).await.map_err(|error| match error {
+        api.submit(call.caller(), changes).await.map_err(|error| match error {
             // The check of an instance that is not there.
             ApiError::NotFound(problem) => ApiError::BadRequest(problem),
             other => other,
@@ -96,6 +97,7 @@ pub(super) async fn deregister(api: Arc<Api>, call: Call) -> Result<Response, Ap
         Subject::Instance(key) => Change::Deregister { key, origin },
         Subject::Check(key) => Change::DeregisterCheck { key, origin },
     };
+    rights::must_all(call.caller(), rights::needs_of(&change, &api.parts.published.load().catalog))?;
     let operation = Operation { subject: wanted.subject, action: Action::Delete { change, expected: None } };
     match api.parts.feed.transact(vec![operation]).await {
         Ok(_) => json(&true, call.pretty()),

@@ -13,8 +13,13 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 
-use super::{Api, ApiParts, HeartbeatOutcome, LocalNode, blocking};
+use super::{
+    Api, ApiParts, HeartbeatOutcome, LocalNode,
+    access::{self, AccessParts},
+    blocking,
+};
 use crate::{
+    access::Level,
     catalog::{
         change::Change,
         names::{NodeName, Text},
@@ -80,6 +85,11 @@ pub(super) async fn start() -> Harness {
 
 /// A server on which so many reads may wait.
 pub(super) async fn start_with(waiting: usize) -> Harness {
+    start_guarded(waiting, access::off(Level::Write)).await
+}
+
+/// A server on which so many reads may wait, and on which not everybody may do everything.
+pub(super) async fn start_guarded(waiting: usize, access: AccessParts) -> Harness {
     let (_, feed, published) = Publisher::start(Start::example(100)).unwrap();
     feed.submit(local().registration()).await.unwrap();
     let (stop, stopping) = watch::channel(false);
@@ -114,6 +124,7 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
             }
         }),
         reload: Arc::clone(&reload),
+        access,
         hosts: super::hosts::Hosts::Any,
         txn_max_ops: 64,
         stopping,

@@ -13,8 +13,10 @@ use super::{
     base64::Base64,
     call::{Call, Read},
     respond::{ApiError, indexed, json, made, text, with_index},
+    rights::{self, KeyName},
 };
 use crate::{
+    access::{Level, Resource},
     catalog::names::Text,
     kv::{
         operation::{Content, Operation, Problem, Verb},
@@ -40,6 +42,7 @@ pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
     if key.is_empty() {
         return Err(ApiError::BadRequest(MISSING_KEY.to_owned()));
     }
+    read.caller.must(Resource::Key, &key, Level::Read)?;
     let watched = WatchKey::Key(key.clone());
     let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.key_index(&key)).await?;
     let index = snapshot.store.key_index(&key);
@@ -65,10 +68,15 @@ async fn tree(api: &Api, prefix: Text, read: Read) -> Result<Response, ApiError>
     made(api, snapshot, elements, move |snapshot| {
         let index = snapshot.store.prefix_index(&prefix);
         let entries: Vec<KeyBody<'_>> =
-            snapshot.store.keys_below(&prefix).map(|entry| KeyBody::new(entry, true)).collect();
+            readable(snapshot.store.keys_below(&prefix), &read).map(|entry| KeyBody::new(entry, true)).collect();
         if entries.is_empty() { Ok(missing(index, &read)) } else { indexed(&entries, index, &read) }
     })
     .await
+}
+
+/// Those that the caller may read.
+fn readable<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>, read: &Read) -> impl Iterator<Item = &'a Arc<Entry>> {
+    entries.filter(|entry| read.may(&KeyName(&entry.key)))
 }
 
 async fn names(api: &Api, (prefix, separator): (Text, String), read: Read) -> Result<Response, ApiError> {
@@ -77,7 +85,8 @@ async fn names(api: &Api, (prefix, separator): (Text, String), read: Read) -> Re
     let elements = snapshot.store.keys_below(&prefix).take(COUNTED_MAX).count();
     made(api, snapshot, elements, move |snapshot| {
         let index = snapshot.store.prefix_index(&prefix);
-        let names = snapshot.store.names_below(&prefix, &separator);
+        let mut names = snapshot.store.names_below(&prefix, &separator);
+        names.retain(|name| read.may(&KeyName(name)));
         if names.is_empty() { Ok(missing(index, &read)) } else { indexed(&names, index, &read) }
     })
     .await
@@ -102,7 +111,7 @@ pub(super) async fn put(api: Arc<Api>, mut call: Call) -> Result<Response, ApiEr
         (_, _, Some(session)) => Verb::Unlock(content, Text::from(session)),
         _ => Verb::Set(content),
     };
-    change(&api, Operation { key, verb }, call.pretty()).await
+    change(&api, &call, Operation { key, verb }).await
 }
 
 /// `DELETE /v1/kv/:key`
@@ -115,7 +124,7 @@ pub(super) async fn delete(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
         let verb = number(&call, "cas")?.map_or(Verb::Delete, Verb::DeleteCas);
         Operation { key: key(&call)?, verb }
     };
-    change(&api, operation, call.pretty()).await
+    change(&api, &call, operation).await
 }
 
 fn key(call: &Call) -> Result<Text, ApiError> {
@@ -138,7 +147,9 @@ fn number(call: &Call, name: &str) -> Result<Option<u64>, ApiError> {
 }
 
 /// Does one operation: true if it took effect, false if the key is not as it would have to be.
-async fn change(api: &Api, operation: Operation, pretty: bool) -> Result<Response, ApiError> {
+async fn change(api: &Api, call: &Call, operation: Operation) -> Result<Response, ApiError> {
+    rights::must_all(call.caller(), [rights::key_need(&operation)])?;
+    let pretty = call.pretty();
     match api.parts.feed.transact(vec![operation]).await {
         Ok(_) => json(&true, pretty),
         Err(SubmitError::Failed(errors)) => match &errors[..] {

@@ -59,6 +59,9 @@ use crate::{
 
 pub mod routes;
 
+mod rights;
+
+pub mod access;
 pub mod blocking;
 pub mod body;
 pub mod call;
@@ -91,6 +94,7 @@ mod uuid;
 #[cfg(test)]
 mod harness;
 
+use access::{Access, AccessParts, Caller};
 use call::Call;
 use hosts::Hosts;
 use respond::{ApiError, text};
@@ -118,6 +122,8 @@ pub struct ApiParts {
     pub explain: Explain,
     /// Told when everything that is read from files is to be read again, as by SIGHUP.
     pub reload: Arc<Notify>,
+    /// Who may do what.
+    pub access: AccessParts,
     /// Which names requests may be for.
     pub hosts: Hosts,
     /// Most operations of a transaction.
@@ -205,6 +211,8 @@ impl LocalNode {
 /// What all handlers share.
 pub struct Api {
     parts: ApiParts,
+    /// Tells who calls.
+    access: Access,
     /// One permit for each read that may wait.
     waiting: Semaphore,
     /// One permit for each large response that may be made at a time.
@@ -218,6 +226,7 @@ pub struct Api {
 impl Api {
     fn new(parts: ApiParts, waiting: usize) -> Api {
         Api {
+            access: Access::new(parts.access.clone()),
             parts,
             waiting: Semaphore::new(waiting),
             making: Semaphore::new(respond::MAKING_MAX),
@@ -251,8 +260,13 @@ impl Api {
         Owner { node: self.parts.local.node.clone(), origin: Origin::Api }
     }
 
-    /// Proposes changes; returns when they are durable and published.
-    async fn submit(&self, changes: Vec<Change>) -> Result<(), ApiError> {
+    /// Proposes changes for a caller who may make them; returns when they are durable and published.
+    async fn submit(&self, caller: &Caller, changes: Vec<Change>) -> Result<(), ApiError> {
+        let snapshot = self.parts.published.load();
+        let needs = changes.iter().flat_map(|change| rights::needs_of(change, &snapshot.catalog));
+        let lacking = rights::must_all(caller, needs);
+        drop(snapshot);
+        lacking?;
         self.parts.feed.submit(changes).await.map(|_| ()).map_err(ApiError::from)
     }
 }
@@ -284,7 +298,7 @@ async fn answer(api: Arc<Api>, path: &'static str, params: RawPathParams, reques
         }
         None => other_method(path, &method),
     };
-    response.headers_mut().insert(ACL_POLICY_HEADER, HeaderValue::from_static("allow"));
+    response.headers_mut().insert(ACL_POLICY_HEADER, HeaderValue::from_static(api.access.default_policy()));
     api.parts.metrics.http_request(method.as_str(), path, response.status().as_u16(), began.elapsed());
     response
 }

@@ -92,7 +92,8 @@ async fn of_node(
     let size = snapshot.catalog.node(&name).map_or(0, |node| node.instance_count());
     let maker = Arc::clone(&api);
     made(&api, snapshot, size, move |snapshot| {
-        make(&maker, found(&snapshot.catalog, &name), &Answering { read, index: index(snapshot) })
+        let found = found(&snapshot.catalog, &name).filter(|_| read.may(&name));
+        make(&maker, found, &Answering { read, index: index(snapshot) })
     })
     .await
 }

@@ -153,6 +153,10 @@ pub(super) fn with_index(response: &mut Response, index: u64, read: &Read) {
     ] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    if read.left_out() {
+        let name = HeaderName::from_static("x-consul-results-filtered-by-acls");
+        headers.insert(name, HeaderValue::from_static("true"));
+    }
     if read.cached {
         headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static("HIT"));
         headers.insert(header::AGE, HeaderValue::from_static("0"));

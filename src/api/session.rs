@@ -8,11 +8,14 @@ use serde_json::json;
 
 use super::{
     Api,
+    access::Caller,
     call::Call,
     respond::{ApiError, indexed, json},
+    rights::Guarded,
     uuid::random_uuid,
 };
 use crate::{
+    access::{Level, Resource},
     catalog::{
         definition::{
             DefinitionError, Problem,
@@ -36,6 +39,7 @@ pub(super) async fn create(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
     let tree = if call.body_bytes() == 0 { Tree { line: 1, value: TreeValue::Map(Vec::new()) } } else { call.json()? };
     let session = decoded(&tree, own, Text::from(random_uuid()))?;
     let id = session.id.clone();
+    call.caller().must(Resource::Session, session.node.as_str(), Level::Write)?;
     match api.parts.feed.store(Change::CreateSession(Box::new(session))).await {
         Ok(_) => json(&json!({ "ID": id.as_str() }), call.pretty()),
         // As Consul: what is missing may be there in a moment.
@@ -47,7 +51,11 @@ pub(super) async fn create(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
 /// `PUT /v1/session/destroy/:id`: one that is not there has ended already.
 pub(super) async fn destroy(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     call.read(&api)?;
-    api.parts.feed.store(Change::DestroySession(id(&call)?)).await?;
+    let id = id(&call)?;
+    if let Some(entry) = api.parts.published.load().store.session(&id) {
+        call.caller().must(Resource::Session, entry.session.node.as_str(), Level::Write)?;
+    }
+    api.parts.feed.store(Change::DestroySession(id)).await?;
     json(&true, call.pretty())
 }
 
@@ -59,6 +67,7 @@ pub(super) async fn renew(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
     let Some(entry) = snapshot.store.session(&id) else {
         return Err(ApiError::NotFound(format!("Session id '{id}' not found")));
     };
+    call.caller().must(Resource::Session, entry.session.node.as_str(), Level::Write)?;
     (api.parts.renew_session)(&entry.session);
     indexed(&[SessionBody::new(entry)], snapshot.store.sessions_index(), &read)
 }
@@ -87,8 +96,8 @@ async fn listed(
 ) -> Result<Response, ApiError> {
     let read = call.read(api)?;
     let snapshot = api.newer(&read, WatchKey::Sessions, |snapshot| snapshot.store.sessions_index()).await?;
-    let bodies: Vec<SessionBody<'_>> = sessions(&snapshot).into_iter().map(|entry| SessionBody::new(entry)).collect();
-    indexed(&bodies, snapshot.store.sessions_index(), &read)
+    let bodies = sessions(&snapshot).into_iter().map(|entry| SessionBody::new(entry));
+    indexed(&read.select(bodies)?, snapshot.store.sessions_index(), &read)
 }
 
 fn id(call: &Call) -> Result<Text, ApiError> {
@@ -186,6 +195,12 @@ struct ServiceCheckBody<'a> {
     #[serde(rename = "ID")]
     id: &'a str,
     namespace: &'static str,
+}
+
+impl Guarded for SessionBody<'_> {
+    fn is_readable_by(&self, caller: &Caller) -> bool {
+        caller.may(Resource::Session, self.node, Level::Read)
+    }
 }
 
 impl<'a> SessionBody<'a> {

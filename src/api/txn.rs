@@ -15,7 +15,7 @@ use super::{
     export_body::DefinitionBody,
     kv::KeyBody,
     respond::{ApiError, indexed, json, warn},
-    txn_key,
+    rights, txn_key,
 };
 use crate::{
     catalog::{
@@ -42,6 +42,11 @@ use crate::{
 pub(super) async fn txn(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let Decoded { value: mut operations, notices } = decoded(&api, call).await?;
+    let snapshot = api.parts.published.load();
+    let needs = operations.iter().flat_map(|operation| rights::needs_of_operation(operation, &snapshot.catalog));
+    let lacking = rights::must_all(&read.caller, needs);
+    drop(snapshot);
+    lacking?;
     if operations.iter().all(Operation::is_read) {
         return answer_reads(&api, operations, &read);
     }

@@ -95,6 +95,15 @@ pub struct ServeArgs {
     /// Name that requests on loopback may be for; may be repeated [default: addresses and our own names]
     #[arg(long = "http-hosts", value_name = "NAME")]
     pub http_hosts: Vec<String>,
+    /// Whether tokens count: on or off [default: off]
+    #[arg(long, value_name = "WHETHER")]
+    pub access: Option<String>,
+    /// What callers without a token may do: deny, read or write [default: write on loopback, else deny]
+    #[arg(long, value_name = "LEVEL")]
+    pub access_anonymous: Option<String>,
+    /// File of policies and tokens, TOML
+    #[arg(long, value_name = "FILE")]
+    pub access_tokens: Option<String>,
     /// Domain under which services are answered [default: internal]
     #[arg(long, value_name = "NAME")]
     pub domain: Option<String>,
@@ -435,6 +444,9 @@ impl ServeArgs {
             ("http_tls_key", one(&self.http_tls_key)),
             ("http_tls_client_ca", one(&self.http_tls_client_ca)),
             ("http_hosts", self.http_hosts.clone()),
+            ("access", one(&self.access)),
+            ("access_anonymous", one(&self.access_anonymous)),
+            ("access_tokens", one(&self.access_tokens)),
             ("domain", one(&self.domain)),
             ("alt_domain", self.alt_domain.clone()),
             ("datacenter", one(&self.datacenter)),

@@ -28,6 +28,7 @@ pub(super) fn check(path: &Path) -> anyhow::Result<Verdict> {
     let variables = environment().into_iter().filter(|(name, _)| !name.starts_with("NAMEPLATE_")).collect();
     let inputs = Inputs { flags: Vec::new(), variables, file: Some(ConfigFile::read(path)?), host: Host::read() };
     let config = Config::load(&inputs).map_err(ConfigError::Wrong)?;
+    crate::daemon::check_tokens(&config)?;
     let mut text: String = config.warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
     text.push_str(&format!("{}: ok\n", path.display()));
     print(&text)

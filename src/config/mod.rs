@@ -25,6 +25,7 @@ use std::{
     time::Duration,
 };
 
+mod access;
 mod docker;
 mod host;
 mod http;
@@ -36,6 +37,7 @@ mod read;
 mod rules;
 mod values;
 
+pub use access::Access;
 pub use docker::{Docker, DockerDaemon};
 pub use host::Host;
 pub use http::{Http, HttpTls};
@@ -60,6 +62,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Its connections.
     pub http_api: Http,
+    /// Access control.
+    pub access: Access,
     /// Most operations of a transaction.
     pub txn_max_ops: usize,
     /// Threads that answer DNS; none means one a core.
@@ -302,6 +306,7 @@ impl Config {
             dns_is_default: running.dns_is_default,
             http: running.http,
             http_api: running.http_api,
+            access: running.access,
             txn_max_ops: running.txn_max_ops,
             workers: running.workers,
             advertise: running.advertise,

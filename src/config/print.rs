@@ -44,6 +44,7 @@ impl Config {
     pub(super) fn entries(&self) -> Vec<(&'static str, Option<String>)> {
         let mut entries = self.server_entries();
         entries.extend(self.http_api.entries());
+        entries.extend(self.access.entries());
         entries.extend(self.docker.entries());
         entries.extend(self.answer_entries());
         entries.sort_by_key(|(name, _)| KEYS.iter().position(|key| key.name == *name));

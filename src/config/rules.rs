@@ -1,7 +1,7 @@
 //! What settings must be together.
 
 use super::{
-    Config, Forward, docker, http,
+    Config, Forward, access, docker, http,
     layer::{Given, Item},
     problem::{ConfigProblem, Place},
     read::Reader,
@@ -12,6 +12,7 @@ use crate::wire::name::{NAME_MAX_BYTES, Name};
 pub(super) fn check(config: &Config, reader: &mut Reader, warnings: &mut Vec<ConfigProblem>) {
     warnings.extend(docker::warning(&config.docker, &config.inputs));
     warnings.extend(http::warning(config, reader));
+    warnings.extend(access::warning(config, reader));
     check_domains(config, reader, warnings);
     check_tables(config, reader);
     check_forwarding(config, reader, warnings);

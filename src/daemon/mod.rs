@@ -8,6 +8,7 @@
 //! and service files; files are looked at each second. SIGTERM and SIGINT stop: no new work, what is in flight is
 //! finished, what is to be kept is written.
 
+mod access;
 mod banner;
 mod docker_dns;
 mod engine;
@@ -33,8 +34,8 @@ use tokio::{
     sync::watch,
 };
 
-pub use self::reload::Why;
 use self::{
+    access::AccessControl,
     banner::{Banner, DockerBridge},
     docker_dns::DockerDns,
     engine::DnsEngine,
@@ -42,6 +43,7 @@ use self::{
     reload::{Files, Reloader},
     sources::Sources,
 };
+pub use self::{access::check as check_tokens, reload::Why};
 use crate::{
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
     catalog::{names::NodeName, state::State, table::Seed},
@@ -54,9 +56,10 @@ use crate::{
         feed::Feed,
         journal::{Batch, Journal, Place, Restored, Write, documents::DocumentError},
         publisher::{Publisher, Start},
+        settings::Settings,
         watch::Published,
     },
-    transport::{BindError, Observer, Transport, TransportSettings, holder::holder, listen::Protocol},
+    transport::{BindError, Observer, Transport, TransportSettings},
     wire::name::Name,
     zones::{self, Zones},
 };
@@ -110,8 +113,8 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let query_log = QueryLog::start(metrics.query_log_dropped.clone()).context("cannot start the query log")?;
         let (zones, included) = load_zones(&config)?;
-        let (http_socket, http_address) = http::bind(config.http).map_err(|error| taken(error, config.http))?;
-        let tls = settings::http_tls(&config)?;
+        let (http_socket, http_address) = http::bind(config.http).map_err(|error| http::taken(error, config.http))?;
+        let (tls, access) = (settings::http_tls(&config)?, AccessControl::load(&config)?);
         let (journal, restored, uuid) = open_journal(&config)?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;
@@ -125,7 +128,7 @@ impl Server {
             sources: Sources::initial(&config, &catalog),
             catalog,
             store,
-            settings: settings::answering(&config, &search, &advertised),
+            settings: Settings { readers: access.readers(), ..settings::answering(&config, &search, &advertised) },
             zones,
             serial,
             clock: unix_seconds,
@@ -137,7 +140,7 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
 
         // Before DNS, by which it is found, and before the first check of our own.
-        let listener = http::listen(http_socket).map_err(|error| taken(error, config.http))?;
+        let listener = http::listen(http_socket).map_err(|error| http::taken(error, config.http))?;
         let transport =
             open_dns(&config, &engine, Observer { metrics: Arc::clone(&metrics), query_log: Some(query_log.clone()) })?;
         let mut docker_dns = DockerDns::new(Arc::clone(&metrics));
@@ -154,9 +157,9 @@ impl Server {
             local,
             (&feed, &published),
             (&forwarder, &engine, &health),
-            (Arc::clone(&metrics), stopped.clone(), &config),
+            (Arc::clone(&metrics), stopped.clone(), (&config, &access)),
         );
-        let files = Files { included, tls: tls.clone(), told: Arc::clone(&parts.reload) };
+        let files = Files { included, tls: tls.clone(), access, told: Arc::clone(&parts.reload) };
         let reloader = Reloader::new(sources, log, query_log, Arc::clone(&metrics), files);
         let served = Http::new(api::router(parts), tls, config.http_api.connections_per_client);
         let http = tokio::spawn(http::serve(listener, served, stopped));
@@ -376,7 +379,7 @@ fn api_parts(
     local: LocalNode,
     (feed, published): (&Feed, &Arc<Published>),
     (forwarder, engine, health): (&Arc<Forwarder>, &Arc<DnsEngine>, &Health),
-    (metrics, stopping, config): (Arc<Metrics>, watch::Receiver<bool>, &Config),
+    (metrics, stopping, (config, access)): (Arc<Metrics>, watch::Receiver<bool>, (&Config, &AccessControl)),
 ) -> ApiParts {
     let (deadlines, times) = (health.deadlines(), health.session_times());
     let (of_checks, of_answers) = (Arc::clone(&deadlines), Arc::clone(&deadlines));
@@ -404,19 +407,10 @@ fn api_parts(
             Box::pin(async move { explain::explain(&engine, parts, &name, &kind).await })
         }),
         reload: Arc::default(),
+        access: access.parts(config),
         hosts: settings::hosts(config),
         txn_max_ops: config.txn_max_ops,
         stopping,
-    }
-}
-
-fn taken(error: std::io::Error, address: SocketAddr) -> anyhow::Error {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            let holder = holder(Protocol::Tcp, address).map(|holder| format!(" by {holder}")).unwrap_or_default();
-            anyhow::anyhow!("http: {address} is taken{holder}; stop that, or choose another address with --http")
-        }
-        _ => anyhow::anyhow!("http: cannot listen on {address}: {error}; choose another address with --http"),
     }
 }
 
@@ -480,6 +474,10 @@ fn new_uuid() -> Arc<str> {
 )]
 fn since_1970() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn unix_secs() -> u64 {
+    since_1970().as_secs()
 }
 
 fn unix_seconds() -> u32 {

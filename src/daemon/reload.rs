@@ -4,7 +4,7 @@ use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration
 
 use tokio::sync::Notify;
 
-use super::{http::tls::Tls, settings, sources::Sources};
+use super::{access::AccessControl, http::tls::Tls, settings, sources::Sources};
 use crate::{
     config::Config,
     fingerprint::{Fingerprint, Watched},
@@ -14,7 +14,7 @@ use crate::{
         metrics::{Metrics, Reload as Reloaded},
         query_log::QueryLog,
     },
-    publish::{feed::Feed, watch::Published},
+    publish::{feed::Feed, settings::Settings, watch::Published},
     zones,
 };
 
@@ -47,6 +47,8 @@ pub struct Files {
     pub included: Vec<PathBuf>,
     /// What HTTPS is spoken with.
     pub tls: Option<Arc<Tls>>,
+    /// Access control, and its tokens file.
+    pub access: AccessControl,
     /// Told when all is to be read again.
     pub told: Arc<Notify>,
 }
@@ -63,6 +65,8 @@ pub struct Reloader {
     zones: Option<Fingerprint>,
     /// What HTTPS is spoken with, and what its files were like.
     tls: Option<(Arc<Tls>, Fingerprint)>,
+    /// Access control, and what its file was like.
+    access: (AccessControl, Fingerprint),
     search: Option<Vec<crate::wire::name::Name>>,
     /// Where DNS was answered at the last look.
     dns: Option<Vec<SocketAddr>>,
@@ -79,8 +83,9 @@ impl Reloader {
         log: Option<LogHandle>,
         query_log: QueryLog,
         metrics: Arc<Metrics>,
-        Files { included, tls, told }: Files,
+        Files { included, tls, access, told }: Files,
     ) -> Reloader {
+        let tokens = access.fingerprint();
         let tls = tls.map(|tls| {
             let files = tls.fingerprint();
             (tls, files)
@@ -95,6 +100,7 @@ impl Reloader {
             config: None,
             zones: None,
             tls,
+            access: (access, tokens),
             search: None,
             dns: None,
             first: true,
@@ -117,7 +123,7 @@ impl Reloader {
         let search = settings::search(&parts.forwarder.describe());
         let differs = self.search.as_ref().is_some_and(|known| *known != search)
             || self.dns.as_ref().is_some_and(|known| *known != parts.dns);
-        if new.is_some() || differs {
+        if self.reload_access(told) || new.is_some() || differs {
             self.put_in_force(current, &search, parts).await;
         }
         self.search = Some(search);
@@ -197,9 +203,25 @@ impl Reloader {
         }
     }
 
+    /// Reads the tokens file if it changed; says whether it did.
+    fn reload_access(&mut self, told: bool) -> bool {
+        let (access, before) = &mut self.access;
+        let now = access.fingerprint();
+        if !access.has_file() || (now == *before && !told) {
+            return false;
+        }
+        *before = now;
+        match access.reload() {
+            Ok(()) => tracing::info!("the tokens file was read"),
+            Err(error) => tracing::error!("{error:#}; the tokens stay as they were"),
+        }
+        true
+    }
+
     async fn put_in_force(&self, config: &Config, search: &[crate::wire::name::Name], parts: &Parts<'_>) {
         parts.forwarder.set_settings(settings::forwarding(config, parts.dns.clone()));
-        let answering = settings::answering(config, search, parts.advertised);
+        let answering =
+            Settings { readers: self.access.0.readers(), ..settings::answering(config, search, parts.advertised) };
         if let Err(error) = parts.feed.set_settings(answering).await {
             tracing::error!(%error, "settings could not be put in force");
         }

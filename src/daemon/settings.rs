@@ -45,6 +45,8 @@ pub fn answering(config: &Config, search: &[Name], advertise: &[IpAddr]) -> Sett
         allow_query: config.allow_query.clone(),
         allow_recursion: recursion(&config.allow_recursion, &own_addresses(config, advertise)),
         udp_payload_max: config.udp_payload_max.clone(),
+        // What the tokens say is not the configuration's.
+        readers: None,
     }
 }
 

@@ -97,13 +97,19 @@ impl Names {
         let seed = self.seed();
         for touched in &effects.nodes {
             let node = |entry: &'_ Option<Arc<NodeEntry>>| entry.as_ref().map(|entry| Arc::clone(&entry.node));
+            if !settings.shows_node(touched.name()) {
+                continue;
+            }
             let (before, after) = (node(&touched.before), node(&touched.after));
             self.nodes.change(seed, before.as_deref(), after.as_deref(), settings.default_rule.ttl_secs);
             self.reverse.change_node(seed, before.as_deref(), after.as_deref());
         }
         let mut seen = !effects.nodes.is_empty();
         for touched in effects.instances.iter().filter(|touched| is_seen(touched)) {
-            self.follow_instance(touched, settings);
+            match settings.readers {
+                None => self.follow_instance(touched, settings),
+                Some(_) => self.follow_instance(&shown(touched, settings), settings),
+            }
             seen = true;
         }
         seen
@@ -270,6 +276,18 @@ impl Names {
 
 fn further_names(presence: Option<&Presence>) -> &[FurtherName] {
     presence.map_or(&[], |presence| &presence.entry.instance.further_names)
+}
+
+/// What of an instance's change is for everybody.
+fn shown(touched: &TouchedInstance, settings: &Settings) -> TouchedInstance {
+    let shown = |presence: &Option<Presence>| {
+        let is_shown = |presence: &&Presence| {
+            let instance = &presence.entry.instance;
+            settings.shows_service(instance.service.as_str()) && settings.shows_node(&instance.node)
+        };
+        presence.as_ref().filter(is_shown).cloned()
+    };
+    TouchedInstance { before: shown(&touched.before), after: shown(&touched.after) }
 }
 
 /// Whether anything changed that an answer could depend on: outputs of checks, and what is kept aside, are not.

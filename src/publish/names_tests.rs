@@ -4,6 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
+    access::{Authorizer, Level, Rules},
     catalog::{
         change::{Change, Origin},
         check::{Check, CheckStatus},
@@ -31,6 +32,17 @@ fn settings(none_eligible: NoneEligible) -> Settings {
     let rule = ServiceRule { pattern: Arc::from("web*"), only_passing: Some(true), ..ServiceRule::default() };
     settings.services.push(rule);
     settings
+}
+
+/// What those may read who have no token: everything, or not all of it.
+fn any_readers() -> impl Strategy<Value = Option<Arc<Authorizer>>> {
+    let rules = [
+        "service_prefix \"\" { policy = \"read\" }\nnode \"n1\" { policy = \"read\" }",
+        "service_prefix \"web\" { policy = \"read\" }\nservice \"web-1\" { policy = \"deny\" }\nnode_prefix \"\" { policy = \"read\" }",
+        "",
+    ];
+    let read = rules.map(|text| Some(Arc::new(Authorizer::new([&Rules::parse(text).unwrap()], Level::Deny))));
+    prop_oneof![Just(None), proptest::sample::select(read.to_vec())]
 }
 
 /// A catalog and its names, which follow it.
@@ -68,11 +80,15 @@ proptest! {
     fn following_changes_equals_building_anew(
         changes in vec((any_change(), prop::bool::weighted(0.1)), 1..50),
         none_eligible in any_none_eligible(),
+        readers in any_readers(),
     ) {
-        let mut followed = Followed::new(settings(none_eligible));
+        let mut followed = Followed::new(Settings { readers, ..settings(none_eligible) });
         for (change, starts_anew) in changes {
             followed.apply(change);
             followed.check();
+            let shown = |name: &str| followed.names.answers_of(&ServiceName::new(name).unwrap()).is_some();
+            let hidden = |name: &&&str| !followed.settings.shows_service(name);
+            prop_assert_eq!(["web", "Web", "web-1", "shop"].iter().filter(hidden).find(|name| shown(name)), None);
             if starts_anew {
                 // What is built must go on as what followed: there is more in it than can be seen.
                 followed.names = Names::build(&followed.catalog, &followed.settings);

@@ -7,6 +7,7 @@ use std::{
 
 pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ServiceRule};
 use crate::{
+    access::{Authorizer, Level, Resource},
     catalog::{names::NodeName, service::IpNetwork},
     wire::name::Name,
 };
@@ -56,6 +57,8 @@ pub struct Settings {
     pub allow_recursion: Vec<IpNetwork>,
     /// Largest UDP payload by client network; the longest prefix wins.
     pub udp_payload_max: Vec<(IpNetwork, u16)>,
+    /// What of services and nodes those may read who have no token; none: everything.
+    pub readers: Option<Arc<Authorizer>>,
 }
 
 impl Settings {
@@ -86,7 +89,18 @@ impl Settings {
             allow_query: vec![network(v4, 0), network(v6, 0)],
             allow_recursion: vec![network(Ipv4Addr::LOCALHOST.into(), 8), network(Ipv6Addr::LOCALHOST.into(), 128)],
             udp_payload_max: Vec::new(),
+            readers: None,
         }
+    }
+
+    /// Whether a service is answered to everybody.
+    pub fn shows_service(&self, service: &str) -> bool {
+        self.readers.as_ref().is_none_or(|readers| readers.allows(Resource::Service, service, Level::Read))
+    }
+
+    /// Whether a node is, and what is on it.
+    pub fn shows_node(&self, node: &NodeName) -> bool {
+        self.readers.as_ref().is_none_or(|readers| readers.allows(Resource::Node, node.as_str(), Level::Read))
     }
 
     /// What holds for a service: each field from the most exact pattern that sets it.

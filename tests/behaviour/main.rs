@@ -19,6 +19,7 @@ mod transcripts;
 
 mod harness;
 
+mod access;
 mod blocking;
 mod bulk;
 mod cli;

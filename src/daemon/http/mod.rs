@@ -25,6 +25,8 @@ use tokio::{
     task::JoinSet,
 };
 
+use crate::transport::{holder::holder, listen::Protocol};
+
 pub mod clients;
 pub mod tls;
 
@@ -158,6 +160,17 @@ pub fn bind(address: SocketAddr) -> std::io::Result<(TcpSocket, SocketAddr)> {
 /// Opens it. Fails as [`bind`] does if another program that took it at the same time was first.
 pub fn listen(socket: TcpSocket) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
+}
+
+/// Why an address cannot be had, and the cure.
+pub fn taken(error: std::io::Error, address: SocketAddr) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            let holder = holder(Protocol::Tcp, address).map(|holder| format!(" by {holder}")).unwrap_or_default();
+            anyhow::anyhow!("http: {address} is taken{holder}; stop that, or choose another address with --http")
+        }
+        _ => anyhow::anyhow!("http: cannot listen on {address}: {error}; choose another address with --http"),
+    }
 }
 
 /// Source: none, chosen: reads that wait hold one each, and a fifth of 20,000 open files is left for other things.

@@ -27,11 +27,17 @@ impl Names {
     pub fn build(catalog: &State, settings: &Settings) -> Names {
         let seed = catalog.seed();
         let mut reader = Reader::new(catalog, settings);
-        for entry in catalog.nodes() {
+        for entry in catalog.nodes().filter(|entry| settings.shows_node(&entry.node.name)) {
             reader.nodes.change(seed, None, Some(&entry.node), settings.default_rule.ttl_secs);
             reader.found.node(&entry.node);
         }
-        let services = catalog.services_by_place();
+        let mut services = catalog.services_by_place();
+        if settings.readers.is_some() {
+            services.retain(|service| {
+                settings.shows_service(service.name.as_str())
+                    && service.instances().any(|entry| settings.shows_node(&entry.instance.node))
+            });
+        }
         let (mut planned, held) = plan(&services);
         let mut names = Names { seed: Some(seed), ..Names::default() };
         names.singles = planned.iter().filter(|entry| !entry.claims.is_empty() && entry.key.takes_underscore()).count();
@@ -143,6 +149,9 @@ impl<'c> Reader<'c> {
         let mut presences = Vec::with_capacity(service.len());
         for entry in service.instances_by_place() {
             let name = &entry.instance.node;
+            if !self.settings.shows_node(name) {
+                continue;
+            }
             if self.last.is_none_or(|node| node.node.name != *name) {
                 self.last = self.catalog.node(name);
             }

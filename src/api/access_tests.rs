@@ -1,0 +1,238 @@
+use axum::{body::Body, http::Request};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    access::{directory::HashKey, file},
+    api::{
+        blocking,
+        harness::{Answer, Harness, start_guarded},
+        rights::{self, Right},
+        routes::ROUTES,
+    },
+    catalog::table::Seed,
+};
+
+const FILE: &str = r#"
+[policy.web]
+rules = '''
+service "web" { policy = "write" }
+node_prefix "" { policy = "read" }
+'''
+[policy.nodes]
+rules = 'node "n9" { policy = "write" }'
+
+[policy.keys]
+rules = '''
+key_prefix "app/" { policy = "read" }
+key_prefix "app/b/" { policy = "write" }
+'''
+
+[token.keys]
+secret = "keys-keys-keys-keys"
+policies = ["keys"]
+[token.admin]
+secret = "admin-admin-admin"
+policies = ["global-management"]
+[token.web]
+secret = "web-web-web-web-web"
+policies = ["web"]
+[token.old]
+secret = "old-old-old-old-old"
+policies = ["global-management"]
+expires = 2020-01-01T00:00:00Z
+[token.nodes]
+secret = "nodes-nodes-nodes"
+policies = ["nodes"]
+"#;
+
+const WEB: &str = "web-web-web-web-web";
+
+/// With the tokens of [`FILE`]; what no rule names is denied.
+async fn start() -> Harness {
+    let directory = file::read(FILE, Directory::new(Seed(1), HashKey([1; 16]))).unwrap();
+    let mode = AccessMode::On { default: Level::Deny, file: Arc::new(ArcSwap::from_pointee(directory)) };
+    let parts = AccessParts { mode, anonymous: Level::Deny, now_secs: || 1_600_000_000 };
+    let harness = start_guarded(blocking::WAITING_MAX, parts).await;
+    for name in ["web", "db"] {
+        let body = json!({ "Name": name, "ID": name, "Port": 80, "Check": { "TTL": "1h" } }).to_string();
+        let answer = with(&harness, "admin-admin-admin", "PUT", "/v1/agent/service/register", &body).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    }
+    harness
+}
+
+async fn with(harness: &Harness, token: &str, method: &str, path: &str, body: &str) -> Answer {
+    let request = Request::builder().method(method).uri(path).header("X-Consul-Token", token);
+    harness.send(request.body(Body::from(body.to_owned())).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_token_registers_its_service_and_no_other() {
+    let harness = start().await;
+    let register = |name: &str, id: &str| json!({ "Name": name, "ID": id, "Port": 81 }).to_string();
+    let path = "/v1/agent/service/register";
+    assert_eq!(with(&harness, WEB, "PUT", path, &register("web", "web-2")).await.status, 200);
+    let refused = with(&harness, WEB, "PUT", path, &register("db", "db-2")).await;
+    assert_eq!(refused.status, 403);
+    let accessor = "Permission denied: token with AccessorID '";
+    assert!(refused.body.starts_with(accessor), "{}", refused.body);
+    assert!(refused.body.ends_with("' lacks permission 'service:write' on \"db\""), "{}", refused.body);
+    // An ID that another service has would take that one's instance away.
+    assert_eq!(with(&harness, WEB, "PUT", path, &register("web", "db")).await.status, 403);
+    assert_eq!(harness.put(path, &register("web", "web-3")).await.status, 403);
+    for (path, status) in [
+        ("/v1/agent/service/deregister/db", 403),
+        ("/v1/agent/service/maintenance/db?enable=true", 403),
+        ("/v1/agent/check/pass/service:db", 403),
+        ("/v1/agent/check/deregister/service:db", 403),
+        ("/v1/agent/maintenance?enable=true", 403),
+        ("/v1/agent/service/deregister/nobody", 404),
+        ("/v1/agent/check/pass/service:web", 200),
+        ("/v1/agent/service/maintenance/web?enable=true", 200),
+        ("/v1/agent/service/deregister/web", 200),
+    ] {
+        assert_eq!(with(&harness, WEB, "PUT", path, "").await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn writes_to_the_catalog_need_the_right_of_each_part() {
+    let harness = start().await;
+    let node = r#"{"Node": "n9", "Address": "192.0.2.9"}"#;
+    let with_service = r#"{"Node": "n9", "Address": "192.0.2.9", "Service": {"Service": "web", "Port": 1}}"#;
+    let path = "/v1/catalog/register";
+    assert_eq!(with(&harness, WEB, "PUT", path, node).await.status, 403);
+    assert_eq!(with(&harness, "nodes-nodes-nodes", "PUT", path, with_service).await.status, 403);
+    assert_eq!(with(&harness, "nodes-nodes-nodes", "PUT", path, node).await.status, 200);
+    let txn = |service: &str| {
+        let body = json!([
+            { "Node": { "Verb": "get", "Node": { "Node": "n9" } } },
+            { "Service": { "Verb": "set", "Node": "n9", "Service": { "Service": service, "ID": "s", "Port": 1 } } },
+        ]);
+        body.to_string()
+    };
+    assert_eq!(with(&harness, WEB, "PUT", "/v1/txn", &txn("db")).await.status, 403);
+    let done = with(&harness, WEB, "PUT", "/v1/txn", &txn("web")).await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!(with(&harness, WEB, "PUT", "/v1/catalog/deregister", r#"{"Node": "n9"}"#).await.status, 403);
+}
+
+#[tokio::test]
+async fn lists_are_what_the_caller_may_read_of_them_and_say_so() {
+    let harness = start().await;
+    let list = with(&harness, WEB, "GET", "/v1/catalog/services", "").await;
+    assert_eq!(list.json(), json!({ "web": [] }));
+    assert_eq!(list.headers["x-consul-results-filtered-by-acls"], "true");
+    assert_eq!(list.headers["x-consul-default-acl-policy"], "deny");
+    let all = with(&harness, "admin-admin-admin", "GET", "/v1/catalog/services", "").await;
+    assert_eq!(all.json(), json!({ "db": [], "web": [] }));
+    assert!(!all.headers.contains_key("x-consul-results-filtered-by-acls"));
+    let services = with(&harness, WEB, "GET", "/v1/agent/services", "").await.json();
+    assert_eq!(services.as_object().unwrap().keys().collect::<Vec<_>>(), ["web"]);
+    for (path, status) in [("/v1/agent/service/db", 403), ("/v1/agent/service/web", 200), ("/v1/export", 403)] {
+        assert_eq!(with(&harness, WEB, "GET", path, "").await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_is_that_of_the_query_then_of_consuls_header_then_of_authorization() {
+    let harness = start().await;
+    let count = async |uri: &str, own: &str, authorization: &str| {
+        let request = Request::builder().uri(uri).header("X-Consul-Token", own).header("Authorization", authorization);
+        let answer = harness.send(request.body(Body::empty()).unwrap()).await;
+        (answer.status, answer.json().as_object().map_or(0, serde_json::Map::len))
+    };
+    let path = "/v1/catalog/services";
+    assert_eq!(count(path, "", "").await, (200, 0));
+    assert_eq!(count(path, "", "Bearer admin-admin-admin").await, (200, 2));
+    assert_eq!(count(path, WEB, "Bearer admin-admin-admin").await, (200, 1));
+    assert_eq!(count(&format!("{path}?token=admin-admin-admin"), WEB, "").await, (200, 2));
+}
+
+#[tokio::test]
+async fn a_token_that_is_unknown_or_has_expired_is_refused() {
+    let harness = start().await;
+    for token in ["admin-admin-admim", "old-old-old-old-old"] {
+        let refused = with(&harness, token, "GET", "/v1/catalog/services", "").await;
+        assert_eq!((refused.status, refused.body.as_str()), (403, "ACL not found"), "{token}");
+    }
+}
+
+/// Asks every route with names that are there, as somebody without any right.
+async fn asked_of_all(harness: &Harness) -> Vec<(String, Right, Answer)> {
+    let mut answers = Vec::new();
+    for route in ROUTES {
+        let path = route
+            .path
+            .replace("{*name}", "web")
+            .replace("{*id}", "web")
+            .replace("{*state}", "any")
+            .replace("{*key}", "a");
+        let method = route.method.as_str();
+        let answer = harness.call(method, &path, "").await;
+        let right = rights::of(method, route.path).unwrap();
+        answers.push((format!("{method} {}", route.path), right, answer));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn no_route_tells_who_has_no_right_of_a_service_or_node() {
+    let harness = start().await;
+    for (route, _, answer) in asked_of_all(&harness).await {
+        // What a refusal repeats stood in the request.
+        let tells = |name: &str| answer.body.contains(&format!("\"{name}\"")) && answer.status == 200;
+        assert!(!tells("web") && !tells("db") && !tells("service:web"), "{route}: {}", answer.body);
+    }
+    assert_eq!(harness.published.load().catalog.instance_count(), 2, "nothing went");
+}
+
+#[tokio::test]
+async fn where_others_reach_a_server_without_access_control_it_is_closed_and_names_the_cure() {
+    let harness = start_guarded(blocking::WAITING_MAX, off(Level::Deny)).await;
+    for (route, right, answer) in asked_of_all(&harness).await {
+        if right != Right::Nothing {
+            assert_eq!(answer.status, 403, "{route}");
+            assert!(answer.body.ends_with(". Set access."), "{route}: {}", answer.body);
+        }
+    }
+    assert_eq!(harness.get("/v1/status/leader").await.status, 200);
+}
+
+#[tokio::test]
+async fn reading_may_be_open_while_writing_is_not() {
+    let harness = start_guarded(blocking::WAITING_MAX, off(Level::Read)).await;
+    let nodes: Value = harness.get("/v1/catalog/nodes").await.json();
+    assert_eq!(nodes.as_array().unwrap().len(), 1);
+    let refused = harness.put("/v1/agent/service/register", r#"{"Name": "web"}"#).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.body.contains("'service:write' on \"web\". Set access."), "{}", refused.body);
+    // Without access control no token is looked at.
+    let answer = with(&harness, "whatever", "GET", "/v1/catalog/nodes", "").await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn keys_and_sessions_have_rights_of_their_own() {
+    let harness = start().await;
+    let admin = "admin-admin-admin";
+    for key in ["app/a", "app/b/c", "other"] {
+        assert_eq!(with(&harness, admin, "PUT", &format!("/v1/kv/{key}"), "1").await.status, 200);
+    }
+    for (method, path, status) in [
+        ("GET", "/v1/kv/app/a", 200),
+        ("GET", "/v1/kv/other", 403),
+        ("PUT", "/v1/kv/app/b/d", 200),
+        ("PUT", "/v1/kv/app/a", 403),
+        ("DELETE", "/v1/kv/app/?recurse", 403),
+        ("DELETE", "/v1/kv/app/b/?recurse", 200),
+        ("PUT", "/v1/session/create", 403),
+    ] {
+        assert_eq!(with(&harness, "keys-keys-keys-keys", method, path, "").await.status, status, "{method} {path}");
+    }
+    let names = with(&harness, "keys-keys-keys-keys", "GET", "/v1/kv/?keys", "").await;
+    assert_eq!(names.json(), json!(["app/a"]));
+    assert_eq!(names.headers["x-consul-results-filtered-by-acls"], "true");
+    assert_eq!(with(&harness, WEB, "GET", "/v1/kv/app/?recurse", "").await.status, 404);
+}
