@@ -143,7 +143,7 @@ async fn send_large(to: SocketAddr, bytes: usize, chunked: bool) -> Page {
     let stream = TcpStream::connect(to).await.unwrap();
     let piece = vec![b' '; 1 << 16];
     let head = if chunked {
-        "PUT /v1/agent/service/register HTTP/1.1\r\nHost: n\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "PUT /v1/agent/service/register HTTP/1.1\r\nHost: nameplate\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
             .to_owned()
     } else {
         request("PUT", "/v1/agent/service/register", bytes)
