@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use axum::http::{HeaderMap, header};
 
 use super::respond::ApiError;
@@ -83,6 +83,14 @@ impl Access {
         matches!(self.parts.mode, AccessMode::Off { .. }) && self.parts.anonymous == Level::Deny
     }
 
+    /// The tokens file, where tokens count.
+    pub(super) fn file(&self) -> Option<Guard<Arc<Directory>>> {
+        match &self.parts.mode {
+            AccessMode::On { file, .. } => Some(file.load()),
+            AccessMode::Off { .. } => None,
+        }
+    }
+
     /// Who shows this token.
     pub(super) fn caller(&self, token: Option<&str>) -> Result<Caller, ApiError> {
         let AccessMode::On { default, file } = &self.parts.mode else { return Ok(self.everybody.clone()) };
@@ -107,6 +115,11 @@ impl Caller {
     #[cfg(test)]
     pub(super) fn of_everybody() -> Caller {
         Access::new(off(Level::Write)).everybody
+    }
+
+    /// The accessor ID of its token; none where tokens do not count.
+    pub fn accessor_id(&self) -> Option<&str> {
+        self.accessor_id.as_deref()
     }
 
     /// Whether it may do this with the name.
@@ -172,4 +185,4 @@ const NAME_SHOWN_MAX_CHARS: usize = 200;
 
 #[cfg(test)]
 #[path = "access_tests.rs"]
-mod tests;
+pub(super) mod tests;

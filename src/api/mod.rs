@@ -69,6 +69,7 @@ pub mod client;
 pub mod hosts;
 pub mod respond;
 
+mod acl;
 mod agent;
 mod agent_health;
 mod agent_node;

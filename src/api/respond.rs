@@ -26,6 +26,9 @@ pub enum ApiError {
     /// No such ID or name.
     #[error("{0}")]
     NotFound(String),
+    /// Of tokens, where they do not count. Source: Consul.
+    #[error("ACL support disabled")]
+    AccessOff,
     /// The body is too long.
     #[error("{0}")]
     TooLarge(String),
@@ -48,6 +51,7 @@ impl ApiError {
         match self {
             ApiError::BadRequest(_) => StatusCode::BAD_REQUEST,
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
+            ApiError::AccessOff => StatusCode::UNAUTHORIZED,
             ApiError::NotFound(_) => StatusCode::NOT_FOUND,
             ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::TooSlow => StatusCode::REQUEST_TIMEOUT,

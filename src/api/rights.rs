@@ -28,6 +28,8 @@ use crate::{
 pub(super) enum Right {
     /// None: it tells nothing that is not told to everybody.
     Nothing,
+    /// The handler sees to it, because first of all it tells whether tokens count.
+    Tokens,
     /// For each change that it proposes, or each element that it lists, a right of its own.
     Pieces,
     /// This, for our own node or for the server.
@@ -39,11 +41,11 @@ pub(super) enum Right {
 /// Refuses a caller that lacks the right of a route. A path without a row is refused to all who may not do everything.
 pub(super) fn check(api: &Api, method: &str, path: &str, caller: &Caller) -> Result<(), ApiError> {
     let right = of(method, path).unwrap_or(Right::Server(Resource::Acl, Level::Write));
-    if api.access.is_closed() && right != Right::Nothing {
+    if api.access.is_closed() && !matches!(right, Right::Nothing | Right::Tokens) {
         return Err(caller.refused(Resource::Agent, api.parts.local.node.as_str(), Level::Read));
     }
     match right {
-        Right::Nothing | Right::Pieces => Ok(()),
+        Right::Nothing | Right::Tokens | Right::Pieces => Ok(()),
         Right::Server(resource, level) => caller.must(resource, api.parts.local.node.as_str(), level),
         Right::ReadEverything => {
             let all = [Resource::Node, Resource::Service];
@@ -287,6 +289,9 @@ pub(super) const RIGHTS: &[(&str, &str, Right)] = &[
     ("GET", "/v1/dns/query", READ_AGENT),
     ("PUT", "/v1/dns/cache/flush", WRITE_AGENT),
     ("GET", "/metrics", READ_AGENT),
+    ("GET", "/v1/acl/{*rest}", Right::Tokens),
+    ("PUT", "/v1/acl/{*rest}", Right::Tokens),
+    ("DELETE", "/v1/acl/{*rest}", Right::Tokens),
     ("GET", "/v1/operator/raft/configuration", Right::Server(Resource::Operator, Level::Read)),
     ("GET", "/v1/operator/autopilot/configuration", Right::Server(Resource::Operator, Level::Read)),
     ("GET", "/v1/operator/autopilot/health", Right::Server(Resource::Operator, Level::Read)),

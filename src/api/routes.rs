@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use axum::{http::Method, response::Response};
 
 use super::{
-    Api, agent, agent_health, agent_node, call::Call, catalog, checks, dns, export, external, health, host, kv,
+    Api, acl, agent, agent_health, agent_node, call::Call, catalog, checks, dns, export, external, health, host, kv,
     missing, nodes, respond::ApiError, session, status, txn, txn_key,
 };
 
@@ -183,6 +183,13 @@ pub static ROUTES: &[Route] = &[
     get("/v1/dns/query", "Tells what DNS answers to a name, and why.", |api, call| Box::pin(dns::query(api, call))),
     put("/v1/dns/cache/flush", "Empties the forwarder's cache.", |api, call| Box::pin(dns::flush(api, call))),
     get("/metrics", "All metrics in the OpenMetrics text format.", |api, call| Box::pin(status::metrics(api, call))),
+    get("/v1/acl/{*rest}", "Shows tokens and policies.", |api, call| Box::pin(acl::get(api, call))),
+    put("/v1/acl/{*rest}", "Is refused: tokens and policies are changed in their file.", |api, call| {
+        Box::pin(acl::change(api, call))
+    }),
+    delete("/v1/acl/{*rest}", "Is refused: tokens and policies are changed in their file.", |api, call| {
+        Box::pin(acl::change(api, call))
+    }),
     get("/v1/operator/raft/configuration", "Lists this server, in the place of all servers.", |api, call| {
         Box::pin(missing::raft(api, call))
     }),
