@@ -1,6 +1,6 @@
 //! docs/api.md tells of every route, in the table's order, and of no other.
 
-use super::{LocalNode, harness, routes::ROUTES, session, txn};
+use super::{LocalNode, harness, query_body, routes::ROUTES, session, txn};
 use crate::catalog::{
     change::Origin,
     definition::{self, Owner, json},
@@ -24,7 +24,7 @@ fn the_page_has_every_route_and_no_other() {
     let told: Vec<&str> =
         PAGE.lines().filter_map(|line| line.strip_prefix("### `")).filter_map(|rest| rest.strip_suffix('`')).collect();
     let routes: Vec<String> =
-        ROUTES.iter().map(|route| format!("{route:?}").replace("{*", ":").replace('}', "")).collect();
+        ROUTES.iter().map(|route| format!("{route:?}").replace("{*", ":").replace('{', ":").replace('}', "")).collect();
     assert_eq!(told, routes);
 }
 
@@ -32,10 +32,11 @@ fn the_page_has_every_route_and_no_other() {
 fn every_route_has_an_example_that_calls_it() {
     let examples = blocks("sh");
     for route in ROUTES {
-        let path = route.path.split("{*").next().unwrap_or_default();
+        let path = route.path.split('{').next().unwrap_or_default();
+        let end = route.path.split('}').nth(1).unwrap_or_default();
         let calls = |example: &&str| {
             let method = example.split("-X ").nth(1).map_or("GET", |rest| rest.split(' ').next().unwrap_or_default());
-            example.contains(&format!("$N{path}")) && route.method == method
+            example.contains(&format!("$N{path}")) && example.contains(end) && route.method == method
         };
         assert!(examples.iter().any(calls), "{route:?}");
     }
@@ -56,6 +57,8 @@ fn the_bodies_of_the_examples_are_accepted() {
             definition::catalog_deregistration(&tree).map(|_| ())
         } else if example.contains("/v1/txn") {
             txn::operations(&tree, &owner()).map(|_| ()).map_err(|error| panic!("{error}"))
+        } else if example.contains("/v1/query") {
+            query_body::decoded(&tree, "q".into()).map(|_| ())
         } else if example.contains("session/create") {
             session::decoded(&tree, &owner().node, "s".into()).map(|_| ())
         } else {

@@ -85,7 +85,7 @@ pub(super) async fn state(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
     .await
 }
 
-fn body<'a>(api: &'a Api, node: &'a NodeEntry, entry: &'a InstanceEntry) -> HealthBody<'a> {
+pub(super) fn body<'a>(api: &'a Api, node: &'a NodeEntry, entry: &'a InstanceEntry) -> HealthBody<'a> {
     let datacenter = &api.parts.local.datacenter;
     let of_node = node.checks.iter().map(|check| checks::body(api, check, None));
     let of_instance = entry.checks.iter().map(|check| checks::body(api, check, Some(&entry.instance)));

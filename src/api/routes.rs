@@ -5,8 +5,8 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use axum::{http::Method, response::Response};
 
 use super::{
-    Api, acl, agent, agent_health, agent_node, call::Call, catalog, checks, dns, export, external, health, host, kv,
-    missing, nodes, respond::ApiError, session, status, txn, txn_key,
+    Api, acl, agent, agent_health, agent_node, call::Call, catalog, checks, dns, event, export, external, health, host,
+    kv, missing, nodes, query, respond::ApiError, session, status, txn, txn_key,
 };
 
 /// One path with one method.
@@ -171,6 +171,32 @@ pub static ROUTES: &[Route] = &[
     get("/v1/session/info/{*id}", "Shows a session.", |api, call| Box::pin(session::info(api, call))),
     get("/v1/session/list", "Lists the sessions.", |api, call| Box::pin(session::list(api, call))),
     get("/v1/session/node/{*node}", "Lists the sessions of a node.", |api, call| Box::pin(session::of_node(api, call))),
+    Route {
+        method: Method::PUT,
+        path: "/v1/event/fire/{*name}",
+        doc: "Fires an event.",
+        body_max_bytes: Some(txn_key::VALUE_MAX_BYTES as u64),
+        handler: |api, call| Box::pin(event::fire(api, call)),
+    },
+    get("/v1/event/list", "Lists the events that are kept.", |api, call| Box::pin(event::list(api, call))),
+    get("/v1/events", "The same, as Spring spells it.", |api, call| Box::pin(event::list(api, call))),
+    Route {
+        method: Method::POST,
+        path: "/v1/query",
+        doc: "Makes a prepared query.",
+        body_max_bytes: Some(BODY_MAX_BYTES),
+        handler: |api, call| Box::pin(query::create(api, call)),
+    },
+    get("/v1/query", "Lists the prepared queries.", |api, call| Box::pin(query::list(api, call))),
+    get("/v1/query/{id}", "Shows a prepared query.", |api, call| Box::pin(query::get(api, call))),
+    put("/v1/query/{id}", "Replaces a prepared query.", |api, call| Box::pin(query::update(api, call))),
+    delete("/v1/query/{id}", "Takes a prepared query away.", |api, call| Box::pin(query::delete(api, call))),
+    get("/v1/query/{id}/execute", "Answers with what a prepared query chooses.", |api, call| {
+        Box::pin(query::execute(api, call))
+    }),
+    get("/v1/query/{id}/explain", "Shows a prepared query, filled in for a name.", |api, call| {
+        Box::pin(query::explain(api, call))
+    }),
     get("/v1/status/leader", "Names this server, in the place of a leader.", |api, call| {
         Box::pin(status::leader(api, call))
     }),

@@ -1,6 +1,6 @@
 //! What may be proposed to the store beside operations on keys, what it touched, and why it may be refused.
 
-use super::{At, operation::Found, session::Session, store::Store};
+use super::{At, event::Event, operation::Found, query::Query, session::Session, store::Store};
 use crate::catalog::{
     names::{CheckId, Text},
     state::State,
@@ -13,6 +13,12 @@ pub enum Change {
     CreateSession(Box<Session>),
     /// Ends a session, if it is there.
     DestroySession(Text),
+    /// Tells an event.
+    Fire(Event),
+    /// Makes a prepared query, or replaces that of the same ID.
+    SetQuery(Box<Query>),
+    /// Takes a prepared query away, if it is there.
+    DeleteQuery(Text),
 }
 
 /// Why a change was refused. Nothing of it was applied.
@@ -27,6 +33,12 @@ pub enum ChangeError {
     /// A check of a session is critical.
     #[error("Check '{0}' is in critical state")]
     CriticalCheck(CheckId),
+    /// The session of a query is not there.
+    #[error("invalid session {0:?}")]
+    UnknownSession(Text),
+    /// Another query has the name.
+    #[error("name '{0}' aliases an existing query name")]
+    NameTaken(Text),
 }
 
 /// What was touched, so that what follows from it can follow.
@@ -36,6 +48,10 @@ pub enum Touched {
     Key(Text),
     /// A session came or went.
     Session(Text),
+    /// An event came, in this place among those that are kept.
+    Event(u8),
+    /// A prepared query came, went or changed.
+    Query(Text),
 }
 
 /// What an operation or a change did.
@@ -63,6 +79,9 @@ impl Store {
         match change {
             Change::CreateSession(session) => self.create_session(*session, catalog, at),
             Change::DestroySession(id) => Ok(self.destroy_session(&id, at)),
+            Change::Fire(event) => Ok(self.fire(event)),
+            Change::SetQuery(query) => self.set_query(*query, at),
+            Change::DeleteQuery(id) => Ok(self.delete_query(&id, at)),
         }
     }
 }

@@ -173,6 +173,7 @@ impl Store {
             }
             touched.push(Touched::Key(key.clone()));
         }
+        touched.append(&mut self.delete_queries_of(&entry.session.id, at));
         Done { touched, ..Done::default() }
     }
 

@@ -195,6 +195,7 @@ fn what_is_restored_holds_what_it_held() {
     let stored = crate::kv::store::Stored {
         entries: stage.store.keys_below("").map(|entry| Entry::clone(entry)).collect(),
         sessions: stage.store.sessions().map(|one| (Session::clone(&one.session), one.create_index)).collect(),
+        ..Default::default()
     };
     stage.store = Store::restore(Seed(2), stage.catalog.index(), stored);
     assert_eq!(stage.lapses(set_status("n1", "alive", CheckStatus::Critical, "")), ["one"]);

@@ -15,7 +15,9 @@
 use std::sync::Arc;
 
 use super::{
+    event::Event,
     ordered::{Dated, Ordered},
+    query::QueryEntry,
     session::{DELAYS_TIDY_MIN, Session, SessionEntry, Until},
 };
 use crate::catalog::{names::Text, table::Seed};
@@ -37,6 +39,15 @@ pub struct Store {
     pub(super) delays: Ordered<Until>,
     /// Number of `delays` at which those that are over are dropped.
     pub(super) delays_tidy_at: usize,
+    pub(super) events: Arc<[Arc<Event>]>,
+    /// Prepared queries by ID.
+    pub(super) queries: Ordered<Arc<QueryEntry>>,
+    /// IDs of queries by name, in lower case.
+    pub(super) query_names: Ordered<Text>,
+    /// IDs of templates by what the names begin with, in lower case.
+    pub(super) query_templates: Ordered<Text>,
+    /// Index of the last change of any query.
+    pub(super) queries_index: u64,
     pub(super) seed: Seed,
 }
 
@@ -66,6 +77,10 @@ pub struct Stored {
     pub entries: Vec<Entry>,
     /// The sessions, each with the index at which it was made.
     pub sessions: Vec<(Session, u64)>,
+    /// The events.
+    pub events: Vec<Event>,
+    /// The prepared queries.
+    pub queries: Vec<QueryEntry>,
 }
 
 impl Dated for Arc<Entry> {
@@ -86,6 +101,11 @@ impl Store {
             ties: Ordered::new(seed),
             delays: Ordered::new(seed),
             delays_tidy_at: DELAYS_TIDY_MIN,
+            events: Arc::from([]),
+            queries: Ordered::new(seed),
+            query_names: Ordered::new(seed),
+            query_templates: Ordered::new(seed),
+            queries_index: floor,
             seed,
         }
     }
@@ -96,6 +116,10 @@ impl Store {
         let mut store = Store::new(seed, index);
         for (session, create_index) in stored.sessions {
             store.put_session(session, create_index);
+        }
+        store.put_events(stored.events);
+        for entry in stored.queries {
+            store.put_query(entry);
         }
         for entry in stored.entries {
             store.hand_over(&entry.key, None, entry.session.as_ref());

@@ -11,6 +11,8 @@ use crate::{
     },
     kv::{
         change::Touched,
+        event::Event,
+        query::{Query, QueryEntry, Template},
         session::{Behavior, Session, SessionEntry},
         store::{Entry, Store, Stored},
     },
@@ -21,12 +23,18 @@ use crate::{
 };
 
 impl Restored {
-    /// Keys and sessions, as they were stored.
+    /// All that `kv` keeps, as it was stored.
     pub fn store(&self, seed: Seed) -> Result<Store, DocumentError> {
         let entries = documents::of_kind(&self.documents, Kind::Key).map(|(key, bytes)| entry(key, bytes));
         let sessions = documents::of_kind(&self.documents, Kind::Session).map(|(key, bytes)| session(key, bytes));
-        let stored =
-            Stored { entries: entries.collect::<Result<_, _>>()?, sessions: sessions.collect::<Result<_, _>>()? };
+        let events = documents::of_kind(&self.documents, Kind::Event).map(|(_, bytes)| event(bytes));
+        let queries = documents::of_kind(&self.documents, Kind::Query).map(|(key, bytes)| query(key, bytes));
+        let stored = Stored {
+            entries: entries.collect::<Result<_, _>>()?,
+            sessions: sessions.collect::<Result<_, _>>()?,
+            events: events.collect::<Result<_, _>>()?,
+            queries: queries.collect::<Result<_, _>>()?,
+        };
         Ok(Store::restore(seed, self.index, stored))
     }
 }
@@ -62,6 +70,46 @@ fn session(key: &[u8], bytes: &[u8]) -> Result<(Session, u64), DocumentError> {
     Ok((session, record.create_index))
 }
 
+fn event(bytes: &[u8]) -> Result<Event, DocumentError> {
+    let record: EventRecord<'_> = documents::record(Kind::Event, bytes)?;
+    let [node_filter, service_filter, tag_filter] = record.filters.map(Text::from);
+    let (id, name) = (Text::from(record.id), Text::from(record.name));
+    Ok(Event {
+        id,
+        name,
+        payload: record.payload.into(),
+        node_filter,
+        service_filter,
+        tag_filter,
+        number: record.number,
+    })
+}
+
+fn query(key: &[u8], bytes: &[u8]) -> Result<QueryEntry, DocumentError> {
+    let record: QueryRecord<'_> = documents::record(Kind::Query, bytes)?;
+    let texts = |texts: Vec<&str>| texts.into_iter().map(Text::from).collect();
+    let pairs = |pairs: Vec<(&str, &str)>| pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+    let query = Query {
+        id: Text::from(documents::text_key(Kind::Query, key)?),
+        name: Text::from(record.name),
+        session: Text::from(record.session),
+        template: record
+            .template
+            .map(|(regexp, remove_empty_tags)| Template { regexp: Text::from(regexp), remove_empty_tags }),
+        service: Text::from(record.service),
+        tags: texts(record.tags),
+        only_passing: record.only_passing,
+        ignore_check_ids: texts(record.ignore_check_ids),
+        node_meta: pairs(record.node_meta),
+        service_meta: pairs(record.service_meta),
+        near: Text::from(record.near),
+        nearest_n: record.nearest_n,
+        datacenters: texts(record.datacenters),
+        dns_ttl: record.dns_ttl.map(|(seconds, text)| (seconds, Text::from(text))),
+    };
+    Ok(QueryEntry { query: query.into(), create_index: record.create_index, modify_index: record.modify_index })
+}
+
 /// What now holds for something that was touched.
 pub(super) fn write(store: &Store, touched: &Touched) -> Write {
     match touched {
@@ -80,6 +128,20 @@ pub(super) fn write(store: &Store, touched: &Touched) -> Write {
             let record = store.session(id).map(|entry| session_record(entry));
             documents::write(Kind::Session, id.as_bytes(), record.as_ref())
         }
+        Touched::Event(slot) => {
+            let record = store.event_in(*slot).map(|event| EventRecord {
+                id: &event.id,
+                name: &event.name,
+                payload: &event.payload,
+                filters: [&event.node_filter, &event.service_filter, &event.tag_filter],
+                number: event.number,
+            });
+            documents::write(Kind::Event, &[*slot], record.as_ref())
+        }
+        Touched::Query(id) => {
+            let record = store.query(id).map(|entry| query_record(entry));
+            documents::write(Kind::Query, id.as_bytes(), record.as_ref())
+        }
     }
 }
 
@@ -94,6 +156,33 @@ fn session_record(entry: &SessionEntry) -> SessionRecord<'_> {
         deletes: session.behavior == Behavior::Delete,
         ttl: session.ttl.as_ref().map(|(span, text)| (*span, text.as_str())),
         create_index: entry.create_index,
+    }
+}
+
+fn query_record(entry: &QueryEntry) -> QueryRecord<'_> {
+    fn texts(texts: &[Text]) -> Vec<&str> {
+        texts.iter().map(Text::as_str).collect()
+    }
+    fn pairs(pairs: &[(Text, Text)]) -> Vec<(&str, &str)> {
+        pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+    let query = &*entry.query;
+    QueryRecord {
+        name: &query.name,
+        session: &query.session,
+        template: query.template.as_ref().map(|template| (template.regexp.as_str(), template.remove_empty_tags)),
+        service: &query.service,
+        tags: texts(&query.tags),
+        only_passing: query.only_passing,
+        ignore_check_ids: texts(&query.ignore_check_ids),
+        node_meta: pairs(&query.node_meta),
+        service_meta: pairs(&query.service_meta),
+        near: &query.near,
+        nearest_n: query.nearest_n,
+        datacenters: texts(&query.datacenters),
+        dns_ttl: query.dns_ttl.as_ref().map(|(seconds, text)| (*seconds, text.as_str())),
+        create_index: entry.create_index,
+        modify_index: entry.modify_index,
     }
 }
 
@@ -119,6 +208,40 @@ struct SessionRecord<'a> {
     deletes: bool,
     ttl: Option<(Duration, &'a str)>,
     create_index: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EventRecord<'a> {
+    id: &'a str,
+    name: &'a str,
+    payload: &'a [u8],
+    #[serde(borrow)]
+    filters: [&'a str; 3],
+    number: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct QueryRecord<'a> {
+    name: &'a str,
+    session: &'a str,
+    template: Option<(&'a str, bool)>,
+    service: &'a str,
+    #[serde(borrow)]
+    tags: Vec<&'a str>,
+    only_passing: bool,
+    #[serde(borrow)]
+    ignore_check_ids: Vec<&'a str>,
+    #[serde(borrow)]
+    node_meta: Vec<(&'a str, &'a str)>,
+    #[serde(borrow)]
+    service_meta: Vec<(&'a str, &'a str)>,
+    near: &'a str,
+    nearest_n: u32,
+    #[serde(borrow)]
+    datacenters: Vec<&'a str>,
+    dns_ttl: Option<(u32, &'a str)>,
+    create_index: u64,
+    modify_index: u64,
 }
 
 #[cfg(test)]

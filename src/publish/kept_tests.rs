@@ -35,8 +35,62 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_end_in_a_store_or_an_error(mut key: Vec<u8>, bytes: Vec<u8>) {
-        key.insert(0, Kind::Key as u8);
+    fn any_bytes_end_in_a_store_or_an_error(kind in 1..=4_u8, mut key: Vec<u8>, bytes: Vec<u8>) {
+        key.insert(0, kind);
         let _ = Restored { documents: vec![Document { key, bytes }], ..Restored::default() }.store(Seed(1));
     }
+}
+
+#[test]
+fn sessions_events_and_queries_outlive_their_documents() {
+    let session = Session {
+        id: "s".into(),
+        name: "n".into(),
+        node: NodeName::new("n1").unwrap(),
+        node_checks: vec![CheckId::derived("a"), CheckId::derived("b")],
+        service_checks: vec![CheckId::derived("service:web")],
+        lock_delay: Duration::from_millis(1500),
+        behavior: Behavior::Delete,
+        ttl: Some((Duration::from_secs(30), "30s".into())),
+    };
+    let event = Event {
+        id: "e".into(),
+        name: "deploy".into(),
+        payload: [0, 255].into(),
+        node_filter: "n".into(),
+        service_filter: "s".into(),
+        tag_filter: "t".into(),
+        number: 300,
+    };
+    let query = Query {
+        id: "q".into(),
+        name: "Name".into(),
+        session: "s".into(),
+        template: Some(Template { regexp: "^(.*)$".into(), remove_empty_tags: true }),
+        service: "web".into(),
+        tags: vec!["a".into(), "!b".into()],
+        only_passing: true,
+        ignore_check_ids: vec!["c".into()],
+        node_meta: vec![("k".into(), "v".into())],
+        service_meta: vec![("l".into(), "w".into())],
+        near: "_agent".into(),
+        nearest_n: 3,
+        datacenters: vec!["dc2".into()],
+        dns_ttl: Some((10, "10s".into())),
+    };
+    let query = QueryEntry { query: query.into(), create_index: 4, modify_index: 5 };
+    let stored = || Stored {
+        entries: Vec::new(),
+        sessions: vec![(session.clone(), 3)],
+        events: vec![event.clone()],
+        queries: vec![query.clone()],
+    };
+    let store = Store::restore(Seed(1), 9, stored());
+    let touched = [Touched::Session("s".into()), Touched::Event(44), Touched::Query("q".into())];
+    let restored = Restored { index: 9, documents: documents(&store, &touched), ..Restored::default() };
+    let store = restored.store(Seed(2)).unwrap();
+    let entry = store.session("s").unwrap();
+    assert_eq!((&*entry.session, entry.create_index), (&session, 3));
+    assert_eq!(store.events(), [event.into()]);
+    assert_eq!(**store.find_query("name it").unwrap(), query);
 }

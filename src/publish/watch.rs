@@ -39,6 +39,10 @@ pub enum WatchKey {
     Keys(Text),
     /// All sessions.
     Sessions,
+    /// All events.
+    Events,
+    /// All prepared queries.
+    Queries,
 }
 
 /// The current snapshot, and how to wait for a later one. Shared by all readers.

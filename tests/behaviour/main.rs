@@ -31,6 +31,7 @@ mod hostile;
 mod hostile_http;
 mod http_limits;
 mod https;
+mod kv;
 mod overload;
 mod registration;
 mod reload;

@@ -16,6 +16,10 @@ pub enum Kind {
     Key = 1,
     /// A session of `kv`.
     Session = 2,
+    /// An event of `kv`.
+    Event = 3,
+    /// A prepared query of `kv`.
+    Query = 4,
 }
 
 /// Why a document cannot be read.

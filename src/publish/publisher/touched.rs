@@ -99,7 +99,7 @@ impl Touched {
     pub(super) fn sessions(&self) -> Vec<Text> {
         let id = |stored: &Stored| match stored {
             Stored::Session(id) => Some(id.clone()),
-            Stored::Key(_) => None,
+            Stored::Key(_) | Stored::Event(_) | Stored::Query(_) => None,
         };
         self.stored.iter().filter_map(id).collect()
     }
@@ -117,11 +117,13 @@ impl Touched {
         for node in on_nodes.chain(&self.nodes).collect::<HashSet<_>>() {
             published.touch(&WatchKey::Node(node.clone()));
         }
-        let mut sessions = false;
+        let (mut sessions, mut events, mut queries) = (false, false, false);
         for stored in &self.stored {
             match stored {
                 Stored::Key(key) => published.touch_key(key),
                 Stored::Session(_) => sessions = true,
+                Stored::Event(_) => events = true,
+                Stored::Query(_) => queries = true,
             }
         }
         let lists = [
@@ -130,6 +132,8 @@ impl Touched {
             (self.checks, WatchKey::Checks),
             (self.sources, WatchKey::Sources),
             (sessions, WatchKey::Sessions),
+            (events, WatchKey::Events),
+            (queries, WatchKey::Queries),
         ];
         for (_, key) in lists.iter().filter(|(touched, _)| *touched) {
             published.touch(key);

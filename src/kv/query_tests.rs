@@ -1,0 +1,74 @@
+use std::time::Duration;
+
+use super::*;
+use crate::catalog::table::Seed;
+
+fn at(index: u64) -> At {
+    At { index, now: Duration::ZERO }
+}
+
+fn query(id: &str, name: &str) -> Query {
+    Query { id: id.into(), name: name.into(), service: "web".into(), ..Query::default() }
+}
+
+fn template(id: &str, name: &str, regexp: &str) -> Query {
+    let template = Template { regexp: regexp.into(), remove_empty_tags: true };
+    Query { template: Some(template), ..query(id, name) }
+}
+
+fn store(queries: Vec<Query>) -> Store {
+    let mut store = Store::new(Seed(1), 0);
+    for (index, query) in (1..).zip(queries) {
+        store.set_query(query, at(index)).unwrap();
+    }
+    store
+}
+
+fn found(store: &Store, name: &str) -> Option<String> {
+    store.find_query(name).map(|entry| entry.query.id.to_string())
+}
+
+#[test]
+fn a_query_is_found_by_id_name_or_the_longest_beginning() {
+    let all = vec![query("1", "Web"), template("2", "", ""), template("3", "geo-", ""), template("4", "geo-db", "")];
+    let store = store(all);
+    let find = |name: &str| found(&store, name).unwrap();
+    assert_eq!(["1", "wEB", "web2", "geo-x", "GEO-dbx", "geo"].map(find), ["1", "1", "2", "3", "4", "2"]);
+}
+
+#[test]
+fn a_name_belongs_to_one_query_at_a_time() {
+    let mut store = store(vec![query("1", "web"), query("2", "")]);
+    let refused = store.set_query(query("3", "WEB"), at(9)).unwrap_err().to_string();
+    assert_eq!(refused, "name 'WEB' aliases an existing query name");
+    store.set_query(query("1", "other"), at(10)).unwrap();
+    store.set_query(query("3", "WEB"), at(11)).unwrap();
+    assert_eq!((found(&store, "web").unwrap(), found(&store, "other").unwrap()), ("3".into(), "1".into()));
+    let entry = store.query("1").unwrap();
+    assert_eq!((entry.create_index, entry.modify_index, store.queries_index()), (1, 10, 11));
+    store.delete_query("3", at(12));
+    assert_eq!((found(&store, "web"), store.queries_index()), (None, 12));
+    assert!(store.set_query(query("1", "other"), at(13)).unwrap().touched.is_empty(), "it is the same");
+}
+
+#[test]
+fn a_template_is_filled_in_from_the_name() {
+    let mut wanted = template("1", "geo-", "^geo-(.*?)-([^\\-]+?)$");
+    wanted.service = "${match(1)}".into();
+    wanted.tags = vec!["${match(2)}".into(), "${match(9)}".into(), "${name.prefix}${name.suffix}=$${x}".into()];
+    wanted.node_meta = vec![("full".into(), "<${name.full}>".into())];
+    wanted.validate().unwrap();
+    let filled = wanted.rendered("geo-db-primary");
+    assert_eq!((&*filled.service, &*filled.node_meta[0].1), ("db", "<geo-db-primary>"));
+    assert_eq!(filled.tags, ["primary", "geo-db-primary=${x}"]);
+    assert_eq!(wanted.rendered("geo-x").service, "");
+}
+
+#[test]
+fn a_template_that_cannot_be_filled_in_is_refused() {
+    let with = |service: &str, regexp: &str| Query { service: service.into(), ..template("1", "", regexp) }.validate();
+    assert!(with("${name.full}", "(").unwrap_err().starts_with("Template.Regexp: "));
+    assert_eq!(with("${name.full", "").unwrap_err(), "\"${name.full\": a ${ is not closed");
+    assert_eq!(with("${nmae}", "").unwrap_err(), "\"${nmae}\": \"nmae\" is unknown");
+    assert_eq!(Query { service: "${nmae}".into(), ..query("1", "") }.validate(), Ok(()));
+}
