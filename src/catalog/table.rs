@@ -33,6 +33,10 @@ pub trait Measured: Clone {
     /// Whether inner nodes know where values stand: [`Counted`], or `()` for tables that nobody asks for the n-th value.
     type Ends: Ends;
 
+    /// Most values in a leaf. Source: none, chosen: most services have fewer instances, and then one leaf each; a leaf that
+    /// splits leaves one value in each of its parts.
+    const LEAF_MAX: usize = 32;
+
     /// What this value contributes.
     fn measure(&self) -> Self::Measure;
 
@@ -245,7 +249,7 @@ fn set_in<V: Measured>(child: &mut Child<V>, shift: u32, item: Item<V>, is: &imp
             let at = items.partition_point(|old| old.hash <= item.hash);
             let all: Arc<[Item<V>]> =
                 items[..at].iter().cloned().chain(std::iter::once(item)).chain(items[at..].iter().cloned()).collect();
-            *child = if all.len() > LEAF_MAX && shift < HASH_BITS { split(&all, shift) } else { Child::Leaf(all) };
+            *child = if all.len() > V::LEAF_MAX && shift < HASH_BITS { split(&all, shift) } else { Child::Leaf(all) };
             None
         }
     }
@@ -258,7 +262,7 @@ fn split<V: Measured>(items: &[Item<V>], shift: u32) -> Child<V> {
         let slot = slot(run[0].hash, shift);
         let below = shift + BITS;
         let child =
-            if run.len() > LEAF_MAX && below < HASH_BITS { split(run, below) } else { Child::Leaf(Arc::from(run)) };
+            if run.len() > V::LEAF_MAX && below < HASH_BITS { split(run, below) } else { Child::Leaf(Arc::from(run)) };
         inner.put(slot, child, run.len());
     }
     Child::Inner(Arc::new(inner))
@@ -302,7 +306,7 @@ fn joined<V: Measured>(inner: &Inner<V>) -> Option<Child<V>> {
             Child::Leaf(items) => count += items.len(),
         }
     }
-    if count > LEAF_MAX / 2 {
+    if count > V::LEAF_MAX / 2 {
         return None;
     }
     let items = inner.children.iter().flat_map(|child| match child {
@@ -370,10 +374,6 @@ const LEVELS: usize = 1 + (HASH_BITS / BITS) as usize;
 
 /// Children of an inner node.
 const FANOUT: usize = 1 << BITS;
-
-/// Most values in a leaf. Source: none, chosen: most services have fewer instances, and then one leaf each; a leaf that
-/// splits leaves two values in each of its parts.
-const LEAF_MAX: usize = 32;
 
 #[cfg(test)]
 #[path = "table_tests.rs"]

@@ -3,7 +3,7 @@
 
 use std::vec::IntoIter;
 
-use super::{BITS, Child, FANOUT, HASH_BITS, Inner, Item, LEAF_MAX, Measured, Table, slot};
+use super::{BITS, Child, FANOUT, HASH_BITS, Inner, Item, Measured, Table, slot};
 
 impl<V: Measured> Table<V> {
     /// The table of these values, each with its hash. It is the one that putting them in one by one makes, if none is
@@ -21,7 +21,7 @@ fn child<V: Measured>(values: &mut IntoIter<(u32, V)>, count: usize, shift: u32)
     if count == 0 {
         return Child::Empty;
     }
-    if count <= LEAF_MAX || shift >= HASH_BITS {
+    if count <= V::LEAF_MAX || shift >= HASH_BITS {
         return Child::Leaf(values.take(count).map(|(hash, value)| Item { hash, value }).collect());
     }
     let mut inner = Inner::new();

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::{Child, FANOUT, FOUND_TOGETHER_MAX, Measured, Table};
+use super::{Child, FANOUT, FOUND_TOGETHER_MAX, Inner, Measured, Table};
 
 /// What an inner node knows of where the values below each child end.
 pub trait Ends: Clone + Default + std::fmt::Debug {
@@ -32,7 +32,8 @@ impl Counted {
     /// if there are not so many values.
     fn find(&self, at: usize) -> (usize, usize) {
         let at = u32::try_from(at).unwrap_or(u32::MAX);
-        let slot = self.0.partition_point(|end| *end <= at);
+        // All are compared, because a search would wait for each read before it knows the next.
+        let slot = self.0.iter().map(|end| u32::from(*end <= at)).sum::<u32>() as usize;
         (slot, self.start(slot))
     }
 
@@ -48,56 +49,116 @@ pub type Walk = std::ops::ControlFlow<()>;
 impl<V: Measured<Ends = Counted>> Table<V> {
     /// The value at a place in the order of hashes.
     pub fn nth(&self, at: usize) -> Option<&V> {
-        let mut way = (&self.root, at);
-        while descend(&mut way) {}
-        way.0.items().get(way.1).map(|item| &item.value)
+        let way = Way::to(&self.root, at);
+        way.child.items().get(way.at).map(|item| &item.value)
     }
 
     /// Calls `each` for the values from the `start`-th on, and around, until it says stop; never allocates.
     pub fn each_from(&self, start: usize, each: &mut impl FnMut(&V) -> Walk) -> Walk {
-        // Most walks are short and end in the leaf in which they begin.
-        let mut way = (&self.root, start);
-        while descend(&mut way) {}
-        let first = way.0.items().get(way.1..).unwrap_or_default();
+        // Most walks are short and end in the leaf in which they begin, or in one of its neighbours.
+        let way = Way::to(&self.root, start);
+        let first = way.child.items().get(way.at..).unwrap_or_default();
         first.iter().try_for_each(|item| each(&item.value))?;
-        walk(&self.root, Range { skip: start + first.len(), take: usize::MAX }, each)?;
+        let mut passed = start + first.len();
+        for child in way.later_siblings() {
+            if let Child::Inner(_) = child {
+                break;
+            }
+            child.items().iter().try_for_each(|item| each(&item.value))?;
+            passed += child.items().len();
+        }
+        walk(&self.root, Range { skip: passed, take: usize::MAX }, each)?;
         walk(&self.root, Range { skip: 0, take: start }, each)
     }
 
-    /// Reads the values at these places of tables, at most [`FOUND_TOGETHER_MAX`], and one beside each, so that they are in
+    /// Reads the values at these places of tables, at most [`FOUND_TOGETHER_MAX`], and those after each, so that they are in
     /// the cache: see [`Table::touch`]. It goes down all tables together.
     pub fn touch_places<'t>(places: impl Iterator<Item = (&'t Table<V>, usize)>) -> u32
     where
         V: 't,
     {
-        let mut ways = [(&Child::Empty, 0); FOUND_TOGETHER_MAX];
+        let mut ways = [Way::at(&Child::Empty, 0); FOUND_TOGETHER_MAX];
         let mut count = 0;
         for (way, (table, at)) in ways.iter_mut().zip(places) {
-            *way = (&table.root, at);
+            *way = Way::at(&table.root, at);
             count += 1;
         }
+        let ways = &mut ways[..count];
         loop {
             // What a step of each begins with is read of all before any is waited for.
-            let first = |way: &(&Child<V>, usize)| if let Child::Inner(inner) = way.0 { inner.ends.0[0] } else { 0 };
-            black_box(ways[..count].iter().map(first).fold(0, u32::wrapping_add));
-            if !ways[..count].iter_mut().fold(false, |deeper, way| descend(way) | deeper) {
+            let first = |way: &Way<'_, V>| if let Child::Inner(inner) = way.child { inner.ends.0[0] } else { 0 };
+            black_box(ways.iter().map(first).fold(0, u32::wrapping_add));
+            if !ways.iter_mut().fold(false, |deeper, way| way.descend() | deeper) {
                 break;
             }
         }
-        let hash = |child: &Child<V>, at: usize| child.items().get(at).map_or(0, |item| item.hash);
-        let read =
-            ways[..count].iter().map(|(child, at)| hash(child, *at).wrapping_add(hash(child, at.saturating_add(2))));
-        read.fold(0, u32::wrapping_add)
+        ways.iter().map(Way::touch).fold(0, u32::wrapping_add)
     }
 }
 
-/// Goes one step towards the value at a place below a child; false in a leaf.
-fn descend<V: Measured<Ends = Counted>>(way: &mut (&Child<V>, usize)) -> bool {
-    let Child::Inner(inner) = way.0 else { return false };
-    let (slot, before) = inner.ends.find(way.1);
-    *way = (inner.children.get(slot).unwrap_or(&Child::Empty), way.1 - before);
-    true
+/// The way down to a value.
+struct Way<'t, V: Measured> {
+    child: &'t Child<V>,
+    /// The place of the value among those below the child.
+    at: usize,
+    /// The node that the child is of, and which one it is.
+    parent: Option<(&'t Inner<V>, usize)>,
 }
+
+impl<V: Measured> Clone for Way<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V: Measured> Copy for Way<'_, V> {}
+
+impl<'t, V: Measured<Ends = Counted>> Way<'t, V> {
+    /// Before the first step.
+    fn at(root: &'t Child<V>, at: usize) -> Way<'t, V> {
+        Way { child: root, at, parent: None }
+    }
+
+    /// All of it: the child is a leaf, or there is no such value.
+    fn to(root: &'t Child<V>, at: usize) -> Way<'t, V> {
+        let mut way = Way::at(root, at);
+        while way.descend() {}
+        way
+    }
+
+    /// Goes one step; false in a leaf.
+    fn descend(&mut self) -> bool {
+        let Child::Inner(inner) = self.child else { return false };
+        let (slot, before) = inner.ends.find(self.at);
+        *self = Way {
+            child: inner.children.get(slot).unwrap_or(&Child::Empty),
+            at: self.at - before,
+            parent: Some((inner, slot)),
+        };
+        true
+    }
+
+    /// What comes after the child below the same node.
+    fn later_siblings(&self) -> &'t [Child<V>] {
+        self.parent.and_then(|(inner, slot)| inner.children.get(slot + 1..)).unwrap_or_default()
+    }
+
+    /// Reads the value, and of those after it what [`Table::each_from`] reads if it wants a few.
+    fn touch(&self) -> u32 {
+        let items = self.child.items();
+        let hash = |at: usize| items.get(at).map_or(0, |item| item.hash);
+        let read = hash(self.at).wrapping_add(hash(self.at.saturating_add(2)));
+        if self.at.saturating_add(2) < items.len() {
+            return read;
+        }
+        let next = self.later_siblings().iter().take(SIBLINGS_TOUCHED_MAX);
+        let firsts = next.map(|sibling| sibling.items().first().map_or(0, |item| item.hash));
+        firsts.fold(read, u32::wrapping_add)
+    }
+}
+
+/// Siblings of a leaf that are read ahead. Source: none, chosen: of leaves of three values nearly all walks of three need no more.
+const SIBLINGS_TOUCHED_MAX: usize = 2;
 
 /// Which values of a walk are wanted: the first are passed over, and then so many visited.
 struct Range {
