@@ -140,7 +140,9 @@ fn what_nobody_waits_for_is_durable_within_a_second() {
     let started = Instant::now();
     let receiver = write(&journal, 1, false);
     receiver.blocking_recv().unwrap().unwrap();
-    assert!((BEHIND_MAX..BEHIND_MAX * 5).contains(&started.elapsed()), "{:?}", started.elapsed());
+    // It begins early, so that it may take its time.
+    let begins = BEHIND_MAX - LEISURE_MAX;
+    assert!((begins..BEHIND_MAX * 5).contains(&started.elapsed()), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! The publisher hands every batch to [`Journal::write`] and goes on; a thread of the journal's own writes what has
 //! come together since its last commit in one transaction, syncs it, and only then acknowledges. What nobody waits
-//! for (check results, what a source can tell again) goes with the next commit, at the latest [`BEHIND_MAX`] later.
+//! for (check results, what a source can tell again) goes with the next commit, at the latest [`BEHIND_MAX`] later, and at
+//! leisure: as soon as somebody waits, it hurries.
 //!
 //! ```text
 //! publisher --write--> inbox (merged by key) --take--> journal thread --commit, fsync--> acknowledge
@@ -29,6 +30,7 @@
 mod decode;
 pub mod documents;
 mod encode;
+mod leisure;
 mod load;
 mod pending;
 mod problem;
@@ -345,6 +347,10 @@ pub const FILE_NAME: &str = "nameplate.redb";
 
 /// Longest time that a write that nobody waits for stays in memory only. Source: DESIGN.md, Embedded store.
 pub const BEHIND_MAX: Duration = Duration::from_secs(1);
+
+/// How much of [`BEHIND_MAX`] the thread may take to write what nobody waits for, in pieces with rests between them, so that
+/// it does not keep the processor from who answers. Source: none, chosen.
+pub(super) const LEISURE_MAX: Duration = Duration::from_millis(400);
 
 /// Time between attempts while the disk fails.
 ///

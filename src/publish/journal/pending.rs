@@ -75,6 +75,10 @@ impl Pending {
         if !later.dirty {
             return;
         }
+        if !self.dirty {
+            *self = later;
+            return;
+        }
         self.dirty = true;
         self.index = later.index;
         self.serial = later.serial;
@@ -94,6 +98,11 @@ impl Pending {
     /// Tells all who wait what came of it.
     pub(super) fn acknowledge(&mut self, outcome: &Result<(), JournalFailure>) {
         self.acknowledge.drain(..).for_each(|waiting| waiting.tell(outcome));
+    }
+
+    /// Whether anybody waits until it is durable.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.acknowledge.is_empty()
     }
 
     /// How many keys are to be written.

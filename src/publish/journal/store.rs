@@ -3,6 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, WriteTransaction};
@@ -10,7 +11,9 @@ use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableDefinition, W
 use crate::{
     catalog::service::InstanceKey,
     publish::journal::{
-        JournalError, JournalFailure, Place, Restored, Tuning, decode, encode, load,
+        JournalError, JournalFailure, Place, Restored, Tuning, decode, encode,
+        leisure::{Leisure, write_results},
+        load,
         pending::{Pending, absent},
         problem::{Problem, refusal},
         record::CountersRecord,
@@ -142,8 +145,14 @@ impl Store {
         Arc::clone(&self.path)
     }
 
-    /// Makes all of it durable in one transaction, or says why not; then the next attempt opens the file anew.
-    pub(super) fn commit(&mut self, pending: &mut Pending, ending: Ending) -> Result<(), JournalFailure> {
+    /// Makes all of it durable in one transaction, or says why not; then the next attempt opens the file anew. Calls `rest`
+    /// between pieces of what nobody waits for.
+    pub(super) fn commit(
+        &mut self,
+        pending: &mut Pending,
+        ending: Ending,
+        rest: &dyn Fn(Duration),
+    ) -> Result<(), JournalFailure> {
         if ending == Ending::More && !pending.dirty {
             return Ok(());
         }
@@ -154,7 +163,8 @@ impl Store {
                 None => self.reopen(pending)?,
             };
             let transaction = start(&database, self.tuning)?;
-            write(&transaction, pending)?;
+            let leisure = Leisure::of(pending, ending);
+            write(&transaction, pending, |spent| rest(leisure.after(spent)))?;
             if counters != self.counters {
                 write_counters(&transaction, &counters)?;
             }
@@ -293,7 +303,8 @@ fn write_counters(transaction: &WriteTransaction, counters: &CountersRecord) -> 
 }
 
 /// Writes nodes and instances, then results: those of a record that is rewritten are in the new record.
-fn write(transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::Error> {
+/// Calls `rest` after each piece of the results, with the time that it took.
+fn write(transaction: &WriteTransaction, pending: &Pending, rest: impl Fn(Duration)) -> Result<(), redb::Error> {
     if let Some(uuid) = &pending.node_uuid {
         let value = encode::sealed(NODE_UUID_KEY.as_bytes(), &&**uuid);
         transaction.open_table(META)?.insert(NODE_UUID_KEY, value.as_slice())?;
@@ -307,10 +318,7 @@ fn write(transaction: &WriteTransaction, pending: &Pending) -> Result<(), redb::
             results.remove(key.as_slice())?;
         }
     }
-    for (key, newest) in &pending.results {
-        let key = encode::check_key(key);
-        results.insert(key.as_slice(), encode::result(&key, newest).as_slice())?;
-    }
+    write_results(&mut results, pending, rest)?;
     if pending.documents.is_empty() { Ok(()) } else { write_documents(transaction, pending) }
 }
 

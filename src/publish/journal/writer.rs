@@ -8,7 +8,7 @@ use std::{
 use crate::{
     observe::metrics::Metrics,
     publish::journal::{
-        BEHIND_MAX, Batch, JournalFailure, JournalStatus, RETRY_EVERY,
+        BEHIND_MAX, Batch, JournalFailure, JournalStatus, LEISURE_MAX, RETRY_EVERY,
         pending::{Pending, UNWRITTEN_MAX},
         store::{Ending, Store},
     },
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     pub(super) fn put(&self, batch: Batch, now: Instant) {
-        let due = if batch.urgent { now } else { now + BEHIND_MAX };
+        let due = if batch.urgent { now } else { now + BEHIND_MAX - LEISURE_MAX };
         let mut inbox = self.lock();
         let sooner = inbox.due.is_none_or(|before| due < before);
         inbox.pending.take_in(batch);
@@ -101,6 +101,19 @@ impl Shared {
                 Some(at) => self.arrived.wait_timeout(inbox, at - now).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.arrived.wait(inbox).unwrap_or_else(PoisonError::into_inner),
             };
+        }
+    }
+
+    /// Sleeps so long; less if something is due meanwhile.
+    fn rest(&self, length: Duration) {
+        let until = Instant::now() + length;
+        let mut inbox = self.lock();
+        loop {
+            let now = Instant::now();
+            if inbox.closing || now >= until || inbox.due.is_some_and(|due| due <= now) {
+                return;
+            }
+            inbox = self.arrived.wait_timeout(inbox, until - now).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -157,7 +170,7 @@ pub(super) fn run(shared: &Shared, mut store: Store) {
         let (pending, ending) = shared.take(retry_at);
         unwritten.absorb(pending);
         let started = Instant::now();
-        let outcome = store.commit(&mut unwritten, ending);
+        let outcome = store.commit(&mut unwritten, ending, &|length| shared.rest(length));
         shared.note(&outcome, &unwritten, started.elapsed());
         unwritten.acknowledge(&outcome);
         tell(&mut told, &outcome);
