@@ -6,7 +6,7 @@
 //! | the instances of a service or a node | O(what it returns) |
 //! | any index, any count | O(1) |
 
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 
 use thin_vec::ThinVec;
 
@@ -309,6 +309,32 @@ impl State {
         Some((find_check(&home.checks, id)?, home))
     }
 
+    /// Has what results of these checks, at most [`FOUND_TOGETHER_MAX`], will change brought into the cache, as far as it
+    /// follows from their IDs and they are of one node; a guess that nothing depends on. Tells the services that were found.
+    pub fn warm<'s, 'k>(&'s self, keys: impl Iterator<Item = &'k CheckKey> + Clone) -> Vec<&'s ServiceName> {
+        let Some(node) = keys.clone().next().and_then(|key| self.node(&key.node)) else { return Vec::new() };
+        let ids = keys.filter(|key| key.node == node.node.name).filter_map(|key| key.id.service_id());
+        let hashes: Vec<u32> = ids.map(|id| self.seed.hash(&id)).collect();
+        let mut instances: Vec<&Arc<Instance>> = Vec::with_capacity(hashes.len());
+        node.instances.find_all(&hashes, |instance| instances.extend(instance));
+        black_box(
+            instances.iter().map(|instance| usize::from(instance.enable_tag_override)).fold(0, usize::wrapping_add),
+        );
+        let names: Vec<&ServiceName> = instances.iter().map(|instance| &instance.service).collect();
+        let hashes: Vec<u32> = names.iter().map(|name| self.seed.hash(*name)).collect();
+        let mut services: Vec<&Arc<ServiceEntry>> = Vec::with_capacity(hashes.len());
+        self.services.find_all(&hashes, |service| services.extend(service));
+        black_box(services.iter().map(|service| service.instances.len()).fold(0, usize::wrapping_add));
+        black_box(services.iter().map(|service| service.instances.touch()).fold(0, u32::wrapping_add));
+        // Of a larger service most are not needed.
+        let small = || services.iter().filter(|service| service.len() <= WARMED_INSTANCES_MAX);
+        let entries = || small().filter_map(|service| service.instances.few()).flatten();
+        black_box(entries().map(|entry| entry.checks.len()).fold(0, usize::wrapping_add));
+        let checks = || entries().flat_map(|entry| entry.checks.iter());
+        black_box(checks().map(|entry| usize::from(entry.check.takes_results())).fold(0, usize::wrapping_add));
+        names
+    }
+
     /// All checks, in no order: those of nodes and those of instances.
     pub fn checks(&self) -> impl Iterator<Item = &CheckEntry> {
         let of_nodes = self.nodes().flat_map(|entry| entry.checks.iter());
@@ -388,3 +414,6 @@ fn worst(checks: &[CheckEntry]) -> CheckStatus {
     let run = checks.iter().filter(|entry| entry.check.definition.kind.is_run());
     run.map(|entry| entry.check.status).max().unwrap_or(CheckStatus::Passing)
 }
+
+/// Services with more instances are not read ahead by [`State::warm`]. Source: none, chosen.
+const WARMED_INSTANCES_MAX: usize = 8;

@@ -141,6 +141,14 @@ impl Names {
         black_box(Table::touch_places(many.map(|(at, addresses)| (addresses, start(at, addresses.len())))));
     }
 
+    /// Has what a change to an instance of these services, at most [`FOUND_TOGETHER_MAX`], will change brought into the cache.
+    pub fn warm<'s>(&self, services: impl Iterator<Item = &'s ServiceName>) {
+        let keys = services.filter_map(|service| service_keys(service).plain);
+        let hashes: Vec<u32> = keys.map(|key| self.seed().hash(key.as_wire())).collect();
+        let start = |_, _| 0;
+        self.touch(&hashes, &[true; FOUND_TOGETHER_MAX], start);
+    }
+
     /// Whether any service has a name of one label, as RFC 2782 forms need.
     pub fn has_singles(&self) -> bool {
         self.singles > 0
