@@ -59,7 +59,7 @@ use crate::{
         settings::Settings,
         watch::Published,
     },
-    transport::{BindError, Observer, Transport, TransportSettings},
+    transport::{self, BindError, Observer, Transport, TransportSettings},
     wire::name::Name,
     zones::{self, Zones},
 };
@@ -115,6 +115,8 @@ impl Server {
         let (zones, included) = load_zones(&config)?;
         let (http_socket, http_address) = http::bind(config.http).map_err(|error| http::taken(error, config.http))?;
         let (tls, access) = (settings::http_tls(&config)?, AccessControl::load(&config)?);
+        // The publisher and the journal inherit it.
+        transport::give_way();
         let (journal, restored, uuid) = open_journal(&config)?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;

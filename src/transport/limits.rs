@@ -58,6 +58,12 @@ pub const IDLE_MAX: Duration = Duration::from_millis(250);
 /// How long a worker has the processor at a time where others want it. Source: none, chosen: what a batch takes.
 pub const SLICE: Duration = Duration::from_micros(200);
 
+/// How long other threads that work much have the processor at a time where a worker wants it.
+///
+/// Source: none, chosen: the kernel's own, 1.4 ms on two cores, is a good part of what an answer may wait; shorter than a
+/// worker's would be shared out before it.
+pub const OTHERS_SLICE: Duration = Duration::from_micros(400);
+
 /// Batches answered between two looks at all sockets while some have work.
 ///
 /// Source: none, chosen: 4 batches of 64 take about 1 ms, which is how long a quiet socket may wait for a busy one.

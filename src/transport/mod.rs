@@ -40,13 +40,19 @@ pub use self::{engine::Engine, listen::BindError, record::Observer};
 
 use self::{
     connections::Connections,
-    limits::{ADDRESSES_REFRESH, STOP_MAX, SlowLimits, TcpLimits},
+    limits::{ADDRESSES_REFRESH, OTHERS_SLICE, STOP_MAX, SlowLimits, TcpLimits},
     listen::Listening,
     listeners::Listeners,
     slow::SlowPath,
     tcp::TcpServer,
     worker::{Orders, Parts},
 };
+
+/// Has the calling thread, and those that it starts, give the processor back soon where a worker wants it. Changes nothing
+/// where the kernel does not know of it, or forbids it: answers then only wait longer for other threads of their core.
+pub fn give_way() {
+    let _ = udp::ask_for_slices(OTHERS_SLICE);
+}
 
 /// What the transports are started with.
 #[derive(Debug, Clone)]
