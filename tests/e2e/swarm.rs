@@ -12,16 +12,25 @@ use crate::{
     until::{SOON, until},
 };
 
-/// A virtual address carries no traffic where the kernel has no `ip_vs`, so that addresses are compared with those that the daemon
-/// tells, and no connection is made to one.
 #[test]
 fn swarms_services_and_tasks_are_answered() {
-    scenario("swarm", |sandbox| {
+    manager("swarm", Place::Host);
+}
+
+#[test]
+fn swarms_services_and_tasks_are_answered_by_a_server_in_a_container() {
+    manager("swarm-inside", Place::Container);
+}
+
+/// A virtual address carries no traffic where the kernel has no `ip_vs`, so that addresses are compared with those that the daemon
+/// tells, and no connection is made to one.
+fn manager(name: &str, place: Place) {
+    scenario(name, |sandbox| {
         // Swarm wants an address that is not on loopback.
         sandbox.run("ip link add swarm0 type veth peer name swarm1");
         sandbox.run(&format!("ip address add {MANAGER}/24 dev swarm0; ip link set swarm0 up; ip link set swarm1 up"));
         let docker = Docker::start(sandbox, "").has_images();
-        let _server = watched(&docker, Place::Host, "");
+        let _server = watched(&docker, place, "");
         docker.run(&format!("swarm init --advertise-addr {MANAGER}"));
         docker.run("network create --driver overlay --attachable shop");
         let serve = |name: &str, options: &str| {
