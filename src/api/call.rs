@@ -56,7 +56,7 @@ impl Call {
             .map_err(|error| ApiError::BadRequest(format!("the query is malformed: {error}")))?;
         let (head, body) = request.into_parts();
         let caller = api.access.caller(access::token(&query, &head.headers))?;
-        rights::check(api, route.method.as_str(), route.path, &caller)?;
+        rights::check(api, route.right, &caller)?;
         let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let (body, large) = match route.body_max_bytes {
             Some(most) => {

@@ -22,6 +22,7 @@
 //! **Source:** Consul's HTTP API, version 1.22; docs/api.md tells what differs.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -102,7 +103,7 @@ use access::{Access, AccessParts, Caller};
 use call::Call;
 use hosts::Hosts;
 use respond::{ApiError, text};
-use routes::{ROUTES, Route};
+use routes::{Route, routes};
 
 /// What the API stands on.
 pub struct ApiParts {
@@ -241,13 +242,16 @@ impl Api {
 
     fn router(self) -> Router {
         let api = Arc::new(self);
-        let mut paths: Vec<&'static str> = ROUTES.iter().map(|route| route.path).collect();
-        paths.sort_unstable();
-        paths.dedup();
+        let mut by_path: BTreeMap<&'static str, Vec<&'static Route>> = BTreeMap::new();
+        for route in routes() {
+            by_path.entry(route.path).or_default().push(route);
+        }
         let mut router = Router::new();
-        for path in paths {
-            let api = Arc::clone(&api);
-            let answer = move |params: RawPathParams, request: Request| answer(Arc::clone(&api), path, params, request);
+        for (path, routes) in by_path {
+            let (api, routes) = (Arc::clone(&api), Arc::from(routes));
+            let answer = move |params: RawPathParams, request: Request| {
+                answer(Arc::clone(&api), Arc::clone(&routes), params, request)
+            };
             router = router.route(path, any(answer));
         }
         let panicked = move |_: Box<dyn std::any::Any + Send>| {
@@ -286,21 +290,22 @@ pub fn router(parts: ApiParts) -> Router {
     Api::new(parts, blocking::WAITING_MAX).router()
 }
 
-/// Answers a request for this path of the table, whatever its method.
-async fn answer(api: Arc<Api>, path: &'static str, params: RawPathParams, request: Request) -> Response {
+/// Answers a request for the path of these routes, whatever its method.
+async fn answer(api: Arc<Api>, routes: Arc<[&'static Route]>, params: RawPathParams, request: Request) -> Response {
     let began = Instant::now();
+    let path = routes[0].path;
     let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
     if let Some(refused) = other_host(&api.parts.hosts, &request) {
         api.parts.metrics.http_request(method.as_str(), path, refused.status().as_u16(), began.elapsed());
         return refused;
     }
-    let mut response = match ROUTES.iter().find(|route| route.path == path && route.method == method) {
+    let mut response = match routes.iter().find(|route| route.method == method) {
         Some(route) => {
             let last = params.iter().last().map(|(_, value)| value.to_owned());
             let handled = handle(Arc::clone(&api), route, last, request).await;
             handled.unwrap_or_else(ApiError::into_response)
         }
-        None => other_method(path, &method),
+        None => other_method(&routes, &method),
     };
     response.headers_mut().insert(ACL_POLICY_HEADER, HeaderValue::from_static(api.access.default_policy()));
     api.parts.metrics.http_request(method.as_str(), path, response.status().as_u16(), began.elapsed());
@@ -331,9 +336,8 @@ async fn handle(
     (route.handler)(api, call).await
 }
 
-fn other_method(path: &str, method: &Method) -> Response {
-    let mut allowed: Vec<&str> =
-        ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
+fn other_method(routes: &[&Route], method: &Method) -> Response {
+    let mut allowed: Vec<&str> = routes.iter().map(|route| route.method.as_str()).collect();
     allowed.push("OPTIONS");
     let mut response = match *method {
         Method::OPTIONS => StatusCode::OK.into_response(),
@@ -348,7 +352,7 @@ fn other_method(path: &str, method: &Method) -> Response {
 async fn unknown_path(request: Request) -> Response {
     let path: String = request.uri().path().chars().take(PATH_SHOWN_MAX_CHARS).collect();
     let open = |route: &Route| route.path.split_once("{*").is_some_and(|(before, _)| before == path);
-    let mut response = match path.ends_with('/') && ROUTES.iter().any(open) {
+    let mut response = match path.ends_with('/') && routes().any(open) {
         true => text(StatusCode::BAD_REQUEST, format!("{path}: a name or an ID must follow")),
         false => text(StatusCode::NOT_FOUND, format!("no such path: {path}")),
     };

@@ -38,9 +38,8 @@ pub(super) enum Right {
     ReadEverything,
 }
 
-/// Refuses a caller that lacks the right of a route. A path without a row is refused to all who may not do everything.
-pub(super) fn check(api: &Api, method: &str, path: &str, caller: &Caller) -> Result<(), ApiError> {
-    let right = of(method, path).unwrap_or(Right::Server(Resource::Acl, Level::Write));
+/// Refuses a caller that lacks the right of a route.
+pub(super) fn check(api: &Api, right: Right, caller: &Caller) -> Result<(), ApiError> {
     if api.access.is_closed() && !matches!(right, Right::Nothing | Right::Tokens) {
         return Err(caller.refused(Resource::Agent, api.parts.local.node.as_str(), Level::Read));
     }
@@ -53,11 +52,6 @@ pub(super) fn check(api: &Api, method: &str, path: &str, caller: &Caller) -> Res
             lacked.map_or(Ok(()), |resource| Err(caller.refused(resource, "", Level::Read)))
         }
     }
-}
-
-/// The right of a route.
-pub(super) fn of(method: &str, path: &str) -> Option<Right> {
-    RIGHTS.iter().find(|(of, known, _)| *of == method && *known == path).map(|(_, _, right)| *right)
 }
 
 /// One thing that a change needs.
@@ -219,113 +213,3 @@ impl Guarded for KeyName<'_> {
 
 /// A key, or what several begin with.
 pub(super) struct KeyName<'a>(pub(super) &'a str);
-
-const READ_AGENT: Right = Right::Server(Resource::Agent, Level::Read);
-
-const WRITE_AGENT: Right = Right::Server(Resource::Agent, Level::Write);
-
-/// The rights of all routes. Source: "ACL Required" in Consul's API documentation; of what is ours alone, by likeness.
-pub(super) const RIGHTS: &[(&str, &str, Right)] = &[
-    ("PUT", "/v1/agent/service/register", Right::Pieces),
-    ("PUT", "/v1/agent/service/deregister/{*id}", Right::Pieces),
-    ("PUT", "/v1/agent/service/maintenance/{*id}", Right::Pieces),
-    ("GET", "/v1/agent/services", Right::Pieces),
-    ("GET", "/v1/agent/service/{*id}", Right::Pieces),
-    ("PUT", "/v1/agent/check/register", Right::Pieces),
-    ("PUT", "/v1/agent/check/deregister/{*id}", Right::Pieces),
-    ("PUT", "/v1/agent/check/pass/{*id}", Right::Pieces),
-    ("PUT", "/v1/agent/check/warn/{*id}", Right::Pieces),
-    ("PUT", "/v1/agent/check/fail/{*id}", Right::Pieces),
-    ("PUT", "/v1/agent/check/update/{*id}", Right::Pieces),
-    ("GET", "/v1/agent/checks", Right::Pieces),
-    ("GET", "/v1/agent/health/service/id/{*id}", Right::Pieces),
-    ("GET", "/v1/agent/health/service/name/{*name}", Right::Pieces),
-    ("PUT", "/v1/agent/maintenance", Right::Pieces),
-    ("GET", "/v1/agent/self", READ_AGENT),
-    ("GET", "/v1/agent/members", Right::Pieces),
-    ("GET", "/v1/agent/version", Right::Nothing),
-    ("GET", "/v1/agent/host", Right::Server(Resource::Operator, Level::Read)),
-    ("GET", "/v1/agent/metrics", READ_AGENT),
-    ("PUT", "/v1/agent/reload", WRITE_AGENT),
-    ("PUT", "/v1/agent/leave", WRITE_AGENT),
-    ("PUT", "/v1/agent/join/{*address}", WRITE_AGENT),
-    ("PUT", "/v1/agent/force-leave/{*name}", WRITE_AGENT),
-    ("PUT", "/v1/catalog/register", Right::Pieces),
-    ("PUT", "/v1/catalog/deregister", Right::Pieces),
-    ("GET", "/v1/catalog/datacenters", Right::Nothing),
-    ("GET", "/v1/catalog/services", Right::Pieces),
-    ("GET", "/v1/catalog/service/{*name}", Right::Pieces),
-    ("GET", "/v1/catalog/nodes", Right::Pieces),
-    ("GET", "/v1/catalog/node/{*name}", Right::Pieces),
-    ("GET", "/v1/catalog/node-services/{*name}", Right::Pieces),
-    ("GET", "/v1/catalog/connect/{*name}", Right::Nothing),
-    ("GET", "/v1/catalog/gateway-services/{*name}", Right::Nothing),
-    ("GET", "/v1/health/service/{*name}", Right::Pieces),
-    ("GET", "/v1/health/checks/{*name}", Right::Pieces),
-    ("GET", "/v1/health/node/{*name}", Right::Pieces),
-    ("GET", "/v1/health/state/{*state}", Right::Pieces),
-    ("GET", "/v1/health/connect/{*name}", Right::Nothing),
-    ("GET", "/v1/health/ingress/{*name}", Right::Nothing),
-    ("GET", "/v1/coordinate/datacenters", Right::Nothing),
-    ("GET", "/v1/coordinate/nodes", Right::Nothing),
-    ("GET", "/v1/coordinate/node/{*name}", Right::Nothing),
-    ("PUT", "/v1/coordinate/update", Right::Nothing),
-    ("GET", "/v1/kv/", Right::Pieces),
-    ("DELETE", "/v1/kv/", Right::Pieces),
-    ("GET", "/v1/kv/{*key}", Right::Pieces),
-    ("PUT", "/v1/kv/{*key}", Right::Pieces),
-    ("DELETE", "/v1/kv/{*key}", Right::Pieces),
-    ("PUT", "/v1/session/create", Right::Pieces),
-    ("PUT", "/v1/session/destroy/{*id}", Right::Pieces),
-    ("PUT", "/v1/session/renew/{*id}", Right::Pieces),
-    ("GET", "/v1/session/info/{*id}", Right::Pieces),
-    ("GET", "/v1/session/list", Right::Pieces),
-    ("GET", "/v1/session/node/{*node}", Right::Pieces),
-    ("PUT", "/v1/event/fire/{*name}", Right::Pieces),
-    ("GET", "/v1/event/list", Right::Pieces),
-    ("GET", "/v1/events", Right::Pieces),
-    ("POST", "/v1/query", Right::Pieces),
-    ("GET", "/v1/query", Right::Pieces),
-    ("GET", "/v1/query/{id}", Right::Pieces),
-    ("PUT", "/v1/query/{id}", Right::Pieces),
-    ("DELETE", "/v1/query/{id}", Right::Pieces),
-    ("GET", "/v1/query/{id}/execute", Right::Pieces),
-    ("GET", "/v1/query/{id}/explain", Right::Pieces),
-    ("PUT", "/v1/txn", Right::Pieces),
-    ("GET", "/v1/export", Right::ReadEverything),
-    ("GET", "/v1/status/leader", Right::Nothing),
-    ("GET", "/v1/status/peers", Right::Nothing),
-    ("GET", "/v1/status/ready", Right::Nothing),
-    ("GET", "/v1/dns/query", READ_AGENT),
-    ("PUT", "/v1/dns/cache/flush", WRITE_AGENT),
-    ("GET", "/metrics", READ_AGENT),
-    ("GET", "/v1/acl/{*rest}", Right::Tokens),
-    ("PUT", "/v1/acl/{*rest}", Right::Tokens),
-    ("DELETE", "/v1/acl/{*rest}", Right::Tokens),
-    ("GET", "/v1/operator/raft/configuration", Right::Server(Resource::Operator, Level::Read)),
-    ("GET", "/v1/operator/autopilot/configuration", Right::Server(Resource::Operator, Level::Read)),
-    ("GET", "/v1/operator/autopilot/health", Right::Server(Resource::Operator, Level::Read)),
-    ("GET", "/v1/operator/autopilot/state", Right::Server(Resource::Operator, Level::Read)),
-    ("GET", "/v1/snapshot", Right::Nothing),
-    ("PUT", "/v1/snapshot", Right::Nothing),
-    ("GET", "/v1/connect/ca/roots", Right::Nothing),
-    ("GET", "/v1/connect/ca/configuration", Right::Nothing),
-    ("PUT", "/v1/connect/ca/configuration", Right::Nothing),
-    ("GET", "/v1/agent/connect/ca/roots", Right::Nothing),
-    ("GET", "/v1/agent/connect/ca/leaf/{*name}", Right::Nothing),
-    ("POST", "/v1/agent/connect/authorize", Right::Nothing),
-    ("GET", "/v1/discovery-chain/{*name}", Right::Nothing),
-    ("GET", "/v1/connect/intentions", Right::Nothing),
-    ("GET", "/v1/connect/intentions/{*rest}", Right::Nothing),
-    ("PUT", "/v1/connect/intentions/{*rest}", Right::Nothing),
-    ("PUT", "/v1/config", Right::Nothing),
-    ("GET", "/v1/config/{*kind}", Right::Nothing),
-    ("GET", "/v1/exported-services", Right::Nothing),
-    ("GET", "/v1/imported-services", Right::Nothing),
-    ("GET", "/v1/peerings", Right::Nothing),
-    ("GET", "/v1/peering/{*name}", Right::Nothing),
-];
-
-#[cfg(test)]
-#[path = "rights_tests.rs"]
-mod tests;
