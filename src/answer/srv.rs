@@ -66,8 +66,8 @@ fn nth(table: &Table<Member>, at: usize) -> Option<&Member> {
 
 impl Response<'_> {
     /// Writes the SRV records of members, best priority first, in an order by weight; then the addresses of their
-    /// targets. What does not fit is left out, the same for a client as long as the members stay the same, because
-    /// load balancers drop what they no longer see.
+    /// targets. What does not fit is left out, the same for a client as long as the members stay the same, and nearly the
+    /// same when one comes or goes, because load balancers drop what they no longer see.
     pub fn srv(&mut self, place: Place<'_>, members: Members<'_>, denier: Denier) {
         let all = members.len();
         if all == 0 {
@@ -75,7 +75,8 @@ impl Response<'_> {
         }
         let domain = Domain::of(self, place, denier);
         let client = self.asked.snapshot.names.seed().hash(&self.asked.client.address);
-        let start = client as usize % all;
+        // The client's place is a share of the whole way round, so that who comes or goes moves it by one member at most.
+        let start = ((u64::from(client) * all as u64) >> 32) as usize;
         let room = self.writer.room();
         let mut total = self.choose_members(members, &domain, (start, room));
         if self.scratch.places.len() < total {

@@ -110,6 +110,32 @@ fn srv_that_does_not_fit_is_the_same_sample_for_a_client() {
 }
 
 #[test]
+fn a_sample_that_stays_the_same_loses_no_more_than_two_when_one_member_comes_or_goes() {
+    // Of 200 members a client sees 20 or so: others come one by one, then go.
+    let joining = (0..25).map(|at| format!("register web id=new-{at} address=127.2.0.{at} port=80"));
+    let leaving = (0..25).map(|at| format!("deregister new-{at}"));
+    let mut commands = instances(200);
+    let clients: Vec<_> = (1..=40).map(|host| format!("192.0.2.{host}")).collect();
+    let samples = |commands: &str| -> Vec<BTreeSet<Vec<u8>>> {
+        let snapshot = staged(commands);
+        let sample = |client: &String| {
+            asked(&snapshot, client, false, 33, 1).sections[0].iter().map(|rr| rr.rdata.clone()).collect()
+        };
+        clients.iter().map(sample).collect()
+    };
+    let mut before = samples(&commands);
+    for change in joining.chain(leaving) {
+        writeln!(commands, "{change}").unwrap();
+        let after = samples(&commands);
+        for ((client, before), after) in clients.iter().zip(&before).zip(&after) {
+            let lost = before.difference(after).count();
+            assert!(lost <= 2, "{client} after {change}: {lost} of {} are lost", before.len());
+        }
+        before = after;
+    }
+}
+
+#[test]
 fn over_tcp_what_does_not_fit_is_told_without_tc() {
     let snapshot = staged(&instances(5_000));
     let answer = asked(&snapshot, "192.0.2.9", true, 1, 7);
