@@ -148,7 +148,7 @@ struct Unknown {
 }
 
 fn body<'a>(api: &'a Api, node: &'a NodeEntry, entry: &'a InstanceEntry) -> HealthOfInstance<'a> {
-    let of_node = node.checks.iter().map(|check| checks::body(api, check, None));
+    let of_node = checks::of_node(node).map(|check| checks::body(api, check, None));
     let of_instance = entry.checks.iter().map(|check| checks::body(api, check, Some(&entry.instance)));
     HealthOfInstance {
         aggregated_status: Aggregated::of(node, entry).as_str(),

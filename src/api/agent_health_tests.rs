@@ -25,7 +25,7 @@ async fn the_status_of_the_response_is_that_of_the_instance() {
         check(&answer, status, word);
         let body = answer.json();
         assert_eq!((&body["AggregatedStatus"], &body["Service"]["Service"]), (&json!(word), &json!("web")));
-        assert_eq!(body["Checks"][1]["CheckID"], format!("service:web-{at}"));
+        assert_eq!(body["Checks"][0]["CheckID"], format!("service:web-{at}"));
     }
     check(&server.get("/v1/agent/health/service/name/web").await, 503, "critical");
     let all = server.get("/v1/agent/health/service/name/web").await.json();

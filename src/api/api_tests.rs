@@ -294,6 +294,8 @@ async fn checks_are_registered_and_deregistered_by_themselves() {
     let checks = server.get("/v1/agent/checks").await.json();
     assert_eq!((&checks["alive"]["ServiceID"], &checks["alive"]["ServiceTags"]), (&json!("web"), &json!(["blue"])));
     assert_eq!(checks["disk"]["ServiceID"], "");
+    let ids: Vec<_> = checks.as_object().unwrap().keys().collect();
+    assert_eq!(ids, ["alive", "disk"], "serfHealth is a check of the catalog's, not of an agent's");
     refused(
         &put(r#"{"Name": "x", "ServiceID": "none", "TTL": "1m"}"#).await,
         404,

@@ -140,6 +140,7 @@ impl Call {
             node_meta,
             passing: self.flag("passing")?,
             filter: self.filter()?,
+            of_peer: self.parameter("peer").is_some_and(|peer| !peer.is_empty()),
             caller: self.caller.clone(),
             left_out: AtomicBool::new(false),
         })
@@ -228,7 +229,7 @@ impl Call {
         given.map(Filter::parse).transpose().map_err(|problem| ApiError::BadRequest(format!("filter: {problem}")))
     }
 
-    /// Refuses namespaces, partitions and peers, of which there are none.
+    /// Refuses namespaces, partitions and sameness groups, of which there are none.
     fn only_default_namespace(&self) -> Result<(), ApiError> {
         let given = [
             ("ns", self.parameter("ns")),
@@ -242,12 +243,10 @@ impl Call {
                 return Err(ApiError::BadRequest(problem));
             }
         }
-        if let Some((name, peer)) = ["peer", "sg"].iter().find_map(|name| Some((name, self.parameter(name)?)))
-            && !peer.is_empty()
-        {
-            return Err(ApiError::BadRequest(format!("{name}: there are no peers, so {peer:?} is none")));
+        match self.parameter("sg").unwrap_or_default() {
+            "" => Ok(()),
+            group => Err(ApiError::BadRequest(format!("sg: there are no peers, so {group:?} is no group of some"))),
         }
-        Ok(())
     }
 }
 
@@ -274,6 +273,8 @@ pub(super) struct Read {
     pub(super) passing: bool,
     /// Which elements are wanted.
     pub(super) filter: Option<Filter>,
+    /// Whether what a peer has is wanted: nothing, for there are none.
+    of_peer: bool,
     /// Who reads.
     pub(super) caller: Caller,
     /// Whether something was left out that this caller may not read.
@@ -286,8 +287,11 @@ impl Read {
         self.near.as_ref().is_some_and(|near| near != node)
     }
 
-    /// Whether the caller may read an element; if not, that is remembered.
+    /// Whether the caller may read an element, and is not asking for a peer's; if it may not, that is remembered.
     pub(super) fn may(&self, element: &impl Guarded) -> bool {
+        if self.of_peer {
+            return false;
+        }
         let may = element.is_readable_by(&self.caller);
         if !may {
             self.left_out.store(true, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use axum::response::Response;
 
 use super::{
-    Api, HeartbeatOutcome,
+    ALIVE_CHECK_ID, Api, HeartbeatOutcome,
     agent::{ID_SHOWN_MAX_BYTES, cut},
     body::CheckBody,
     call::Call,
@@ -21,7 +21,7 @@ use crate::{
         definition,
         names::CheckId,
         service::{Instance, InstanceKey},
-        state::CheckEntry,
+        state::{CheckEntry, NodeEntry},
     },
 };
 
@@ -92,12 +92,18 @@ pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError
         let of_instances = entries
             .iter()
             .flat_map(|entry| entry.checks.iter().map(|check| body(&maker, check, Some(&entry.instance))));
-        let of_node = node.checks.iter().map(|check| body(&maker, check, None));
+        let of_node = of_node(node).map(|check| body(&maker, check, None));
         let bodies = read.select(of_node.chain(of_instances))?;
         let bodies: BTreeMap<&str, CheckBody<'_>> = bodies.into_iter().map(|body| (body.id, body)).collect();
         json(&bodies, read.pretty)
     })
     .await
+}
+
+/// The checks of this node itself, as its agent tells of them. That it is alive is no check of the agent's: with Consul the
+/// catalog alone has it.
+pub(super) fn of_node(node: &NodeEntry) -> impl Iterator<Item = &CheckEntry> {
+    node.checks.iter().filter(|entry| entry.check.id.as_str() != ALIVE_CHECK_ID)
 }
 
 /// The body of a check. Of a check deadline of this node it has what the newest heartbeat said, which nothing publishes

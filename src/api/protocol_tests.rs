@@ -41,6 +41,25 @@ async fn what_may_come_from_a_cache_says_that_it_is_new() {
 }
 
 #[tokio::test]
+async fn of_peers_there_is_nothing() {
+    let server = start().await;
+    server.register(r#"{"Name": "web"}"#).await;
+    for (path, nothing) in [
+        ("/v1/health/service/web", "[]"),
+        ("/v1/health/checks/web", "[]"),
+        ("/v1/health/state/any", "[]"),
+        ("/v1/health/node/n1", "[]"),
+        ("/v1/catalog/service/web", "[]"),
+        ("/v1/catalog/services", "{}"),
+        ("/v1/catalog/nodes", "[]"),
+    ] {
+        let ours = server.get(path).await;
+        assert_eq!(server.get(&format!("{path}?peer=")).await.body, ours.body, "{path}");
+        assert_eq!(server.get(&format!("{path}?peer=x")).await.body, nothing, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_parameters_are_named() {
     let server = start().await;
     let get = async |query: &str| server.get(&format!("/v1/catalog/services?{query}")).await;
@@ -50,7 +69,7 @@ async fn wrong_parameters_are_named() {
     refused(&get("cached&consistent").await, 400, "cached and consistent cannot both be given");
     assert_eq!(get("cached&stale&leader&merge-central-config").await.status, 200);
     assert_eq!(get("max_stale=x").await.status, 400);
-    refused(&get("peer=x").await, 400, "peer: there are no peers, so \"x\" is none");
+    refused(&get("sg=x").await, 400, "sg: there are no peers, so \"x\" is no group of some");
     refused(&server.get("/v1/catalog/service/").await, 400, "/v1/catalog/service/: a name or an ID must follow");
     refused(&get("dc=dc2").await, 500, "No path to datacenter \"dc2\"");
     assert_eq!(get("dc=DC1").await.status, 200);

@@ -48,7 +48,7 @@ pub(super) async fn create(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
 pub(super) async fn update(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     call.read(&api)?;
     let query = decoded(&call.json()?, Text::from(call.last()))?;
-    may_change(&api, &call)?.ok_or_else(not_found)?;
+    may_change(&api, &call)?.ok_or(ApiError::NoQuery)?;
     call.caller().must(Resource::Query, &query.name, Level::Write)?;
     set(&api, query).await?;
     Ok(StatusCode::OK.into_response())
@@ -94,7 +94,7 @@ pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError
 pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.newer(&read, WatchKey::Queries, |snapshot| snapshot.store.queries_index()).await?;
-    let entry = snapshot.store.query(call.last()).ok_or_else(not_found)?;
+    let entry = snapshot.store.query(call.last()).ok_or(ApiError::NoQuery)?;
     read.caller.must(Resource::Query, &entry.query.name, Level::Read)?;
     indexed(&[QueryBody::of(entry)], snapshot.store.queries_index(), &read)
 }
@@ -103,7 +103,7 @@ pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
 pub(super) async fn explain(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.parts.published.load();
-    let entry = snapshot.store.find_query(call.last()).ok_or_else(not_found)?;
+    let entry = snapshot.store.find_query(call.last()).ok_or(ApiError::NoQuery)?;
     read.caller.must(Resource::Query, &entry.query.name, Level::Read)?;
     let query = entry.query.rendered(call.last());
     let body = QueryBody::new(&query, (entry.create_index, entry.modify_index));
@@ -114,7 +114,7 @@ pub(super) async fn explain(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
 pub(super) async fn execute(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.parts.published.load();
-    let entry = snapshot.store.find_query(call.last()).ok_or_else(not_found)?;
+    let entry = snapshot.store.find_query(call.last()).ok_or(ApiError::NoQuery)?;
     let query = entry.query.rendered(call.last());
     let limit = match call.parameter("limit").filter(|text| !text.is_empty()) {
         Some(text) => {
@@ -192,10 +192,6 @@ fn is_wanted(node: &NodeEntry, entry: &InstanceEntry, query: &Query) -> bool {
     let worst = checks.map(|check| check.check.status).max().unwrap_or(CheckStatus::Passing);
     let healthy = if query.only_passing { worst == CheckStatus::Passing } else { worst != CheckStatus::Critical };
     tags && healthy && query.node_meta.iter().all(of_node) && query.service_meta.iter().all(of_instance)
-}
-
-fn not_found() -> ApiError {
-    ApiError::NotFound("Query not found".to_owned())
 }
 
 #[cfg(test)]

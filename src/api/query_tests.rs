@@ -65,6 +65,7 @@ async fn a_query_is_made_read_changed_and_taken_away() {
     }
     for missing in [server.get(&path).await, server.put(&path, r#"{"Service": {"Service": "x"}}"#).await] {
         assert_eq!((missing.status, missing.body.as_str()), (404, "Query not found"));
+        assert_eq!(missing.headers["x-consul-index"], "1", "python-consul reads it");
     }
     assert_eq!(server.get("/v1/query/q/execute").await.status, 404);
 }

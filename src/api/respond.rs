@@ -26,6 +26,9 @@ pub enum ApiError {
     /// No such ID or name.
     #[error("{0}")]
     NotFound(String),
+    /// No such prepared query.
+    #[error("Query not found")]
+    NoQuery,
     /// Of tokens, where they do not count. Source: Consul.
     #[error("ACL support disabled")]
     AccessOff,
@@ -52,7 +55,7 @@ impl ApiError {
             ApiError::BadRequest(_) => StatusCode::BAD_REQUEST,
             ApiError::Forbidden(_) => StatusCode::FORBIDDEN,
             ApiError::AccessOff => StatusCode::UNAUTHORIZED,
-            ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+            ApiError::NotFound(_) | ApiError::NoQuery => StatusCode::NOT_FOUND,
             ApiError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             ApiError::TooSlow => StatusCode::REQUEST_TIMEOUT,
             ApiError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -66,6 +69,10 @@ impl IntoResponse for ApiError {
         let mut response = text(self.status(), self.to_string());
         if matches!(self, ApiError::Busy(_)) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if matches!(self, ApiError::NoQuery) {
+            // As Consul; python-consul fails without it.
+            response.headers_mut().insert(INDEX_HEADER, HeaderValue::from(index_shown(0)));
         }
         if matches!(self, ApiError::TooLarge(_) | ApiError::TooSlow) {
             // What is left of the body is not read, so the connection cannot be used again.
@@ -148,7 +155,7 @@ pub(super) fn indexed(value: &impl Serialize, index: u64, read: &Read) -> Result
 /// Adds the headers of what was read at this index.
 pub(super) fn with_index(response: &mut Response, index: u64, read: &Read) {
     let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("x-consul-index"), HeaderValue::from(index_shown(index)));
+    headers.insert(INDEX_HEADER, HeaderValue::from(index_shown(index)));
     for (name, value) in [
         ("x-consul-knownleader", "true"),
         ("x-consul-lastcontact", "0"),
@@ -193,6 +200,9 @@ pub(super) const MAKING_MAX: usize = 4;
 
 /// Most warnings that are written out. Source: none, chosen: a third of the headers that HTTP libraries take.
 const WARNINGS_MAX: usize = 32;
+
+/// The index of what was read.
+const INDEX_HEADER: HeaderName = HeaderName::from_static("x-consul-index");
 
 /// What the client should know though all went well; one header for each.
 const WARNING_HEADER: HeaderName = HeaderName::from_static("x-nameplate-warning");

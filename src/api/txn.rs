@@ -208,8 +208,10 @@ type Renewal = (CheckKey, CheckStatus, String);
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct TxnBody<'a> {
-    results: Vec<ResultBody<'a>>,
-    errors: Vec<ErrorBody>,
+    /// `null` if it took no effect. Source: Consul.
+    results: Option<Vec<ResultBody<'a>>>,
+    /// `null` if it took effect. Source: Consul.
+    errors: Option<Vec<ErrorBody>>,
 }
 
 #[derive(Serialize)]
@@ -241,12 +243,12 @@ fn body<'a>(api: &'a Api, found: &'a [Found]) -> TxnBody<'a> {
             ResultBody::Check(CheckBody { definition, ..checks::body(api, entry, instance.as_deref()) })
         }
     };
-    TxnBody { results: found.iter().map(result).collect(), errors: Vec::new() }
+    TxnBody { results: Some(found.iter().map(result).collect()), errors: None }
 }
 
 fn conflict(errors: Vec<(usize, String)>, pretty: bool) -> Result<Response, ApiError> {
     let errors = errors.into_iter().map(|(op_index, what)| ErrorBody { op_index, what }).collect();
-    let mut response = json(&TxnBody { results: Vec::new(), errors }, pretty)?;
+    let mut response = json(&TxnBody { results: None, errors: Some(errors) }, pretty)?;
     *response.status_mut() = StatusCode::CONFLICT;
     Ok(response)
 }

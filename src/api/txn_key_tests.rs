@@ -42,7 +42,7 @@ async fn keys_are_set_and_read_with_consuls_results() {
         ("b", None, 0),
     ];
     assert_eq!(all, expected);
-    assert_eq!(body["Errors"], json!([]));
+    assert_eq!(body["Errors"], Value::Null);
     let read = txn(&server, json!([key("get", "a", json!({}))])).await;
     assert_eq!((read.status, read.index()), (200, server.published.load().index()));
 }
@@ -69,7 +69,7 @@ async fn one_that_fails_takes_the_others_with_it_whatever_they_are_about() {
         { "OpIndex": 5, "What": "failed session check for key \"a\", current session \"\" != \"nobody\"" },
         { "OpIndex": 6, "What": "failed to unlock key \"a\", lock isn't held, or is held by another session" },
     ]);
-    assert_eq!((answer.status, answer.json()), (409, json!({ "Results": [], "Errors": errors })));
+    assert_eq!((answer.status, answer.json()), (409, json!({ "Results": null, "Errors": errors })));
     assert_eq!(server.published.load().index(), index);
 }
 

@@ -15,7 +15,7 @@ async fn txn(server: &Harness, operations: Value) -> Answer {
 
 #[track_caller]
 fn failed(answer: &Answer, errors: Value) {
-    assert_eq!((answer.status, answer.json()), (409, json!({ "Results": [], "Errors": errors })));
+    assert_eq!((answer.status, answer.json()), (409, json!({ "Results": null, "Errors": errors })));
 }
 
 fn set_node(name: &str) -> Value {
@@ -40,7 +40,7 @@ async fn a_node_with_a_service_and_its_check_comes_at_once() {
         (&results[2]["Check"]["Status"], &results[2]["Check"]["ServiceName"]),
         (&json!("passing"), &json!("web"))
     );
-    assert_eq!(answer.json()["Errors"], json!([]));
+    assert_eq!(answer.json()["Errors"], Value::Null);
 
     let health = server.get("/v1/health/service/web?passing").await.json();
     assert_eq!(
@@ -49,7 +49,7 @@ async fn a_node_with_a_service_and_its_check_comes_at_once() {
     );
     assert_eq!(server.get("/v1/agent/services").await.body, "{}", "it is another node's");
     let answer = txn(&server, json!([{ "Node": { "Verb": "delete", "Node": { "Node": "n2" } } }])).await;
-    assert_eq!((answer.status, answer.json()), (200, json!({ "Results": [], "Errors": [] })));
+    assert_eq!((answer.status, answer.json()), (200, json!({ "Results": [], "Errors": null })));
     assert_eq!(server.get("/v1/catalog/services").await.body, "{}");
     assert_eq!(server.get("/v1/catalog/nodes").await.json().as_array().map(Vec::len), Some(1));
 }
