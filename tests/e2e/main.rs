@@ -20,6 +20,7 @@
 //! | `container_churn` | many at once, a daemon that goes away, how long a start and a stop take |
 //! | `swarm` | services and tasks of a manager |
 //! | `podman` | Podman in Docker's place |
+//! | `clients` | py-consul and python-consul work unchanged (`tests/clients`) |
 //! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
 //! | `disk` | a full disk fails writes, names itself, and hinders neither DNS nor checks |
 //!
@@ -28,6 +29,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test code: what fails, fails the scenario")]
 
 mod bindings;
+mod clients;
 mod compose;
 mod container_churn;
 mod containers;
