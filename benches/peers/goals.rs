@@ -210,6 +210,13 @@ static GOALS: &[Goal] = &[
     goal("answered/s then against full load with checks", TIMES, (Some(AtLeast(0.9)), None), |results| {
         results.get("checked overload answered x")
     }),
+    goal("GET /v1/health/service of 3 instances, a second", (0, "/s"), (Some(AtLeast(30_000.0)), None), |results| {
+        results.get("http health/s")
+    }),
+    goal("its p99", (2, "ms"), (Some(AtMost(5.0)), None), |results| results.get("http health p99 ms")),
+    goal("the same against nginx with a file of as many bytes", TIMES, (None, None), |results| {
+        results.ratio("http health/s", "http nginx/s")
+    }),
 ];
 
 const TIMES: (usize, &str) = (2, "x");

@@ -7,7 +7,7 @@
 //! cargo peer --docs                 writes the table and pictures into docs/, too
 //! ```
 //!
-//! NSD and Knot come from Debian: installed when root, without starting a service. The load has one core, the server
+//! NSD, Knot, nginx and wrk come from Debian: installed when root, without starting a service. The load has one core, the server
 //! under test the other; all of it stays on loopback, and ends with this program.
 //!
 //! **Limits:** two cores; Linux. Figures of different machines, or of one that is busy, are not to be compared.

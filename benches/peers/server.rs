@@ -163,7 +163,7 @@ pub fn echo(port: u16) -> Result<()> {
 }
 
 /// A port that nobody has, over UDP and TCP.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     for _ in 0..50 {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         if UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {

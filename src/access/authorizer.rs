@@ -7,14 +7,14 @@ use super::rules::{Level, Resource, Rule, Rules, Scope};
 
 /// The rules of all policies of a token as one, ready for look-ups: O(log rules) for each step of a name that some
 /// prefix shares.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Authorizer {
     tables: BTreeMap<Resource, RuleTable>,
     default: Level,
 }
 
 /// The rules of one resource.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct RuleTable {
     whole: Option<Level>,
     exact: BTreeMap<Box<str>, Level>,

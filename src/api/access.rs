@@ -117,6 +117,11 @@ impl Caller {
         Access::new(off(Level::Write)).everybody
     }
 
+    /// All that it may do.
+    pub(super) fn authorizer(&self) -> Arc<Authorizer> {
+        Arc::clone(&self.authorizer)
+    }
+
     /// The accessor ID of its token; none where tokens do not count.
     pub fn accessor_id(&self) -> Option<&str> {
         self.accessor_id.as_deref()

@@ -5,8 +5,7 @@ use super::*;
 use crate::{
     access::{directory::HashKey, file},
     api::{
-        blocking,
-        harness::{Answer, Harness, start_guarded},
+        harness::{Answer, Harness, WAITING_MAX, start_guarded},
         rights::Right,
         routes::routes,
     },
@@ -58,7 +57,7 @@ pub(in crate::api) async fn start() -> Harness {
     let directory = file::read(FILE, Directory::new(Seed(1), HashKey([1; 16]))).unwrap();
     let mode = AccessMode::On { default: Level::Deny, file: Arc::new(ArcSwap::from_pointee(directory)) };
     let parts = AccessParts { mode, anonymous: Level::Deny, now_secs: || 1_600_000_000 };
-    let harness = start_guarded(blocking::WAITING_MAX, parts).await;
+    let harness = start_guarded(WAITING_MAX, parts).await;
     for name in ["web", "db"] {
         let body = json!({ "Name": name, "ID": name, "Port": 80, "Check": { "TTL": "1h" } }).to_string();
         let answer = with(&harness, "admin-admin-admin", "PUT", "/v1/agent/service/register", &body).await;
@@ -194,7 +193,7 @@ async fn no_route_tells_who_has_no_right_of_a_service_or_node() {
 
 #[tokio::test]
 async fn where_others_reach_a_server_without_access_control_it_is_closed_and_names_the_cure() {
-    let harness = start_guarded(blocking::WAITING_MAX, off(Level::Deny)).await;
+    let harness = start_guarded(WAITING_MAX, off(Level::Deny)).await;
     for (route, right, answer) in asked_of_all(&harness).await {
         if right == Right::Tokens {
             assert_eq!(answer.status, 401, "{route}");
@@ -208,7 +207,7 @@ async fn where_others_reach_a_server_without_access_control_it_is_closed_and_nam
 
 #[tokio::test]
 async fn reading_may_be_open_while_writing_is_not() {
-    let harness = start_guarded(blocking::WAITING_MAX, off(Level::Read)).await;
+    let harness = start_guarded(WAITING_MAX, off(Level::Read)).await;
     let nodes: Value = harness.get("/v1/catalog/nodes").await.json();
     assert_eq!(nodes.as_array().unwrap().len(), 1);
     let refused = harness.put("/v1/agent/service/register", r#"{"Name": "web"}"#).await;

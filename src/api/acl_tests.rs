@@ -4,15 +4,14 @@ use crate::{
     access::Level,
     api::{
         access::{off, tests::start, tests::with},
-        blocking,
-        harness::start_guarded,
+        harness::{WAITING_MAX, start_guarded},
     },
 };
 
 #[tokio::test]
 async fn without_access_control_it_is_as_consul_without_it() {
     for anonymous in [Level::Write, Level::Deny] {
-        let harness = start_guarded(blocking::WAITING_MAX, off(anonymous)).await;
+        let harness = start_guarded(WAITING_MAX, off(anonymous)).await;
         for (method, path) in [
             ("GET", "/v1/acl/tokens"),
             ("GET", "/v1/acl/token/self"),

@@ -4,7 +4,7 @@
 //! index is another one (above: there is news; below: the client's came from another machine or another life), else
 //! when the result changes, when the time is over, or when the server stops: always with what then holds.
 //!
-//! **Limits:** [`WAITING_MAX`] reads wait at a time; more are refused.
+//! **Limits:** so many reads wait at a time as `http_waiting` says; more are refused.
 //!
 //! **Source:** Consul's `api-docs/features/blocking`.
 
@@ -47,7 +47,10 @@ impl Api {
         }
         drop(now);
         let Ok(_permit) = self.waiting.try_acquire() else {
-            return Err(ApiError::Busy(format!("{WAITING_MAX} reads are waiting already; try again")));
+            return Err(ApiError::Busy(format!(
+                "{} reads are waiting already; try again, or raise http_waiting",
+                self.parts.waiting_max
+            )));
         };
         let _blocked = Blocked::count(&self.parts.metrics);
         let mut stopping = self.parts.stopping.clone();
@@ -61,7 +64,10 @@ impl Api {
             }
             drop(now);
             let over = tokio::select! {
-                () = ticket.changed() => false,
+                () = ticket.changed() => {
+                    self.parts.metrics.http_woken.inc();
+                    false
+                }
                 () = tokio::time::sleep_until(deadline) => true,
                 _ = stopping.wait_for(|stopping| *stopping) => true,
             };
@@ -99,11 +105,6 @@ fn random_part(below: Duration) -> Duration {
     let nanoseconds = u64::try_from(below.as_nanos()).unwrap_or(u64::MAX);
     Duration::from_nanos(random % nanoseconds.max(1))
 }
-
-/// Most reads that wait at a time.
-///
-/// Source: none, chosen: a watcher for each of 10,000 services and as many again, at some KiB each.
-pub const WAITING_MAX: usize = 16_384;
 
 /// The random part of a wait is below this fraction of it. Source: Consul.
 const JITTER_DIVISOR: u32 = 16;

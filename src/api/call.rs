@@ -24,6 +24,7 @@ use super::{
     respond::ApiError,
     rights::{self, Guarded},
     routes::Route,
+    shared::{Asked, Question, accepts_gzip},
 };
 use crate::catalog::{
     definition::{json, tree::Tree},
@@ -34,6 +35,8 @@ use crate::catalog::{
 /// One request.
 #[derive(Debug)]
 pub struct Call {
+    /// Of the route.
+    path: &'static str,
     /// The part of the path that the route leaves open, decoded.
     last: Option<String>,
     query: Vec<(String, String)>,
@@ -65,7 +68,7 @@ impl Call {
             }
             None => (Vec::new(), None),
         };
-        let call = Call { last, query, headers: head.headers, body, caller, _large: large };
+        let call = Call { path: route.path, last, query, headers: head.headers, body, caller, _large: large };
         call.only_default_namespace()?;
         Ok(call)
     }
@@ -118,6 +121,14 @@ impl Call {
     /// The body as JSON.
     pub fn json(&self) -> Result<Tree, ApiError> {
         json::parse(&self.body).map_err(|error| ApiError::BadRequest(error.to_string()))
+    }
+
+    /// What is asked, and how the answer may be. What is left of the call is of no more use.
+    pub(super) fn into_asked(self) -> Asked {
+        let gzip = accepts_gzip(&self.headers);
+        let Call { path, last, query: mut parameters, caller, .. } = self;
+        parameters.retain(|(name, _)| !matches!(name.as_str(), "index" | "wait" | "token"));
+        Asked { question: Question { path, last, parameters, authorizer: caller.authorizer() }, gzip }
     }
 
     /// The parameters of a read of the catalog.

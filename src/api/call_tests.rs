@@ -3,6 +3,7 @@ use super::*;
 fn call(query: &[(&str, &str)]) -> Call {
     let query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Call {
+        path: "/v1/catalog/services",
         last: None,
         query,
         headers: HeaderMap::new(),

@@ -11,7 +11,8 @@ use super::{
     Api,
     body::{CatalogServiceBody, NodeBody},
     call::{Call, Read},
-    respond::{ApiError, indexed, json, made},
+    respond::{ApiError, indexed, json},
+    shared::shared,
 };
 use crate::{
     access::{Level, Resource},
@@ -28,7 +29,8 @@ pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiE
     let snapshot = api.newer(&read, WatchKey::Services, |snapshot| snapshot.catalog.services_index()).await?;
     // Every instance is looked at for its tags.
     let (size, maker) = (snapshot.catalog.instance_count(), Arc::clone(&api));
-    made(&api, snapshot, size, move |snapshot| {
+    drop(snapshot);
+    shared(&api, call.into_asked(), size, move |snapshot| {
         let catalog = &snapshot.catalog;
         let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for service in catalog.services() {
@@ -49,7 +51,8 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
     let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
     let datacenter = Arc::clone(&api.parts.local.datacenter);
-    made(&api, snapshot, size, move |snapshot| {
+    drop(snapshot);
+    shared(&api, call.into_asked(), size, move |snapshot| {
         let members = members(&snapshot.catalog, &name, &read);
         let bodies = members.iter().map(|(node, entry)| CatalogServiceBody::new(entry, node, &datacenter));
         indexed(&read.select(bodies)?, snapshot.catalog.service_index(&name), &read)
@@ -62,7 +65,8 @@ pub(super) async fn nodes(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
     let read = call.read(&api)?;
     let snapshot = api.newer(&read, WatchKey::Nodes, |snapshot| snapshot.catalog.nodes_index()).await?;
     let (size, datacenter) = (snapshot.catalog.node_count(), Arc::clone(&api.parts.local.datacenter));
-    made(&api, snapshot, size, move |snapshot| {
+    drop(snapshot);
+    shared(&api, call.into_asked(), size, move |snapshot| {
         let nodes = snapshot.catalog.nodes().filter(|node| node_wanted(node, &read));
         let mut bodies = read.select(nodes.map(|node| NodeBody::new(node, &datacenter)))?;
         let far = |body: &NodeBody<'_>| read.near.as_ref().is_some_and(|near| near.as_str() != body.node);

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,6 @@ use tower::ServiceExt;
 use super::{
     Api, ApiParts, HeartbeatOutcome, LocalNode,
     access::{self, AccessParts},
-    blocking,
 };
 use crate::{
     access::Level,
@@ -41,6 +40,9 @@ pub(super) struct Harness {
     pub(super) heartbeat: Arc<Mutex<HeartbeatOutcome>>,
     /// What heartbeats said last.
     pub(super) newest_output: Arc<Mutex<Option<Text>>>,
+    /// How often what heartbeats say has changed.
+    pub(super) heard: Arc<AtomicU64>,
+    pub(super) metrics: Arc<Metrics>,
     /// How many heartbeats there were.
     pub(super) renewed: Arc<AtomicU32>,
     /// Told when files are to be read again.
@@ -80,7 +82,7 @@ pub(super) fn local() -> LocalNode {
 }
 
 pub(super) async fn start() -> Harness {
-    start_with(blocking::WAITING_MAX).await
+    start_with(WAITING_MAX).await
 }
 
 /// A server on which so many reads may wait.
@@ -96,16 +98,20 @@ pub(super) async fn start_guarded(waiting: usize, access: AccessParts) -> Harnes
     let heartbeat = Arc::new(Mutex::new(HeartbeatOutcome::Unknown));
     let outcome = Arc::clone(&heartbeat);
     let newest_output = Arc::new(Mutex::new(None));
+    let heard = Arc::new(AtomicU64::new(0));
+    let said = Arc::clone(&heard);
     let newest = Arc::clone(&newest_output);
     let renewed = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&renewed);
     let flushed = AtomicU32::new(0);
     let reload = Arc::new(Notify::new());
+    let metrics = Arc::new(Metrics::new());
     let parts = ApiParts {
         feed: feed.clone(),
         published: Arc::clone(&published),
         local: local(),
         renew_session: Arc::new(|_| ()),
+        said: Arc::new(move || said.load(Ordering::Relaxed)),
         newest_output: Arc::new(move |_, _| newest.lock().unwrap().clone()),
         heartbeat: Arc::new(move |_, _, _| {
             counted.fetch_add(1, Ordering::Relaxed);
@@ -115,7 +121,7 @@ pub(super) async fn start_guarded(waiting: usize, access: AccessParts) -> Harnes
             Some("bad..name") => Err("name: two dots".to_owned()),
             _ => Ok(u64::from(flushed.fetch_add(1, Ordering::Relaxed))),
         }),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::clone(&metrics),
         explain: Arc::new(|name, kind| match name {
             "panic.example" => panic!("a test of what a panic does"),
             _ => {
@@ -127,10 +133,11 @@ pub(super) async fn start_guarded(waiting: usize, access: AccessParts) -> Harnes
         access,
         hosts: super::hosts::Hosts::Any,
         txn_max_ops: 64,
+        waiting_max: waiting,
         stopping,
     };
-    let router = Api::new(parts, waiting).router();
-    Harness { feed, published, router, heartbeat, newest_output, renewed, reload, stop }
+    let router = Api::new(parts).router();
+    Harness { feed, published, router, heartbeat, newest_output, heard, metrics, renewed, reload, stop }
 }
 
 impl Harness {
@@ -168,3 +175,6 @@ impl Harness {
 pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), future).await.expect("it comes soon")
 }
+
+/// Reads that may wait. Source: none, chosen: more than a test has.
+pub(super) const WAITING_MAX: usize = 1000;

@@ -10,7 +10,8 @@ use super::{
     call::Call,
     catalog::{members, node_wanted, service_name},
     checks,
-    respond::{ApiError, indexed, made},
+    respond::{ApiError, indexed},
+    shared::shared,
 };
 use crate::{
     catalog::{
@@ -28,8 +29,9 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let key = WatchKey::Service(name.clone());
     let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
     let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
+    drop(snapshot);
     let maker = Arc::clone(&api);
-    made(&api, snapshot, size, move |snapshot| {
+    shared(&api, call.into_asked(), size, move |snapshot| {
         let members = members(&snapshot.catalog, &name, &read);
         let wanted = members
             .iter()
@@ -47,8 +49,9 @@ pub(super) async fn of_service(api: Arc<Api>, call: Call) -> Result<Response, Ap
     let key = WatchKey::Service(name.clone());
     let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
     let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
+    drop(snapshot);
     let maker = Arc::clone(&api);
-    made(&api, snapshot, size, move |snapshot| {
+    shared(&api, call.into_asked(), size, move |snapshot| {
         let members = members(&snapshot.catalog, &name, &read);
         let checks = members
             .iter()
@@ -64,7 +67,8 @@ pub(super) async fn state(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
     let (any, status) = (call.last() == "any", CheckStatus::parse(call.last()));
     let snapshot = api.newer(&read, WatchKey::Checks, |snapshot| snapshot.catalog.checks_index()).await?;
     let (size, maker) = (snapshot.catalog.check_count(), Arc::clone(&api));
-    made(&api, snapshot, size, move |snapshot| {
+    drop(snapshot);
+    shared(&api, call.into_asked(), size, move |snapshot| {
         let catalog = &snapshot.catalog;
         let nodes = catalog.nodes().filter(|node| node_wanted(node, &read));
         let of_nodes = nodes.flat_map(|node| node.checks.iter().map(|check| (check, None)));

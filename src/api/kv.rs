@@ -12,8 +12,9 @@ use super::{
     Api,
     base64::Base64,
     call::{Call, Read},
-    respond::{ApiError, indexed, json, made, text, with_index},
+    respond::{ApiError, indexed, json, text, with_index},
     rights::{self, KeyName},
+    shared::shared,
 };
 use crate::{
     access::{Level, Resource},
@@ -34,10 +35,10 @@ pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
     let read = call.read(&api)?;
     let key = Text::from(call.last());
     if call.parameter("keys").is_some() {
-        return names(&api, (key, call.parameter("separator").unwrap_or_default().to_owned()), read).await;
+        return names(&api, call, key, read).await;
     }
     if call.parameter("recurse").is_some() {
-        return tree(&api, key, read).await;
+        return tree(&api, call, key, read).await;
     }
     if key.is_empty() {
         return Err(ApiError::BadRequest(MISSING_KEY.to_owned()));
@@ -45,27 +46,33 @@ pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
     read.caller.must(Resource::Key, &key, Level::Read)?;
     let watched = WatchKey::Key(key.clone());
     let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.key_index(&key)).await?;
-    let index = snapshot.store.key_index(&key);
-    let Some(entry) = snapshot.store.key(&key) else { return Ok(missing(index, &read)) };
-    if call.parameter("raw").is_none() {
-        return indexed(&[KeyBody::new(entry, true)], index, &read);
-    }
-    // What is stored is anybody's: a browser is to make nothing of it.
-    let headers = [
-        (header::CONTENT_TYPE, "text/plain"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, "sandbox"),
-    ];
-    let mut response = (headers, entry.value.to_vec()).into_response();
-    with_index(&mut response, index, &read);
-    Ok(response)
+    drop(snapshot);
+    let raw = call.parameter("raw").is_some();
+    shared(&api, call.into_asked(), 1, move |snapshot| {
+        let index = snapshot.store.key_index(&key);
+        let Some(entry) = snapshot.store.key(&key) else { return Ok(missing(index, &read)) };
+        if !raw {
+            return indexed(&[KeyBody::new(entry, true)], index, &read);
+        }
+        // What is stored is anybody's: a browser is to make nothing of it.
+        let headers = [
+            (header::CONTENT_TYPE, "text/plain"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::CONTENT_SECURITY_POLICY, "sandbox"),
+        ];
+        let mut response = (headers, entry.value.to_vec()).into_response();
+        with_index(&mut response, index, &read);
+        Ok(response)
+    })
+    .await
 }
 
-async fn tree(api: &Api, prefix: Text, read: Read) -> Result<Response, ApiError> {
+async fn tree(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Response, ApiError> {
     let watched = WatchKey::Keys(prefix.clone());
     let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.prefix_index(&prefix)).await?;
     let elements = snapshot.store.keys_below(&prefix).take(COUNTED_MAX).count();
-    made(api, snapshot, elements, move |snapshot| {
+    drop(snapshot);
+    shared(api, call.into_asked(), elements, move |snapshot| {
         let index = snapshot.store.prefix_index(&prefix);
         let entries: Vec<KeyBody<'_>> =
             readable(snapshot.store.keys_below(&prefix), &read).map(|entry| KeyBody::new(entry, true)).collect();
@@ -79,11 +86,13 @@ fn readable<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>, read: &Read) -> i
     entries.filter(|entry| read.may(&KeyName(&entry.key)))
 }
 
-async fn names(api: &Api, (prefix, separator): (Text, String), read: Read) -> Result<Response, ApiError> {
+async fn names(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Response, ApiError> {
+    let separator = call.parameter("separator").unwrap_or_default().to_owned();
     let watched = WatchKey::Keys(prefix.clone());
     let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.prefix_index(&prefix)).await?;
     let elements = snapshot.store.keys_below(&prefix).take(COUNTED_MAX).count();
-    made(api, snapshot, elements, move |snapshot| {
+    drop(snapshot);
+    shared(api, call.into_asked(), elements, move |snapshot| {
         let index = snapshot.store.prefix_index(&prefix);
         let mut names = snapshot.store.names_below(&prefix, &separator);
         names.retain(|name| read.may(&KeyName(name)));

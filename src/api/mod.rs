@@ -12,7 +12,7 @@
 //! | of a longer body, read and thrown away so that the client sees the 413 | 128 MiB |
 //! | a change waiting for its place in the feed | 5 s, then 503 |
 //! | responses of 1,000 elements and more that are made at a time | 4; others wait |
-//! | reads that wait for a change | 16,384 at a time, else 503; each 10 minutes and 1/16 at most |
+//! | reads that wait for a change | `http_waiting` at a time, else 503; each 10 minutes and 1/16 at most |
 //!
 //! A response of 1 KiB and more is compressed for who accepts gzip. A write is answered when it is durable and in the published snapshot: who got the 200 sees it in DNS.
 //! A response is made as bytes from one snapshot, which is let go before the first byte is sent.
@@ -91,6 +91,7 @@ mod nodes;
 mod query;
 mod query_body;
 mod session;
+mod shared;
 mod status;
 mod txn;
 mod txn_key;
@@ -104,6 +105,7 @@ use call::Call;
 use hosts::Hosts;
 use respond::{ApiError, text};
 use routes::{Route, routes};
+use shared::{Answers, GZIP_LEAST_BYTES};
 
 /// What the API stands on.
 pub struct ApiParts {
@@ -119,6 +121,8 @@ pub struct ApiParts {
     pub renew_session: RenewSession,
     /// Tells what the newest heartbeat of a check deadline said.
     pub newest_output: NewestOutput,
+    /// Tells how often what heartbeats said has changed.
+    pub said: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Empties the forwarder's cache, of one name or of all; returns how many entries went, or why not.
     pub flush: Flush,
     /// Where requests are counted, and what `/metrics` shows.
@@ -133,6 +137,8 @@ pub struct ApiParts {
     pub hosts: Hosts,
     /// Most operations of a transaction.
     pub txn_max_ops: usize,
+    /// Most reads that wait for a change.
+    pub waiting_max: usize,
     /// True as soon as the server stops: reads that wait are answered at once.
     pub stopping: watch::Receiver<bool>,
 }
@@ -218,6 +224,8 @@ pub struct Api {
     parts: ApiParts,
     /// Tells who calls.
     access: Access,
+    /// Answers that several get.
+    answers: Answers,
     /// One permit for each read that may wait.
     waiting: Semaphore,
     /// One permit for each large response that may be made at a time.
@@ -229,11 +237,12 @@ pub struct Api {
 }
 
 impl Api {
-    fn new(parts: ApiParts, waiting: usize) -> Api {
+    fn new(parts: ApiParts) -> Api {
         Api {
             access: Access::new(parts.access.clone()),
+            answers: Answers::new(),
+            waiting: Semaphore::new(parts.waiting_max),
             parts,
-            waiting: Semaphore::new(waiting),
             making: Semaphore::new(respond::MAKING_MAX),
             large_bodies: Arc::new(Semaphore::new(call::LARGE_BODIES_MAX)),
             exporting: Arc::new(Semaphore::new(1)),
@@ -287,7 +296,7 @@ impl fmt::Debug for Api {
 
 /// The API as a service.
 pub fn router(parts: ApiParts) -> Router {
-    Api::new(parts, blocking::WAITING_MAX).router()
+    Api::new(parts).router()
 }
 
 /// Answers a request for the path of these routes, whatever its method.
@@ -365,9 +374,6 @@ const ALIVE_CHECK_ID: &str = "serfHealth";
 
 /// What happens to a request that no rule of access names; Consul tells it with every response.
 const ACL_POLICY_HEADER: HeaderName = HeaderName::from_static("x-consul-default-acl-policy");
-
-/// A shorter response is not compressed, whoever asks for it. Source: none, chosen: it fits into one packet.
-const GZIP_LEAST_BYTES: u16 = 1024;
 
 /// Most characters of an unknown path that the answer repeats. Source: none, chosen.
 const PATH_SHOWN_MAX_CHARS: usize = 200;

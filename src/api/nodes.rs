@@ -13,7 +13,8 @@ use super::{
     body::{NodeBody, ServiceBody},
     call::{Call, Read},
     checks,
-    respond::{ApiError, done, indexed, made},
+    respond::{ApiError, done, indexed},
+    shared::shared,
 };
 use crate::{
     catalog::{
@@ -91,7 +92,8 @@ async fn of_node(
     let snapshot = api.newer(&read, WatchKey::Node(name.clone()), index).await?;
     let size = snapshot.catalog.node(&name).map_or(0, |node| node.instance_count());
     let maker = Arc::clone(&api);
-    made(&api, snapshot, size, move |snapshot| {
+    drop(snapshot);
+    shared(&api, call.into_asked(), size, move |snapshot| {
         let found = found(&snapshot.catalog, &name).filter(|_| read.may(&name));
         make(&maker, found, &Answering { read, index: index(snapshot) })
     })

@@ -12,6 +12,7 @@ use super::{
     call::Call,
     respond::{ApiError, indexed, json},
     rights::Guarded,
+    shared::shared,
     uuid::random_uuid,
 };
 use crate::{
@@ -75,29 +76,33 @@ pub(super) async fn renew(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
 /// `GET /v1/session/info/:id`
 pub(super) async fn info(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let id = id(&call)?;
-    listed(&api, &call, |snapshot| snapshot.store.session(&id).into_iter().collect()).await
+    listed(&api, call, move |snapshot| snapshot.store.session(&id).into_iter().collect()).await
 }
 
 /// `GET /v1/session/list`
 pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    listed(&api, &call, |snapshot| snapshot.store.sessions().collect()).await
+    listed(&api, call, |snapshot| snapshot.store.sessions().collect()).await
 }
 
 /// `GET /v1/session/node/:node`
 pub(super) async fn of_node(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let node = NodeName::new(call.last()).map_err(|error| ApiError::BadRequest(format!("node: {error}")))?;
-    listed(&api, &call, |snapshot| snapshot.store.sessions_of(&node)).await
+    listed(&api, call, move |snapshot| snapshot.store.sessions_of(&node)).await
 }
 
 async fn listed(
     api: &Arc<Api>,
-    call: &Call,
-    sessions: impl for<'a> Fn(&'a Snapshot) -> Vec<&'a Arc<SessionEntry>>,
+    call: Call,
+    sessions: impl for<'a> FnOnce(&'a Snapshot) -> Vec<&'a Arc<SessionEntry>> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let read = call.read(api)?;
     let snapshot = api.newer(&read, WatchKey::Sessions, |snapshot| snapshot.store.sessions_index()).await?;
-    let bodies = sessions(&snapshot).into_iter().map(|entry| SessionBody::new(entry));
-    indexed(&read.select(bodies)?, snapshot.store.sessions_index(), &read)
+    drop(snapshot);
+    shared(api, call.into_asked(), 0, move |snapshot| {
+        let bodies = sessions(snapshot).into_iter().map(|entry| SessionBody::new(entry));
+        indexed(&read.select(bodies)?, snapshot.store.sessions_index(), &read)
+    })
+    .await
 }
 
 fn id(call: &Call) -> Result<Text, ApiError> {

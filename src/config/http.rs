@@ -18,6 +18,10 @@ pub struct Http {
     pub hosts: Vec<String>,
     /// Most connections of one client address.
     pub connections_per_client: u32,
+    /// Most connections altogether; without it as many as open files allow.
+    pub connections: Option<usize>,
+    /// Most reads that wait for a change.
+    pub waiting: usize,
     /// TLS; without it, plain HTTP.
     pub tls: Option<HttpTls>,
 }
@@ -51,6 +55,8 @@ pub(super) fn read(reader: &mut Reader) -> Http {
     Http {
         hosts: reader.list("http_hosts", host),
         connections_per_client: reader.set("http_connections_per_client", number(1, CONNECTIONS_MOST)),
+        connections: reader.one("http_connections", number(1, CONNECTIONS_MOST)),
+        waiting: reader.set("http_waiting", number(0, CONNECTIONS_MOST)),
         tls,
     }
 }
@@ -63,6 +69,8 @@ impl Http {
         vec![
             ("http_hosts", Some(list(&self.hosts))),
             ("http_connections_per_client", Some(self.connections_per_client.to_string())),
+            ("http_connections", self.connections.map(|most| most.to_string())),
+            ("http_waiting", Some(self.waiting.to_string())),
             (TLS_KEYS[0], path(tls.map(|tls| &tls.cert))),
             (TLS_KEYS[1], path(tls.map(|tls| &tls.key))),
             (TLS_KEYS[2], path(tls.and_then(|tls| tls.client_ca.as_ref()))),
@@ -87,5 +95,5 @@ fn host(item: &Item) -> Parsed<String> {
 
 const TLS_KEYS: [&str; 3] = ["http_tls_cert", "http_tls_key", "http_tls_client_ca"];
 
-/// Source: none, chosen: more than there are connections at all.
+/// Source: none, chosen: more than there are connections, and reads, at all.
 const CONNECTIONS_MOST: i64 = 1_000_000;

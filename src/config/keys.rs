@@ -38,7 +38,7 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 56] = [
+pub(super) const KEYS: [Key; 58] = [
     at_start("dns", Shape::List),
     live("docker_dns", Shape::One),
     at_start("http", Shape::One),
@@ -47,6 +47,8 @@ pub(super) const KEYS: [Key; 56] = [
     at_start("http_tls_client_ca", Shape::One),
     at_start("http_hosts", Shape::List),
     at_start("http_connections_per_client", Shape::One),
+    at_start("http_connections", Shape::One),
+    at_start("http_waiting", Shape::One),
     at_start("access", Shape::One),
     at_start("access_default", Shape::One),
     at_start("access_anonymous", Shape::One),

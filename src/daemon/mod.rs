@@ -39,7 +39,6 @@ use self::{
     banner::{Banner, DockerBridge},
     docker_dns::DockerDns,
     engine::DnsEngine,
-    http::Http,
     reload::{Files, Reloader},
     sources::Sources,
 };
@@ -163,7 +162,7 @@ impl Server {
         );
         let files = Files { included, tls: tls.clone(), access, told: Arc::clone(&parts.reload) };
         let reloader = Reloader::new(sources, log, query_log, Arc::clone(&metrics), files);
-        let served = Http::new(api::router(parts), tls, config.http_api.connections_per_client);
+        let served = settings::http(&config, api::router(parts), tls);
         let http = tokio::spawn(http::serve(listener, served, stopped));
         Ok(Server {
             config,
@@ -384,7 +383,7 @@ fn api_parts(
     (metrics, stopping, (config, access)): (Arc<Metrics>, watch::Receiver<bool>, (&Config, &AccessControl)),
 ) -> ApiParts {
     let (deadlines, times) = (health.deadlines(), health.session_times());
-    let (of_checks, of_answers) = (Arc::clone(&deadlines), Arc::clone(&deadlines));
+    let [of_checks, of_answers, of_reads] = std::array::from_fn(|_| Arc::clone(&deadlines));
     let forwarder = Arc::clone(forwarder);
     let (engine, explained) = (Arc::clone(engine), Arc::clone(published));
     ApiParts {
@@ -398,6 +397,7 @@ fn api_parts(
         }),
         renew_session: Arc::new(move |session| times.renew(session)),
         newest_output: Arc::new(move |key, status| of_checks.newest_output(key, status)),
+        said: Arc::new(move || of_reads.said()),
         flush: Arc::new(move |name| {
             let name = name.map(Name::parse).transpose().map_err(|error| error.to_string())?;
             Ok(forwarder.flush(name.as_ref()) as u64)
@@ -412,6 +412,7 @@ fn api_parts(
         access: access.parts(config),
         hosts: settings::hosts(config),
         txn_max_ops: config.txn_max_ops,
+        waiting_max: config.http_api.waiting,
         stopping,
     }
 }

@@ -6,8 +6,15 @@ use std::{
     sync::Arc,
 };
 
+use axum::Router;
+use rustix::process::{Resource, getrlimit};
+
 use super::{
-    http::tls::{Tls, TlsFiles},
+    http::{
+        self, Http,
+        clients::Clients,
+        tls::{Tls, TlsFiles},
+    },
     own,
 };
 use crate::{
@@ -91,6 +98,22 @@ pub fn forwarding(config: &Config, own_addresses: Vec<SocketAddr>) -> ForwardSet
 pub fn http_tls(config: &Config) -> anyhow::Result<Option<Arc<Tls>>> {
     let Some(HttpTls { cert, key, client_ca }) = config.http_api.tls.clone() else { return Ok(None) };
     Ok(Some(Arc::new(Tls::load(TlsFiles { cert, key, client_ca })?)))
+}
+
+/// What connections of HTTP are served with.
+pub fn http(config: &Config, router: Router, tls: Option<Arc<Tls>>) -> Http {
+    let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let affordable = http::connections_max(open_files);
+    let connections_max = config.http_api.connections.unwrap_or(affordable);
+    if connections_max > affordable {
+        tracing::warn!(
+            open_files,
+            affordable,
+            "http_connections: {connections_max} connections may leave too few open files for DNS and health checks; raise the \
+             limit of open files (LimitNOFILE=), or lower it"
+        );
+    }
+    Http { router, tls, connections_max, clients: Clients::new(config.http_api.connections_per_client) }
 }
 
 /// Which names requests of HTTP may be for: where others than this machine reach it, all.

@@ -13,7 +13,10 @@
 //! **Source:** Consul's `CheckTTL`, its texts included, because people look for them.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -38,6 +41,8 @@ use crate::{
 pub struct Deadlines {
     published: Arc<Published>,
     running: Mutex<Running>,
+    /// The same as that of `running`, to be read without its lock.
+    said: Arc<AtomicU64>,
     /// Told when the next deadline is earlier than it was.
     earlier: Notify,
 }
@@ -57,6 +62,8 @@ pub enum Heartbeat {
 
 #[derive(Debug, Default)]
 struct Running {
+    /// How often what is told of heartbeats has changed.
+    said: Arc<AtomicU64>,
     checks: Slots<Deadline>,
     schedule: Schedule,
 }
@@ -75,7 +82,9 @@ struct Deadline {
 
 impl Deadlines {
     pub(super) fn new(published: Arc<Published>) -> Deadlines {
-        Deadlines { published, running: Mutex::default(), earlier: Notify::new() }
+        let running = Running::default();
+        let said = Arc::clone(&running.said);
+        Deadlines { published, running: Mutex::new(running), said, earlier: Notify::new() }
     }
 
     /// Takes a heartbeat: moves the deadline of a check, and says whether its status changes.
@@ -115,6 +124,12 @@ impl Deadlines {
         let (_, deadline) = running.checks.get(running.checks.find(key)?)?;
         let is_newest = deadline.sent == Some(status) && !deadline.passed;
         is_newest.then(|| deadline.newest_output.clone())
+    }
+
+    /// How often what [`Deadlines::newest_output`] gives, of any check, has changed. Who reads this first and then that
+    /// knows until when it holds.
+    pub fn said(&self) -> u64 {
+        self.said.load(Ordering::SeqCst)
     }
 
     /// Makes room for so many more deadlines.
@@ -157,8 +172,9 @@ impl Deadlines {
             match snapshot.catalog.check(&key).map(|entry| &entry.check.definition.kind) {
                 Some(CheckKind::Deadline(_)) => {
                     (deadline.sent, deadline.passed) = (Some(CheckStatus::Critical), true);
-                    let result =
-                        CheckResult { status: CheckStatus::Critical, output: expired_output(&deadline.newest_output) };
+                    let output = expired_output(&deadline.newest_output);
+                    running.changed();
+                    let result = CheckResult { status: CheckStatus::Critical, output };
                     expired.push((key, result));
                 }
                 // Deregistered while a heartbeat was on its way.
@@ -184,6 +200,7 @@ impl Running {
             }
             None => {
                 let new = Deadline { created, period, newest_output: Text::new(), sent: None, passed: false };
+                self.changed();
                 self.checks.set(key, new)
             }
         };
@@ -195,15 +212,26 @@ impl Running {
         let Some(slot) = self.checks.find(key) else { return true };
         let Some((_, deadline)) = self.checks.get_mut(slot) else { return true };
         let changed = deadline.sent.is_some_and(|sent| sent != status);
+        let told = (deadline.sent, deadline.passed) != (Some(status), false) || deadline.newest_output != *output;
         (deadline.sent, deadline.passed) = (Some(status), false);
         deadline.newest_output = output.clone();
         let due = after(now, deadline.period);
+        if told {
+            self.changed();
+        }
         self.schedule.set(slot, due);
         changed
     }
 
+    /// Counts that readers are told something else from here on. Under the lock, so that who sees the new count finds what it
+    /// stands for.
+    fn changed(&self) {
+        self.said.fetch_add(1, Ordering::SeqCst);
+    }
+
     fn forget(&mut self, key: &CheckKey) {
         if let Some((slot, _)) = self.checks.remove(key) {
+            self.changed();
             self.schedule.cancel(slot);
         }
     }

@@ -85,6 +85,12 @@ pub struct Metrics {
     pub http_request_duration_seconds: Histogram,
     /// Blocking queries that wait now.
     pub http_blocked: Gauge,
+    /// Blocking queries that were woken by a change of what they wait for.
+    pub http_woken: Counter,
+    /// Results of reads that were made.
+    pub http_results_made: Counter,
+    /// Reads that were answered with a result that was made for another.
+    pub http_results_shared: Counter,
     /// Panics that were caught; the part went on.
     pub panics: Counter,
     /// Lines that the query log dropped, by its rate limit or because its file was too slow.
@@ -188,6 +194,9 @@ impl Metrics {
             cache_stale: Counter::default(),
             http_request_duration_seconds: Histogram::new(SECONDS_LONG),
             http_blocked: Gauge::default(),
+            http_woken: Counter::default(),
+            http_results_made: Counter::default(),
+            http_results_shared: Counter::default(),
             panics: Counter::default(),
             query_log_dropped: Counter::default(),
         };
@@ -324,6 +333,11 @@ impl Metrics {
         let help = "Time to answer an HTTP request, blocking included";
         registry.register("http_request_duration_seconds", help, self.http_request_duration_seconds.clone());
         registry.register("http_blocked", "Blocking queries that wait now", self.http_blocked.clone());
+        let help = "Blocking queries woken by a change of what they wait for";
+        registry.register("http_woken", help, self.http_woken.clone());
+        registry.register("http_results_made", "Results of reads that were made", self.http_results_made.clone());
+        let help = "Reads answered with a result that was made for another";
+        registry.register("http_results_shared", help, self.http_results_shared.clone());
         registry.register("reloads", "Reloads by what was read and whether it took effect", self.reloads.clone());
         registry.register("panics", "Panics that were caught", self.panics.clone());
         let help = "Lines that the query log dropped";

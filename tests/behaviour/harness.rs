@@ -273,9 +273,10 @@ pub async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
     assert!(waited.await.is_ok(), "after {PATIENCE:?} it is still not so: {what}");
 }
 
-/// The program, without settings from outside.
+/// The program, without settings from outside: the one that is shipped if it is named, else that of this build.
 pub fn program(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nameplate"));
+    let shipped = std::env::var_os("NAMEPLATE_E2E_PROGRAM");
+    let mut command = Command::new(shipped.unwrap_or_else(|| env!("CARGO_BIN_EXE_nameplate").into()));
     command.env_clear().env("HOME", home).env("NAMEPLATE_DOCKER", "off").current_dir(home).stdin(Stdio::null());
     command
 }

@@ -41,6 +41,22 @@ async fn on_loopback_a_page_cannot_lead_its_own_name_here() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_connections_than_there_may_be_are_told_so() {
+    let running = start("http_connections = 2").await;
+    let one = async || {
+        let mut stream = TcpStream::connect(running.at.http).await.unwrap();
+        stream.write_all(b"GET /v1/status/leader HTTP/1.1\r\nHost: n1\r\n\r\n").await.unwrap();
+        stream.read_u8().await.unwrap();
+        stream
+    };
+    let _held = (one().await, one().await);
+    let refused = get_for(running.at, "n1").await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("http_connections"), "{}", refused.body);
+    running.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_has_so_many_connections_and_others_are_served_meanwhile() {
     let running = start("http_connections_per_client = 3").await;
     let mut held = Vec::new();

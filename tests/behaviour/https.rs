@@ -1,12 +1,21 @@
 //! The HTTP API over TLS, with certificates of clients, and certificates that change.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tempfile::{TempDir, tempdir};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::harness::{Served, page, run, serve, until};
+use crate::{
+    connection::Connection,
+    harness::{Served, page, request, run, serve, until},
+};
 
 /// An authority that signs certificates into a folder.
 struct Authority {
@@ -61,6 +70,39 @@ async fn clients_that_trust_the_authority_are_served_over_tls_alone() {
     until("it finds itself healthy", async || served.at.addresses("nameplate.service.internal.").await.len() == 1)
         .await;
     assert_eq!(served.stop().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_both_sides_agree_on_the_version() {
+    let (home, _authority) = prepared();
+    let served = serve(&home, &TLS).await;
+    for (offered, agreed) in [(&["h2", "http/1.1"][..], Some("h2")), (&["http/1.1"], Some("http/1.1")), (&[], None)] {
+        let stream = over_tls(&served, offered).await;
+        let found = stream.get_ref().1.alpn_protocol().map(|found| String::from_utf8(found.to_vec()).unwrap());
+        assert_eq!(found.as_deref(), agreed);
+        let status = if agreed == Some("h2") {
+            Connection::over(stream).await.get("/v1/status/leader").await.status
+        } else {
+            let (mut stream, mut said) = (stream, Vec::new());
+            stream.write_all(request("GET", "/v1/status/leader", 0).as_bytes()).await.unwrap();
+            stream.read_to_end(&mut said).await.unwrap();
+            String::from_utf8(said).unwrap().split(' ').nth(1).unwrap().parse().unwrap()
+        };
+        assert_eq!(status, 200, "{offered:?}");
+    }
+}
+
+/// A connection to the server, on which these versions are offered.
+async fn over_tls(served: &Served, offered: &[&str]) -> TlsStream<TcpStream> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(served.home.join("ca.crt")).unwrap()).unwrap();
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = versions.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let stream = TcpStream::connect(served.at.http).await.unwrap();
+    let name = ServerName::IpAddress(served.at.http.ip().into());
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,9 @@ mod sampling;
 mod stage;
 mod transcripts;
 
+mod connection;
 mod harness;
+mod waiters;
 
 mod access;
 mod blocking;
@@ -29,6 +31,7 @@ mod forwarding;
 mod health;
 mod hostile;
 mod hostile_http;
+mod http2;
 mod http_limits;
 mod https;
 mod kv;
@@ -39,3 +42,4 @@ mod restart;
 mod shutdown;
 mod transactions;
 mod transports;
+mod waiting;

@@ -1,6 +1,7 @@
 //! What is measured, in the order in which it runs.
 
 pub mod churn;
+pub mod http;
 pub mod large;
 pub mod mix;
 pub mod overload;
@@ -42,6 +43,7 @@ pub static SECTIONS: &[Section] = &[
     Section { name: "churn", doc: "queries while instances fail and pass", run: churn::run },
     Section { name: "overload", doc: "three times the load that it can take", run: overload::run },
     Section { name: "write", doc: "registrations: when they are visible, and how many a second", run: write::run },
+    Section { name: "http", doc: "a read of the API by wrk, beside nginx with a file", run: http::run },
     Section { name: "restart", doc: "memory and restarts with 10,000 and 1,000,000 instances", run: restart::run },
 ];
 

@@ -1,36 +1,54 @@
-//! Serving the HTTP API.
+//! Serving the HTTP API: HTTP/1.1 and HTTP/2, over TLS as both sides agree there, in clear as the client begins (`preface`).
 //!
 //! | bound | value |
 //! |---|---|
-//! | connections | 4,096; further ones wait to be accepted |
+//! | connections | `http_connections`, by default as many as open files allow; further ones are told 503 and closed |
 //! | of one client address | `http_connections_per_client`; further ones are told 429 and closed |
-//! | time for a TLS handshake | 10 s |
+//! | connections that are told so at a time | 64; further ones wait to be accepted |
+//! | time for a TLS handshake, and to begin what is no TLS | 10 s |
 //! | time to send a request's head | 10 s, idle connections too |
 //! | time for a client to take some of what it is sent | 30 s |
 //! | time for requests in flight at the end | 5 s |
+//!
+//! Of HTTP/2 besides:
+//!
+//! | bound | value |
+//! |---|---|
+//! | streams of one connection | 250; further ones are refused, which clients take for "later" |
+//! | header fields of a request, all together | 16 KiB, else 431 |
+//! | bytes of bodies on their way to us | 64 KiB a stream, 256 KiB a connection |
+//! | streams that are reset before we have looked at them | 20, then the connection is closed |
+//! | time without a stream | 10 s, then the connection is closed |
+//! | time for a client to answer a ping, which it gets each 30 s | 20 s, then the connection is closed |
+//! | time for a client to make room for more of a response | 30 s, then the connection is closed |
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
 };
 
 use crate::transport::{holder::holder, listen::Protocol};
 
+mod preface;
+mod streams;
+
 pub mod clients;
 pub mod tls;
 
 use clients::{Clients, Connected};
+use preface::Version;
+use streams::{Counting, Streams};
 use tls::Tls;
 
 /// What connections are served with.
@@ -40,36 +58,45 @@ pub struct Http {
     pub router: Router,
     /// TLS; without it, plain HTTP.
     pub tls: Option<Arc<Tls>>,
+    /// Most connections.
+    pub connections_max: usize,
     /// How many connections each client has.
     pub clients: Clients,
 }
 
-impl Http {
-    /// With so many connections for each client.
-    pub fn new(router: Router, tls: Option<Arc<Tls>>, connections_per_client: u32) -> Http {
-        Http { router, tls, clients: Clients::new(connections_per_client) }
-    }
-}
-
 /// Serves until `stopping` turns true; then finishes what is in flight.
 pub async fn serve(listener: TcpListener, http: Http, mut stopping: watch::Receiver<bool>) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(http.connections_max));
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let permit = Arc::clone(&permits).acquire_owned().await;
+        let refusal = Arc::clone(&refusals).acquire_owned().await;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopping.wait_for(|stop| *stop) => break,
         };
         match accepted {
             Ok((stream, client)) => {
-                let connected = http.clients.connect(client.ip());
-                let connection = connection(stream, connected, http.clone(), stopping.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+                let _ = stream.set_nodelay(true);
+                let place = match (Arc::clone(&places).try_acquire_owned(), http.clients.connect(client.ip())) {
+                    (Ok(place), Some(connected)) => Ok((place, connected)),
+                    (Ok(_), None) => Err(TOO_MANY_OF_CLIENT),
+                    (Err(_), _) => Err(TOO_MANY),
+                };
+                match place {
+                    Ok(place) => {
+                        connections.spawn(connection(stream, place, http.clone(), stopping.clone()));
+                    }
+                    // In clear only: a handshake for a refusal is what a flood of connections wants.
+                    Err(why) if http.tls.is_none() => {
+                        connections.spawn(async move {
+                            refuse(stream, why).await;
+                            drop(refusal);
+                        });
+                    }
+                    Err(_) => {}
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "an HTTP connection could not be accepted");
@@ -91,17 +118,21 @@ pub async fn serve(listener: TcpListener, http: Http, mut stopping: watch::Recei
     }
 }
 
-async fn connection(stream: TcpStream, connected: Option<Connected>, http: Http, stopping: watch::Receiver<bool>) {
-    let _ = stream.set_nodelay(true);
+/// What is given back when a connection ends.
+type Place = (OwnedSemaphorePermit, Connected);
+
+/// What is large of it lies on the heap, apart, so that a connection that waits has only what it needs.
+async fn connection(stream: TcpStream, _place: Place, http: Http, stopping: watch::Receiver<bool>) {
     // Else a client that takes nothing of a long response keeps it in memory for ever.
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(STALL_MAX));
-    let Some(_connected) = connected else {
-        // In clear only: a handshake for a refusal is what a flood of connections wants.
-        return if http.tls.is_none() {
-            refuse(stream, TOO_MANY).await
+    let Some(tls) = http.tls else {
+        return match tokio::time::timeout(HEAD_MAX, preface::read(stream)).await {
+            Ok(Ok((Version::Http1, stream))) => Box::pin(speak_1(stream, http.router, stopping)).await,
+            Ok(Ok((Version::Http2, stream))) => Box::pin(speak_2(stream, http.router, stopping)).await,
+            // A client that goes away, or sends nothing, is no event of ours.
+            _ => {}
         };
     };
-    let Some(tls) = &http.tls else { return speak(stream, http.router, stopping).await };
     let handshake = async {
         let mut first = [0];
         match stream.peek(&mut first).await {
@@ -113,13 +144,16 @@ async fn connection(stream: TcpStream, connected: Option<Connected>, http: Http,
             _ => tls.acceptor().accept(stream).await.ok(),
         }
     };
-    if let Ok(Some(stream)) = tokio::time::timeout(HEAD_MAX, handshake).await {
-        speak(stream, http.router, stopping).await;
+    let Ok(Some(stream)) = tokio::time::timeout(HEAD_MAX, Box::pin(handshake)).await else { return };
+    if stream.get_ref().1.alpn_protocol() == Some(tls::HTTP_2) {
+        Box::pin(speak_2(stream, http.router, stopping)).await;
+    } else {
+        Box::pin(speak_1(stream, http.router, stopping)).await;
     }
 }
 
 /// Answers requests until the client or the server has enough.
-async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, mut stopping: watch::Receiver<bool>) {
+async fn speak_1(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, mut stopping: watch::Receiver<bool>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
@@ -131,6 +165,31 @@ async fn speak(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, mut 
         _ = stopping.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// The same over HTTP/2.
+async fn speak_2(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, mut stopping: watch::Receiver<bool>) {
+    let streams = Arc::new(Streams::new());
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_LIST_MAX_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .keep_alive_interval(STALL_MAX)
+        .keep_alive_timeout(PONG_MAX)
+        .serve_connection(TokioIo::new(stream), Counting { router, streams: Arc::clone(&streams) });
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stopping.wait_for(|stop| *stop) => {}
+        () = streams.unused(HEAD_MAX) => {}
+        () = streams.stalled(STALL_MAX) => return,
+    }
+    connection.as_mut().graceful_shutdown();
+    // A client that does not take the end for an answer is left.
+    let _ = tokio::time::timeout(FINISH_MAX, connection).await;
 }
 
 /// Tells why a connection is not served. What the client has sent by then is read, because what is unread when a connection is
@@ -173,8 +232,42 @@ pub fn taken(error: std::io::Error, address: SocketAddr) -> anyhow::Error {
     }
 }
 
-/// Source: none, chosen: reads that wait hold one each, and a fifth of 20,000 open files is left for other things.
-const CONNECTIONS_MAX: usize = 4096;
+/// Most connections where a process may open so many files: DNS over TCP has 2,000 of the fifth that is left, health checks a
+/// tenth of all.
+///
+/// Source: none, chosen: 15,744 of 20,000, so that 15,000 clients can wait; and never more than take 1 GiB with what each holds
+/// in buffers.
+pub fn connections_max(open_files: u64) -> usize {
+    let affordable = (open_files / 5 * 4).saturating_sub(FILES_LEFT);
+    usize::try_from(affordable.clamp(FILES_LEFT / 4, CONNECTIONS_MOST)).unwrap_or(usize::MAX)
+}
+
+/// Files that are for other things than connections and checks. Source: none, chosen: zones, journal, upstreams, Docker.
+const FILES_LEFT: u64 = 256;
+
+/// Most connections, however many files may be open. Source: none, chosen: some 10 KiB each make 640 MiB.
+const CONNECTIONS_MOST: u64 = 65_536;
+
+/// Most connections that are told at a time why they are not served. Source: none, chosen: a quarter of the files left.
+const REFUSALS_MAX: usize = 64;
+
+/// Most streams of one connection. Source: what Go's servers, and so Consul's, say.
+const STREAMS_MAX: u32 = 250;
+
+/// Longest header list of a request. Source: hyper's own default; filters of some KiB fit.
+const HEADER_LIST_MAX_BYTES: u32 = 16 << 10;
+
+/// How much of a body may be on its way. Source: the protocol's default (RFC 9113 section 6.9.2).
+const STREAM_WINDOW_BYTES: u32 = (64 << 10) - 1;
+
+/// How much of all bodies of a connection may be on its way. Source: none, chosen: what waits here for its reader is memory.
+const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Most streams that were reset before they were looked at. Source: h2's own default, against CVE-2023-44487.
+const RESETS_MAX: usize = 20;
+
+/// Source: hyper's own default.
+const PONG_MAX: Duration = Duration::from_secs(20);
 
 /// Source: none, chosen: as the idle time of DNS over TCP.
 const HEAD_MAX: Duration = Duration::from_secs(10);
@@ -189,6 +282,11 @@ const REFUSAL_MAX: Duration = Duration::from_secs(1);
 const TLS_HANDSHAKE: u8 = 22;
 
 const TOO_MANY: (&str, &str) = (
+    "503 Service Unavailable",
+    "this server has as many connections as it may have; try again, or raise http_connections",
+);
+
+const TOO_MANY_OF_CLIENT: (&str, &str) = (
     "429 Too Many Requests",
     "too many connections from this address; close some, or raise http_connections_per_client",
 );

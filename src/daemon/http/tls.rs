@@ -102,7 +102,7 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     };
     let pair = clients.with_single_cert(chain, key);
     let mut config = pair.map_err(|problem| TlsError::Pair { problem: problem.to_string() })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
@@ -118,3 +118,6 @@ fn certificates(setting: &'static str, path: &Path) -> Result<Vec<CertificateDer
 fn unread(setting: &'static str, path: &Path, problem: String) -> TlsError {
     TlsError::Read { setting, path: path.to_path_buf(), problem }
 }
+
+/// The name of HTTP/2 where both sides of a TLS connection agree on what they speak. Source: RFC 9113 section 3.1.
+pub(super) const HTTP_2: &[u8] = b"h2";
