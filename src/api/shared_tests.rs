@@ -166,3 +166,65 @@ async fn what_is_kept_is_bounded() {
     answers.grown(&question(1), &large, SHARD_MAX_BYTES + 1);
     assert!(!Arc::ptr_eq(&large, &answers.answer(&question(1), &server.published, 0).0), "it is too large");
 }
+
+#[tokio::test]
+async fn a_kept_result_is_what_a_new_one_would_be_whatever_has_changed() {
+    let server = start().await;
+    let paths = [
+        "/v1/health/service/web?passing",
+        "/v1/health/service/web?filter=Node.Meta.rack==r1",
+        "/v1/health/checks/web?",
+        "/v1/health/state/critical?",
+        "/v1/health/node/n2?",
+        "/v1/catalog/service/web?node-meta=rack:r1",
+        "/v1/catalog/services?",
+        "/v1/catalog/nodes?",
+        "/v1/catalog/node/n1?",
+        "/v1/kv/a?recurse",
+        "/v1/kv/a/b?raw",
+        "/v1/session/list?",
+    ];
+    let mut random = 7_u32;
+    for step in 0..150 {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (what, which) = (random >> 28, random >> 24 & 3);
+        let changed = match what {
+            0..4 => {
+                let body = format!(
+                    r#"{{"Name": "web", "ID": "web-{which}", "Port": {}, "Check": {{"TTL": "1h"}}}}"#,
+                    1 + step
+                );
+                server.put("/v1/agent/service/register", &body).await
+            }
+            4..6 => server.put(&format!("/v1/agent/service/deregister/web-{which}"), "").await,
+            6..8 => {
+                let body = format!(
+                    r#"{{"Node": "n2", "Address": "192.0.2.2", "NodeMeta": {{"rack": "r{which}"}},
+                    "Service": {{"Service": "web", "Port": 80}},
+                    "Check": {{"Name": "alive", "Status": "{}"}}}}"#,
+                    ["passing", "warning", "critical", "passing"][which as usize]
+                );
+                server.put("/v1/catalog/register", &body).await
+            }
+            8..11 => {
+                let verb = ["pass", "warn", "fail", "pass"][which as usize];
+                server.put(&format!("/v1/agent/check/{verb}/service:web-{which}?note=note{step}"), "").await
+            }
+            11..13 => server.put(&format!("/v1/agent/maintenance?enable={}", which == 0), "").await,
+            13 => server.put("/v1/session/create", "{}").await,
+            14 => server.call("DELETE", "/v1/kv/a/b", "").await,
+            _ => server.put(&format!("/v1/kv/a/{}", ["b", "c", "d", "e"][which as usize]), &format!("{step}")).await,
+        };
+        assert!(matches!(changed.status, 200 | 404), "{}", changed.body);
+        for path in paths {
+            let (kept, new) = (server.get(path).await, server.get(&format!("{path}&new={step}")).await);
+            assert_eq!(
+                (kept.status, kept.body, kept.headers),
+                (new.status, new.body, new.headers),
+                "{path} after {step}"
+            );
+        }
+    }
+    let (made, shared) = counts(&server);
+    assert!(made > 0 && shared > 0, "{made} {shared}");
+}
