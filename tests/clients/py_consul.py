@@ -1,7 +1,10 @@
 """py-consul: what it shares with python-consul, and what it has beyond."""
 
+import asyncio
+
 import areas
 import consul
+import consul.aio
 from areas import ERRORS, NODE, OWN_CHECKS, raises, until
 
 check = consul.Check
@@ -117,4 +120,38 @@ def configured(c):
     assert watch.failed is None, watch.failed
 
 
-areas.run(areas.BOTH + [services, agent, reads, watch_with_wait, without, configured], consul.Consul())
+def asynchronous(c):
+    """The client for asyncio: the same calls, awaited, and many watches in one thread."""
+
+    async def watch(other, key, index):
+        data = None
+        while data is None:
+            index, data = await other.kv.get(key, index=index, wait="1m")
+        return data["Value"]
+
+    async def go():
+        async with consul.aio.Consul(connections_limit=0) as other:
+            assert await other.kv.put("foo", b"bar") is True
+            assert (await other.kv.get("foo"))[1]["Value"] == b"bar"
+            assert await other.kv.delete("foo") is True
+            assert await other.agent.service.register("web", check=check.ttl("1m")) is True
+            assert await other.agent.check.ttl_pass("service:web") is True
+            assert len((await other.health.service("web", passing=True))[1]) == 1
+            session = await other.session.create(ttl=10, behavior="delete")
+            assert (await other.session.renew(session))["ID"] == session
+            assert await other.session.destroy(session) is True
+            keys = [f"key-{number}" for number in range(20)]
+            missing = [(key, await other.kv.get(key)) for key in keys]
+            assert all(data is None for _, (_, data) in missing)
+            watches = [asyncio.create_task(watch(other, key, index)) for key, (index, _) in missing]
+            for key in keys:
+                assert await other.kv.put(key, key) is True
+            assert await asyncio.wait_for(asyncio.gather(*watches), 20) == [key.encode() for key in keys]
+            assert await other.kv.delete("key-", recurse=True) is True
+            assert await other.agent.service.deregister("web") is True
+
+    asyncio.run(go())
+
+
+MORE = [services, agent, reads, watch_with_wait, without, configured, asynchronous]
+areas.run(areas.BOTH + MORE, consul.Consul())
