@@ -13,6 +13,9 @@ use std::{
     process::Command,
 };
 
+#[path = "tidy/clients.rs"]
+mod clients;
+
 /// What each folder of `src/` may import from the others; a path allows what is below it.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("wire", &[]),

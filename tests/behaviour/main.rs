@@ -25,6 +25,7 @@ mod access;
 mod blocking;
 mod bulk;
 mod cli;
+mod clients;
 mod exec;
 mod external;
 mod forwarding;
