@@ -17,6 +17,7 @@ pub mod health;
 pub mod kv;
 pub mod observe;
 pub mod publish;
+pub mod random;
 pub mod sources;
 pub mod transport;
 pub mod wire;

@@ -24,6 +24,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("observe", &[]),
     // Files of zones, services and upstreams are watched alike, and none of these may import another.
     ("fingerprint", &[]),
+    ("random", &["catalog::uuid"]),
     ("zones", &["wire"]),
     ("kv", &["catalog"]),
     ("publish", &["wire", "catalog", "access", "kv", "zones", "observe"]),
@@ -32,7 +33,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
     ("sources", &["catalog", "publish", "observe", "fingerprint"]),
     ("health", &["catalog", "kv", "publish", "forward", "observe"]),
-    ("api", &["catalog", "access", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe"]),
+    ("api", &["catalog", "access", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe", "random"]),
     // What settings of the Docker source are: a template that is wrong is told before anything starts.
     (
         "config",

@@ -27,6 +27,7 @@ use super::{
     time,
     token::{MANAGEMENT_POLICY_ID, MANAGEMENT_POLICY_NAME, Policy, Secret, Token},
 };
+use crate::catalog::uuid;
 
 /// Why a tokens file was refused. It never repeats what stands in the file, because that may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -205,14 +206,7 @@ fn id(kind: &str, name: &str) -> Arc<str> {
         hasher.write_u8(0xff);
     }
     let hash = hasher.finish128().as_u128();
-    uuid(hash, 8)
-}
-
-/// A UUID of these bits and this version (RFC 9562 section 4).
-pub fn uuid(bits: u128, version: u128) -> Arc<str> {
-    let bits = bits & !(0xf << 76) & !(0b11 << 62) | version << 76 | 0b10 << 62;
-    let hex = format!("{bits:032x}");
-    Arc::from(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+    Arc::from(uuid::of_bits(hash, 8))
 }
 
 /// Shortest secret. Source: none, chosen: 16 random characters of 6 bits are 96 bits.

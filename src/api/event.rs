@@ -11,13 +11,13 @@ use super::{
     base64::Base64,
     call::Call,
     respond::{ApiError, indexed, json},
-    uuid::random_uuid,
 };
 use crate::{
     access::{Level, Resource},
     catalog::names::Text,
     kv::{change::Change, event::Event},
     publish::{snapshot::Snapshot, watch::WatchKey},
+    random,
 };
 
 /// `PUT /v1/event/fire/:name`
@@ -29,7 +29,7 @@ pub(super) async fn fire(api: Arc<Api>, mut call: Call) -> Result<Response, ApiE
     call.caller().must(Resource::Event, call.last(), Level::Write)?;
     let filter = |name: &str| Text::from(call.parameter(name).unwrap_or_default());
     let event = Event {
-        id: Text::from(random_uuid()),
+        id: Text::from(random::uuid()),
         name: Text::from(call.last()),
         node_filter: filter("node"),
         service_filter: filter("service"),

@@ -95,7 +95,6 @@ mod shared;
 mod status;
 mod txn;
 mod txn_key;
-mod uuid;
 
 #[cfg(test)]
 mod harness;

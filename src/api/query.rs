@@ -18,7 +18,6 @@ use super::{
     query_body::{QueryBody, decoded},
     respond::{ApiError, indexed, json},
     rights::Guarded,
-    uuid::random_uuid,
 };
 use crate::{
     access::{Level, Resource},
@@ -32,12 +31,13 @@ use crate::{
         query::Query,
     },
     publish::{feed::SubmitError, watch::WatchKey},
+    random,
 };
 
 /// `POST /v1/query`
 pub(super) async fn create(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     call.read(&api)?;
-    let query = decoded(&call.json()?, Text::from(random_uuid()))?;
+    let query = decoded(&call.json()?, Text::from(random::uuid()))?;
     call.caller().must(Resource::Query, &query.name, Level::Write)?;
     let id = query.id.clone();
     set(&api, query).await?;

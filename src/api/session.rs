@@ -13,7 +13,6 @@ use super::{
     respond::{ApiError, indexed, json},
     rights::Guarded,
     shared::shared,
-    uuid::random_uuid,
 };
 use crate::{
     access::{Level, Resource},
@@ -31,6 +30,7 @@ use crate::{
         session::{Behavior, Session, SessionEntry},
     },
     publish::{feed::SubmitError, snapshot::Snapshot, watch::WatchKey},
+    random,
 };
 
 /// `PUT /v1/session/create`
@@ -38,7 +38,7 @@ pub(super) async fn create(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
     call.read(&api)?;
     let own = &api.parts.local.node;
     let tree = if call.body_bytes() == 0 { Tree { line: 1, value: TreeValue::Map(Vec::new()) } } else { call.json()? };
-    let session = decoded(&tree, own, Text::from(random_uuid()))?;
+    let session = decoded(&tree, own, Text::from(random::uuid()))?;
     let id = session.id.clone();
     call.caller().must(Resource::Session, session.node.as_str(), Level::Write)?;
     match api.parts.feed.store(Change::CreateSession(Box::new(session))).await {

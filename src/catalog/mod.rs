@@ -26,6 +26,7 @@ pub mod service;
 pub mod state;
 pub mod table;
 pub mod transaction;
+pub mod uuid;
 
 #[cfg(test)]
 pub(crate) mod model;

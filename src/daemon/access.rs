@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,6 +19,7 @@ use crate::{
     catalog::table::Seed,
     config::Config,
     fingerprint::Fingerprint,
+    random,
 };
 
 /// The tokens file, and what callers without a token may do.
@@ -107,8 +107,5 @@ fn read(path: &Path) -> anyhow::Result<Directory> {
 }
 
 fn empty() -> Directory {
-    // Random for each process: RandomState takes its keys from the system.
-    let random = || RandomState::new().hash_one(0u8);
-    let key = u128::from(random()) << 64 | u128::from(random());
-    Directory::new(Seed(random()), HashKey(key.to_ne_bytes()))
+    Directory::new(Seed(random::number()), HashKey(random::bytes()))
 }

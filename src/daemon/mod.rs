@@ -20,7 +20,6 @@ mod settings;
 mod sources;
 
 use std::{
-    hash::{BuildHasher, RandomState},
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -58,6 +57,7 @@ use crate::{
         settings::Settings,
         watch::Published,
     },
+    random,
     transport::{self, BindError, Observer, Transport, TransportSettings},
     wire::name::Name,
     zones::{self, Zones},
@@ -318,8 +318,7 @@ fn open_journal(config: &Config) -> anyhow::Result<(Journal, Restored, Arc<str>)
 }
 
 fn stored(restored: Restored) -> Result<(State, Store), DocumentError> {
-    // Random for each process: RandomState takes its keys from the system.
-    let seed = Seed(RandomState::new().hash_one(0u8));
+    let seed = Seed(random::number());
     let store = restored.store(seed)?;
     Ok((State::restore(seed, restored.index, restored.nodes, restored.instances), store))
 }
@@ -429,7 +428,7 @@ fn raise_open_files() {
 
 /// A UUID for this node, which the journal keeps for its next start.
 fn new_node_uuid(journal: &Journal, restored: &Restored) -> Arc<str> {
-    let uuid = new_uuid();
+    let uuid: Arc<str> = Arc::from(random::uuid());
     journal.write(Batch {
         index: restored.index,
         serial: restored.serial,
@@ -460,15 +459,6 @@ fn follow_name(node: &NodeName, uuid: &str, journal: &Journal, restored: &mut Re
         acknowledge: Vec::new(),
         urgent: true,
     });
-}
-
-/// A random UUID (RFC 9562 section 5.4).
-fn new_uuid() -> Arc<str> {
-    let random = || RandomState::new().hash_one(1u8);
-    let bits = u128::from(random()) << 64 | u128::from(random());
-    let bits = bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
-    let hex = format!("{bits:032x}");
-    Arc::from(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
 }
 
 #[allow(
