@@ -9,6 +9,10 @@ use std::{
 };
 
 use nameplate::{
+    access::{
+        Realm,
+        directory::{Directory, HashKey},
+    },
     answer::{self, Buffer, Client, Transport, Verdict},
     catalog::{
         change::{Change, Origin, Registration},
@@ -143,6 +147,7 @@ impl Stage {
         Snapshot {
             catalog: self.catalog.clone(),
             store: nameplate::kv::store::Store::new(self.catalog.seed(), 0),
+            realm: Arc::new(Realm::of(Directory::new(self.catalog.seed(), HashKey([1; 16])))),
             names: self.names.clone(),
             plan: Arc::new(Plan::new(&self.settings, &zones, self.catalog.seed())),
             settings: Arc::new(self.settings.clone()),

@@ -33,7 +33,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
     ("sources", &["catalog", "publish", "observe", "fingerprint"]),
     ("health", &["catalog", "kv", "publish", "forward", "observe"]),
-    ("api", &["catalog", "access", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe", "random"]),
+    (
+        "api",
+        &["catalog", "access", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe", "random"],
+    ),
     // What settings of the Docker source are: a template that is wrong is told before anything starts.
     (
         "config",

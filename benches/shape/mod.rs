@@ -48,6 +48,10 @@ impl Server {
         let start = Start {
             catalog: State::new(Seed(1), restored.index),
             store: nameplate::kv::store::Store::new(Seed(1), restored.index),
+            access: nameplate::access::directory::Directory::new(
+                Seed(1),
+                nameplate::access::directory::HashKey([1; 16]),
+            ),
             settings: settings(),
             zones: Zones::default(),
             sources: Vec::new(),

@@ -22,7 +22,7 @@ pub struct Directory {
     secrets: Table<Arc<Token>>,
     /// Index of the last change.
     index: u64,
-    /// Index at which the first token of management was made; 0: not yet.
+    /// Index at which the first token was made; 0: not yet.
     bootstrap_index: u64,
 }
 
@@ -33,32 +33,73 @@ pub struct HashKey(pub [u8; 16]);
 /// What changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccessChange {
-    /// A policy is made, or becomes another.
-    SetPolicy(Policy),
+    /// A policy is made.
+    CreatePolicy(Policy),
+    /// A policy that is there becomes another.
+    UpdatePolicy(Policy),
     /// A policy goes, by its ID. Tokens that name it have it no more.
     DeletePolicy(Arc<str>),
-    /// A token is made, or becomes another.
-    SetToken(Token),
+    /// A token is made.
+    CreateToken(Token),
+    /// A token that is there gets this one's description, policies and identities; all else of it stays.
+    UpdateToken(Token),
     /// A token goes, by its accessor ID.
     DeleteToken(Arc<str>),
-    /// The first token of management is made; a second time that is refused.
+    /// All tokens go that are worth nothing at this time, in seconds since 1970.
+    Expire(u64),
+    /// A token is made, which must be the first one.
     Bootstrap(Token),
+}
+
+/// What a change touched, so that what follows from it can follow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Touched {
+    /// A policy came, went or changed.
+    Policy(Arc<str>),
+    /// A token came, went or changed.
+    Token(Arc<str>),
+    /// The first token was made.
+    Bootstrap,
+}
+
+/// What was stored.
+#[derive(Debug, Default)]
+pub struct Stored {
+    /// The policies.
+    pub policies: Vec<Policy>,
+    /// The tokens.
+    pub tokens: Vec<Token>,
+    /// Index at which the first token was made; 0: not yet.
+    pub bootstrap_index: u64,
 }
 
 /// Why a change was refused; nothing of it was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
     /// Another policy has this name.
-    #[error("a policy with the name {0:?} exists already; choose another name, or change that one by its ID")]
+    #[error(
+        "Invalid Policy: A Policy with Name {0:?} already exists; choose another name, or change that one by its ID"
+    )]
     NameTaken(Arc<str>),
     /// Another token has this secret.
-    #[error("another token has this secret; leave SecretID out and one is made")]
+    #[error("Invalid Token: SecretID is already in use; leave it out and one is made")]
     SecretTaken,
+    /// Another token or policy has this ID.
+    #[error("{0} is already in use")]
+    IdTaken(Arc<str>),
+    /// It stands in the tokens file.
+    #[error("the {kind} {name:?} is of the file that access_tokens names; change it there, it is read again by itself")]
+    InFile {
+        /// What it is.
+        kind: &'static str,
+        /// Its name, or its description.
+        name: Arc<str>,
+    },
     /// There is no such policy.
-    #[error("no policy has the ID {0:?}")]
+    #[error("cannot find policy {0:?}")]
     UnknownPolicy(Arc<str>),
     /// There is no such token.
-    #[error("no token has the accessor ID {0:?}")]
+    #[error("Cannot find token {0:?}")]
     UnknownToken(Arc<str>),
     /// It is built in.
     #[error("{0} is built in and stays")]
@@ -85,12 +126,30 @@ impl Directory {
         }
     }
 
+    /// Another one with nothing in it.
+    pub fn empty(&self) -> Directory {
+        Directory::new(self.seed, self.key)
+    }
+
+    /// With what was stored, at this index, which must not be below any index in it.
+    pub fn restore(seed: Seed, key: HashKey, index: u64, stored: Stored) -> Directory {
+        let mut directory = Directory::new(seed, key);
+        for policy in stored.policies {
+            directory.put_policy(policy);
+        }
+        for token in stored.tokens {
+            directory.put_token(token);
+        }
+        (directory.index, directory.bootstrap_index) = (index, stored.bootstrap_index);
+        directory
+    }
+
     /// Index of the last change.
     pub fn index(&self) -> u64 {
         self.index
     }
 
-    /// Index at which the first token of management was made; 0: not yet.
+    /// Index at which the first token was made; 0: not yet.
     pub fn bootstrap_index(&self) -> u64 {
         self.bootstrap_index
     }
@@ -125,78 +184,144 @@ impl Directory {
         self.tokens.iter()
     }
 
-    /// Applies a change with the index of it, whole or not at all.
-    pub fn apply(&mut self, change: AccessChange, index: u64) -> Result<(), AccessError> {
-        match change {
-            AccessChange::SetPolicy(policy) => self.set_policy(policy, index)?,
-            AccessChange::DeletePolicy(id) => self.delete_policy(&id)?,
-            AccessChange::SetToken(token) => self.set_token(token, index)?,
-            AccessChange::DeleteToken(accessor_id) => self.delete_token(&accessor_id)?,
+    /// Applies a change with the index of it, whole or not at all. Says what it touched.
+    pub fn apply(&mut self, change: AccessChange, index: u64) -> Result<Vec<Touched>, AccessError> {
+        let touched = match change {
+            AccessChange::CreatePolicy(policy) => self.create_policy(policy, index)?,
+            AccessChange::UpdatePolicy(policy) => self.update_policy(policy, index)?,
+            AccessChange::DeletePolicy(id) => self.delete_policy(id)?,
+            AccessChange::CreateToken(token) => {
+                let mut touched = self.create_token(token, index)?;
+                // Somebody may make tokens, so that no first one is needed any more.
+                touched.extend(self.close_bootstrap(index));
+                touched
+            }
+            AccessChange::UpdateToken(token) => self.update_token(token, index)?,
+            AccessChange::DeleteToken(accessor_id) => self.delete_token(accessor_id)?,
+            AccessChange::Expire(now_secs) => self.expire(now_secs),
             AccessChange::Bootstrap(token) => {
                 if self.bootstrap_index > 0 {
                     return Err(AccessError::Bootstrapped(self.bootstrap_index));
                 }
-                self.set_token(token, index)?;
-                self.bootstrap_index = index.max(1);
+                let mut touched = self.create_token(token, index)?;
+                touched.extend(self.close_bootstrap(index));
+                touched
             }
+        };
+        if !touched.is_empty() {
+            self.index = self.index.max(index);
         }
-        self.index = self.index.max(index);
-        Ok(())
+        Ok(touched)
     }
 
-    fn set_policy(&mut self, policy: Policy, index: u64) -> Result<(), AccessError> {
+    fn close_bootstrap(&mut self, index: u64) -> Option<Touched> {
+        (self.bootstrap_index == 0).then(|| {
+            self.bootstrap_index = index.max(1);
+            Touched::Bootstrap
+        })
+    }
+
+    fn create_policy(&mut self, policy: Policy, index: u64) -> Result<Vec<Touched>, AccessError> {
+        if self.policy(&policy.id).is_some() || *policy.id == *MANAGEMENT_POLICY_ID {
+            return Err(AccessError::IdTaken(policy.id));
+        }
+        if self.policies.len() >= POLICIES_MAX {
+            return Err(AccessError::TooMany(POLICIES_MAX));
+        }
+        self.named_alone(&policy)?;
+        Ok(self.put_policy(Policy { create_index: index, modify_index: index, ..policy }))
+    }
+
+    fn update_policy(&mut self, policy: Policy, index: u64) -> Result<Vec<Touched>, AccessError> {
         if *policy.id == *MANAGEMENT_POLICY_ID {
             return Err(AccessError::BuiltIn("the policy global-management"));
         }
-        if self.policy_by_name(&policy.name).is_some_and(|other| other.id != policy.id) {
-            return Err(AccessError::NameTaken(policy.name));
+        let before = self.policy(&policy.id).ok_or_else(|| AccessError::UnknownPolicy(Arc::clone(&policy.id)))?;
+        let policy = Policy { create_index: before.create_index, modify_index: before.modify_index, ..policy };
+        if **before == policy {
+            return Ok(Vec::new());
         }
-        let before = self.policy(&policy.id).map(|before| before.create_index);
-        if before.is_none() && self.policies.len() >= POLICIES_MAX {
-            return Err(AccessError::TooMany(POLICIES_MAX));
-        }
-        let id = Arc::clone(&policy.id);
-        let policy = Policy { create_index: before.unwrap_or(index), modify_index: index, ..policy };
-        self.policies.set(self.seed.hash(&*id), Arc::new(policy), |other| other.id == id);
-        Ok(())
+        self.named_alone(&policy)?;
+        Ok(self.put_policy(Policy { modify_index: index, ..policy }))
     }
 
-    fn delete_policy(&mut self, id: &str) -> Result<(), AccessError> {
-        if id == MANAGEMENT_POLICY_ID {
+    /// Refuses a name that another policy has.
+    fn named_alone(&self, policy: &Policy) -> Result<(), AccessError> {
+        match self.policy_by_name(&policy.name).is_some_and(|other| other.id != policy.id) {
+            true => Err(AccessError::NameTaken(Arc::clone(&policy.name))),
+            false => Ok(()),
+        }
+    }
+
+    fn put_policy(&mut self, policy: Policy) -> Vec<Touched> {
+        let id = Arc::clone(&policy.id);
+        self.policies.set(self.seed.hash(&*id), Arc::new(policy), |other| other.id == id);
+        vec![Touched::Policy(id)]
+    }
+
+    fn delete_policy(&mut self, id: Arc<str>) -> Result<Vec<Touched>, AccessError> {
+        if *id == *MANAGEMENT_POLICY_ID {
             return Err(AccessError::BuiltIn("the policy global-management"));
         }
-        let gone = self.policies.remove(self.seed.hash(id), |policy| *policy.id == *id);
-        gone.map(|_| ()).ok_or_else(|| AccessError::UnknownPolicy(id.into()))
+        match self.policies.remove(self.seed.hash(&*id), |policy| policy.id == id) {
+            Some(_) => Ok(vec![Touched::Policy(id)]),
+            None => Err(AccessError::UnknownPolicy(id)),
+        }
     }
 
-    fn set_token(&mut self, token: Token, index: u64) -> Result<(), AccessError> {
-        if self.token_by_secret(token.secret.reveal()).is_some_and(|other| other.accessor_id != token.accessor_id) {
+    fn create_token(&mut self, token: Token, index: u64) -> Result<Vec<Touched>, AccessError> {
+        if self.token(&token.accessor_id).is_some() {
+            return Err(AccessError::IdTaken(token.accessor_id));
+        }
+        if self.token_by_secret(token.secret.reveal()).is_some() {
             return Err(AccessError::SecretTaken);
         }
-        let before = self.token(&token.accessor_id).map(Arc::clone);
-        if before.is_none() && self.tokens.len() >= TOKENS_MAX {
+        if self.tokens.len() >= TOKENS_MAX {
             return Err(AccessError::TooMany(TOKENS_MAX));
         }
-        if let Some(before) = &before {
-            self.secrets.remove(self.key.hash(before.secret.reveal()), |other| other.accessor_id == before.accessor_id);
-        }
-        let create_index = before.map_or(index, |before| before.create_index);
-        let token = Arc::new(Token { create_index, modify_index: index, ..token });
-        let is = |other: &Arc<Token>| other.accessor_id == token.accessor_id;
-        self.secrets.set(self.key.hash(token.secret.reveal()), Arc::clone(&token), is);
-        self.tokens.set(self.seed.hash(&*token.accessor_id), Arc::clone(&token), is);
-        Ok(())
+        Ok(self.put_token(Token { create_index: index, modify_index: index, ..token }))
     }
 
-    fn delete_token(&mut self, accessor_id: &str) -> Result<(), AccessError> {
-        if accessor_id == ANONYMOUS_ACCESSOR_ID {
+    fn update_token(&mut self, new: Token, index: u64) -> Result<Vec<Touched>, AccessError> {
+        let Some(before) = self.token(&new.accessor_id) else { return Err(AccessError::UnknownToken(new.accessor_id)) };
+        let Token { description, policies, service_identities, node_identities, .. } = new;
+        let token = Token { description, policies, service_identities, node_identities, ..Token::clone(before) };
+        if **before == token {
+            return Ok(Vec::new());
+        }
+        Ok(self.put_token(Token { modify_index: index, ..token }))
+    }
+
+    /// Puts a token in the place of the one with its accessor ID, which has the same secret if it is there.
+    fn put_token(&mut self, token: Token) -> Vec<Touched> {
+        let token = Arc::new(token);
+        let accessor_id = Arc::clone(&token.accessor_id);
+        let is = |other: &Arc<Token>| other.accessor_id == accessor_id;
+        self.secrets.set(self.key.hash(token.secret.reveal()), Arc::clone(&token), is);
+        self.tokens.set(self.seed.hash(&*accessor_id), token, is);
+        vec![Touched::Token(accessor_id)]
+    }
+
+    fn delete_token(&mut self, accessor_id: Arc<str>) -> Result<Vec<Touched>, AccessError> {
+        if *accessor_id == *ANONYMOUS_ACCESSOR_ID {
             return Err(AccessError::BuiltIn("the anonymous token"));
         }
-        let is = |other: &Arc<Token>| *other.accessor_id == *accessor_id;
-        let gone = self.tokens.remove(self.seed.hash(accessor_id), is);
-        let gone = gone.ok_or_else(|| AccessError::UnknownToken(accessor_id.into()))?;
+        let is = |other: &Arc<Token>| other.accessor_id == accessor_id;
+        let Some(gone) = self.tokens.remove(self.seed.hash(&*accessor_id), is) else {
+            return Err(AccessError::UnknownToken(accessor_id));
+        };
         self.secrets.remove(self.key.hash(gone.secret.reveal()), is);
-        Ok(())
+        Ok(vec![Touched::Token(accessor_id)])
+    }
+
+    fn expire(&mut self, now_secs: u64) -> Vec<Touched> {
+        let expired: Vec<Arc<str>> = self
+            .tokens
+            .iter()
+            .filter(|token| token.has_expired(now_secs))
+            .map(|token| Arc::clone(&token.accessor_id))
+            .collect();
+        expired.into_iter().filter_map(|accessor_id| self.delete_token(accessor_id).ok()).flatten().collect()
     }
 }
 

@@ -91,16 +91,16 @@ pub fn read(text: &str, mut directory: Directory) -> Result<Directory, AccessFil
     let reader = Reader { text };
     for (name, shape) in &file.policy {
         let policy = reader.policy(name, shape)?;
-        reader.apply(&mut directory, AccessChange::SetPolicy(policy), name.span().start)?;
+        reader.apply(&mut directory, AccessChange::CreatePolicy(policy), name.span().start)?;
     }
     for (name, shape) in &file.token {
         let token = reader.token(name, shape, &directory)?;
-        reader.apply(&mut directory, AccessChange::SetToken(token), shape.secret.span().start)?;
+        reader.apply(&mut directory, AccessChange::CreateToken(token), shape.secret.span().start)?;
     }
     if let Some(anonymous) = &file.anonymous {
         let policies = reader.policies(&anonymous.get_ref().policies, &directory)?;
         let token = Token { policies, ..Token::anonymous() };
-        reader.apply(&mut directory, AccessChange::SetToken(token), anonymous.span().start)?;
+        reader.apply(&mut directory, AccessChange::CreateToken(token), anonymous.span().start)?;
     }
     Ok(directory)
 }
@@ -182,7 +182,7 @@ impl Reader<'_> {
     }
 
     fn apply(&self, directory: &mut Directory, change: AccessChange, at: usize) -> Result<(), AccessFileError> {
-        directory.apply(change, 1).map_err(|error| match error {
+        directory.apply(change, 1).map(drop).map_err(|error| match error {
             AccessError::SecretTaken => self.wrong(at, "another token of this file has the same secret"),
             other => self.wrong(at, &other.to_string()),
         })

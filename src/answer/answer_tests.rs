@@ -2,6 +2,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
+    access::{
+        Realm,
+        directory::{Directory, HashKey},
+    },
     catalog::{
         change::Change,
         names::{PortName, ServiceName, Tag},
@@ -37,6 +41,7 @@ fn of_catalog(catalog: State, settings: Settings) -> Snapshot {
         names: Names::build(&catalog, &settings),
         catalog,
         store: crate::kv::store::Store::new(Seed(1), 0),
+        realm: Arc::new(Realm::of(Directory::new(Seed(1), HashKey([1; 16])))),
         plan: Arc::new(Plan::new(&settings, &zones, Seed(1))),
         settings: Arc::new(settings),
         zones: Arc::new(zones),

@@ -3,16 +3,20 @@
 //! With access control off no token is looked at, and everybody may do what `access_anonymous` says. With it on, the token is
 //! that of `?token=`, else of `X-Consul-Token`, else of `Authorization: Bearer`; callers without one are the anonymous token.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use arc_swap::{ArcSwap, Guard};
 use axum::http::{HeaderMap, header};
 
 use super::respond::ApiError;
-use crate::access::{
-    Authorizer, Level, Realm, Resource,
-    directory::Directory,
-    token::{ANONYMOUS_ACCESSOR_ID, ANONYMOUS_SECRET},
+use crate::{
+    access::{
+        Authorizer, Level, Realm, Resource,
+        token::{ANONYMOUS_ACCESSOR_ID, ANONYMOUS_SECRET},
+    },
+    publish::watch::Published,
 };
 
 /// What access control stands on.
@@ -38,8 +42,6 @@ pub enum AccessMode {
     On {
         /// What tokens may do where none of their rules says.
         default: Level,
-        /// The tokens file.
-        file: Arc<ArcSwap<Directory>>,
     },
 }
 
@@ -48,6 +50,15 @@ pub(super) struct Access {
     parts: AccessParts,
     /// Where tokens do not count: all callers.
     everybody: Caller,
+    known: Mutex<Known>,
+}
+
+/// Callers whose rights were put together before, as long as policies and tokens are what they were.
+#[derive(Default)]
+struct Known {
+    realm: Option<Arc<Realm>>,
+    /// By the accessor ID.
+    callers: HashMap<Arc<str>, Caller>,
 }
 
 /// Who calls.
@@ -67,7 +78,7 @@ impl Access {
             AccessMode::On { .. } => None,
         };
         let everybody = Caller { authorizer: Arc::new(Authorizer::new([], parts.anonymous)), accessor_id: None, cure };
-        Access { parts, everybody }
+        Access { parts, everybody, known: Mutex::default() }
     }
 
     /// What is said of rights that no rule gives: `allow` or `deny`.
@@ -83,30 +94,47 @@ impl Access {
         matches!(self.parts.mode, AccessMode::Off { .. }) && self.parts.anonymous == Level::Deny
     }
 
-    /// The tokens file, where tokens count.
-    pub(super) fn file(&self) -> Option<Guard<Arc<Directory>>> {
+    /// Whether tokens count; else what Consul says without them.
+    pub(super) fn must_be_on(&self) -> Result<(), ApiError> {
         match &self.parts.mode {
-            AccessMode::On { file, .. } => Some(file.load()),
-            AccessMode::Off { .. } => None,
+            AccessMode::On { .. } => Ok(()),
+            AccessMode::Off { .. } => Err(ApiError::AccessOff),
         }
     }
 
-    /// Who shows this token.
-    pub(super) fn caller(&self, token: Option<&str>) -> Result<Caller, ApiError> {
-        let AccessMode::On { default, file } = &self.parts.mode else { return Ok(self.everybody.clone()) };
-        let file = file.load();
-        let directories = [&**file];
-        let realm = Realm(&directories);
+    /// The time, in seconds since 1970.
+    pub(super) fn now_secs(&self) -> u64 {
+        (self.parts.now_secs)()
+    }
+
+    /// Who shows this token. The token is found by a hash, and its rights are put together once for as long as policies and
+    /// tokens are what they are.
+    pub(super) fn caller(&self, token: Option<&str>, published: &Published) -> Result<Caller, ApiError> {
+        let AccessMode::On { default } = &self.parts.mode else { return Ok(self.everybody.clone()) };
+        let realm = Arc::clone(&published.load().realm);
         let shown = token.filter(|token| *token != ANONYMOUS_SECRET);
         let (token, default) = match shown {
             None => (realm.anonymous(), self.parts.anonymous),
             Some(secret) => {
-                let found = realm.token_by_secret(secret, (self.parts.now_secs)());
+                let found = realm.token_by_secret(secret, self.now_secs());
                 (found.ok_or_else(|| ApiError::Forbidden("ACL not found".to_owned()))?, *default)
             }
         };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.realm.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &realm)) {
+            *known = Known { realm: Some(Arc::clone(&realm)), callers: HashMap::new() };
+        }
+        if let Some(caller) = known.callers.get(&token.accessor_id) {
+            return Ok(caller.clone());
+        }
+        let accessor_id = Arc::clone(&token.accessor_id);
         let authorizer = Arc::new(realm.authorizer(token, default));
-        Ok(Caller { authorizer, accessor_id: Some(Arc::clone(&token.accessor_id)), cure: None })
+        let caller = Caller { authorizer, accessor_id: Some(Arc::clone(&accessor_id)), cure: None };
+        if known.callers.len() >= KNOWN_MAX {
+            known.callers.clear();
+        }
+        known.callers.insert(accessor_id, caller.clone());
+        Ok(caller)
     }
 }
 
@@ -184,6 +212,11 @@ pub(super) fn token<'a>(query: &'a [(String, String)], headers: &'a HeaderMap) -
 pub(super) fn off(anonymous: Level) -> AccessParts {
     AccessParts { mode: AccessMode::Off { cure: "Set access.".into() }, anonymous, now_secs: || 0 }
 }
+
+/// Most callers whose rights are remembered; beyond that all are forgotten.
+///
+/// Source: none, chosen: a token for each of some thousand services; at 10 rules each some megabytes.
+const KNOWN_MAX: usize = 4096;
 
 /// Most characters of a name that a refusal repeats. Source: none, chosen.
 const NAME_SHOWN_MAX_CHARS: usize = 200;

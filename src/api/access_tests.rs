@@ -3,13 +3,21 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    access::{directory::HashKey, file},
+    access::{
+        directory::{AccessChange, Directory, HashKey},
+        file,
+        token::{Secret, Token},
+    },
     api::{
-        harness::{Answer, Harness, WAITING_MAX, start_guarded},
+        harness::{Answer, Harness, WAITING_MAX, start_guarded, start_on},
         rights::Right,
         routes::routes,
     },
     catalog::table::Seed,
+    publish::{
+        publisher::Start,
+        settings::{AccessSettings, Settings},
+    },
 };
 
 const FILE: &str = r#"
@@ -52,12 +60,19 @@ policies = ["nodes"]
 
 const WEB: &str = "web-web-web-web-web";
 
-/// With the tokens of [`FILE`]; what no rule names is denied.
+/// With the tokens of this file and this clock; what no rule names is denied.
+pub(in crate::api) async fn start_with_file(text: &str, clock: fn() -> u64) -> Harness {
+    let directory = file::read(text, Directory::new(Seed(1), HashKey([1; 16]))).unwrap();
+    let mode = AccessMode::On { default: Level::Deny };
+    let parts = AccessParts { mode, anonymous: Level::Deny, now_secs: clock };
+    let access = Some(AccessSettings { file: Arc::new(directory), anonymous: Level::Deny });
+    let start = Start { clock, settings: Settings { access, ..Settings::example() }, ..Start::example(100) };
+    start_on(WAITING_MAX, parts, start).await
+}
+
+/// With the tokens of [`FILE`] and two services.
 pub(in crate::api) async fn start() -> Harness {
-    let directory = file::read(FILE, Directory::new(Seed(1), HashKey([1; 16]))).unwrap();
-    let mode = AccessMode::On { default: Level::Deny, file: Arc::new(ArcSwap::from_pointee(directory)) };
-    let parts = AccessParts { mode, anonymous: Level::Deny, now_secs: || 1_600_000_000 };
-    let harness = start_guarded(WAITING_MAX, parts).await;
+    let harness = start_with_file(FILE, || 1_600_000_000).await;
     for name in ["web", "db"] {
         let body = json!({ "Name": name, "ID": name, "Port": 80, "Check": { "TTL": "1h" } }).to_string();
         let answer = with(&harness, "admin-admin-admin", "PUT", "/v1/agent/service/register", &body).await;
@@ -195,7 +210,7 @@ async fn no_route_tells_who_has_no_right_of_a_service_or_node() {
 async fn where_others_reach_a_server_without_access_control_it_is_closed_and_names_the_cure() {
     let harness = start_guarded(WAITING_MAX, off(Level::Deny)).await;
     for (route, right, answer) in asked_of_all(&harness).await {
-        if right == Right::Tokens {
+        if matches!(right, Right::Tokens | Right::OwnToken | Right::Acl(_)) {
             assert_eq!(answer.status, 401, "{route}");
         } else if right != Right::Nothing {
             assert_eq!(answer.status, 403, "{route}");
@@ -240,4 +255,41 @@ async fn keys_and_sessions_have_rights_of_their_own() {
     assert_eq!(names.json(), json!(["app/a"]));
     assert_eq!(names.headers["x-consul-results-filtered-by-acls"], "true");
     assert_eq!(with(&harness, WEB, "GET", "/v1/kv/app/?recurse", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_rights_of_a_token_are_put_together_once_for_as_long_as_they_hold() {
+    let harness = start().await;
+    let access = Access::new(AccessParts {
+        mode: AccessMode::On { default: Level::Deny },
+        anonymous: Level::Deny,
+        now_secs: || 1_600_000_000,
+    });
+    let caller = |token| access.caller(token, &harness.published).unwrap();
+    let (first, nobody) = (caller(Some(WEB)), caller(None));
+    for _ in 0..3 {
+        assert!(Arc::ptr_eq(&caller(Some(WEB)).authorizer, &first.authorizer));
+        assert!(Arc::ptr_eq(&caller(None).authorizer, &nobody.authorizer));
+    }
+    // What touches no token leaves them as they are; what does makes them anew.
+    harness.feed.submit(crate::api::harness::local().registration()).await.unwrap();
+    assert!(Arc::ptr_eq(&caller(Some(WEB)).authorizer, &first.authorizer));
+    let token = Token::new("a".into(), Secret::new("another-secret"));
+    harness.feed.access(AccessChange::CreateToken(token)).await.unwrap();
+    assert!(!Arc::ptr_eq(&caller(Some(WEB)).authorizer, &first.authorizer));
+    assert!(caller(Some("another-secret")).accessor_id() == Some("a"));
+}
+
+#[tokio::test]
+async fn so_many_callers_are_remembered_and_no_more() {
+    let tokens: String =
+        (0..KNOWN_MAX + 2).map(|at| format!("[token.t{at}]\nsecret = \"secret-of-token-{at}\"\n")).collect();
+    let harness = start_with_file(&tokens, || 1_600_000_000).await;
+    let parts = AccessParts { mode: AccessMode::On { default: Level::Deny }, anonymous: Level::Deny, now_secs: || 0 };
+    let access = Access::new(parts);
+    for at in 0..KNOWN_MAX + 2 {
+        access.caller(Some(&format!("secret-of-token-{at}")), &harness.published).unwrap();
+        assert!(access.known.lock().unwrap().callers.len() <= KNOWN_MAX);
+    }
+    assert_eq!(access.known.lock().unwrap().callers.len(), 2, "all were forgotten at the bound");
 }

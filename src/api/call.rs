@@ -20,9 +20,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{
     Api,
     access::{self, Caller},
+    acl,
     filter::Filter,
     respond::ApiError,
-    rights::{self, Guarded},
+    rights::{self, Guarded, Right},
     routes::Route,
     shared::{Asked, Question, accepts_gzip},
 };
@@ -58,7 +59,8 @@ impl Call {
         let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(request.uri())
             .map_err(|error| ApiError::BadRequest(format!("the query is malformed: {error}")))?;
         let (head, body) = request.into_parts();
-        let caller = api.access.caller(access::token(&query, &head.headers))?;
+        let caller = api.access.caller(access::token(&query, &head.headers), &api.parts.published);
+        let caller = caller.map_err(|error| if route.right == Right::OwnToken { acl::unknown_own() } else { error })?;
         rights::check(api, route.right, &caller)?;
         let declared = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let (body, large) = match route.body_max_bytes {

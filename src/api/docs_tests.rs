@@ -1,9 +1,19 @@
 //! docs/api.md tells of every route, in the table's order, and of no other.
 
-use super::{LocalNode, harness, query_body, routes::routes, session, txn};
-use crate::catalog::{
-    change::Origin,
-    definition::{self, Owner, json},
+use std::sync::Arc;
+
+use super::{LocalNode, acl_body, harness, query_body, routes::routes, session, txn};
+use crate::{
+    access::{
+        Realm,
+        directory::{Directory, HashKey},
+        file,
+    },
+    catalog::{
+        change::Origin,
+        definition::{self, Owner, json},
+        table::Seed,
+    },
 };
 
 const PAGE: &str = include_str!("../../docs/api.md");
@@ -17,6 +27,13 @@ fn blocks(language: &str) -> Vec<&'static str> {
 fn owner() -> Owner {
     let LocalNode { node, .. } = harness::local();
     Owner { node, origin: Origin::Api }
+}
+
+/// With the policies that the examples name.
+fn realm() -> Realm {
+    let directory = || Directory::new(Seed(1), HashKey([1; 16]));
+    let file = file::read("[policy.deploy]\nrules = ''\n[policy.look]\nrules = ''", directory()).unwrap();
+    Realm { file: Arc::new(file), stored: directory() }
 }
 
 #[test]
@@ -57,6 +74,10 @@ fn the_bodies_of_the_examples_are_accepted() {
             definition::catalog_deregistration(&tree).map(|_| ())
         } else if example.contains("/v1/txn") {
             txn::operations(&tree, &owner()).map(|_| ()).map_err(|error| panic!("{error}"))
+        } else if example.contains("/v1/acl/token") {
+            acl_body::token(&tree, &realm(), "dc1").map(|_| ())
+        } else if example.contains("/v1/acl/policy") {
+            acl_body::policy(&tree, "dc1").map(|_| ())
         } else if example.contains("/v1/query") {
             query_body::decoded(&tree, "q".into()).map(|_| ())
         } else if example.contains("session/create") {

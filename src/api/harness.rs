@@ -92,7 +92,12 @@ pub(super) async fn start_with(waiting: usize) -> Harness {
 
 /// A server on which so many reads may wait, and on which not everybody may do everything.
 pub(super) async fn start_guarded(waiting: usize, access: AccessParts) -> Harness {
-    let (_, feed, published) = Publisher::start(Start::example(100)).unwrap();
+    start_on(waiting, access, Start::example(100)).await
+}
+
+/// The same, on a publisher that begins so.
+pub(super) async fn start_on(waiting: usize, access: AccessParts, start: Start) -> Harness {
+    let (_, feed, published) = Publisher::start(start).unwrap();
     feed.submit(local().registration()).await.unwrap();
     let (stop, stopping) = watch::channel(false);
     let heartbeat = Arc::new(Mutex::new(HeartbeatOutcome::Unknown));

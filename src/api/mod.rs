@@ -71,6 +71,7 @@ pub mod hosts;
 pub mod respond;
 
 mod acl;
+mod acl_body;
 mod agent;
 mod agent_health;
 mod agent_node;

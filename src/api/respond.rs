@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Api, blocking::index_shown, call::Read};
 use crate::{
+    access::directory::AccessError,
     catalog::{change::ChangeError, definition::DefinitionError},
     publish::{feed::SubmitError, snapshot::Snapshot},
 };
@@ -97,10 +98,23 @@ impl From<SubmitError> for ApiError {
             }
             // Our own node is always registered, so this is not the client's doing.
             SubmitError::Refused(ChangeError::UnknownNode(_)) => ApiError::Failed(problem),
+            SubmitError::Access(error) => ApiError::from(error),
             SubmitError::Refused(_) | SubmitError::Store(_) | SubmitError::Failed(_) => ApiError::BadRequest(problem),
             SubmitError::Busy | SubmitError::Closed => ApiError::Busy(problem),
             SubmitError::Broken => ApiError::Failed(problem),
             SubmitError::Journal(failure) => ApiError::Failed(format!("{problem}: {failure}")),
+        }
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> ApiError {
+        let problem = error.to_string();
+        match error {
+            AccessError::UnknownPolicy(_) | AccessError::UnknownToken(_) => ApiError::NotFound(problem),
+            AccessError::Bootstrapped(_) => ApiError::Forbidden(format!("Permission denied: {problem}")),
+            AccessError::InFile { .. } => ApiError::Forbidden(problem),
+            _ => ApiError::BadRequest(problem),
         }
     }
 }

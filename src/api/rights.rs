@@ -28,8 +28,12 @@ use crate::{
 pub(super) enum Right {
     /// None: it tells nothing that is not told to everybody.
     Nothing,
-    /// The handler sees to it, because first of all it tells whether tokens count.
+    /// None, where tokens count; else it is told that they do not.
     Tokens,
+    /// As [`Right::Tokens`]; a token that is unknown is told as something that is not there.
+    OwnToken,
+    /// This for tokens and policies, where tokens count; else it is told that they do not.
+    Acl(Level),
     /// For each change that it proposes, or each element that it lists, a right of its own.
     Pieces,
     /// This, for our own node or for the server.
@@ -40,11 +44,15 @@ pub(super) enum Right {
 
 /// Refuses a caller that lacks the right of a route.
 pub(super) fn check(api: &Api, right: Right, caller: &Caller) -> Result<(), ApiError> {
-    if api.access.is_closed() && !matches!(right, Right::Nothing | Right::Tokens) {
+    if matches!(right, Right::Tokens | Right::OwnToken | Right::Acl(_)) {
+        api.access.must_be_on()?;
+    }
+    if api.access.is_closed() && right != Right::Nothing {
         return Err(caller.refused(Resource::Agent, api.parts.local.node.as_str(), Level::Read));
     }
     match right {
-        Right::Nothing | Right::Tokens | Right::Pieces => Ok(()),
+        Right::Nothing | Right::Tokens | Right::OwnToken | Right::Pieces => Ok(()),
+        Right::Acl(level) => caller.must(Resource::Acl, "", level),
         Right::Server(resource, level) => caller.must(resource, api.parts.local.node.as_str(), level),
         Right::ReadEverything => {
             let all = [Resource::Node, Resource::Service];

@@ -86,6 +86,10 @@ const READ_AGENT: Right = Right::Server(Resource::Agent, Level::Read);
 
 const WRITE_AGENT: Right = Right::Server(Resource::Agent, Level::Write);
 
+const READ_ACL: Right = Right::Acl(Level::Read);
+
+const WRITE_ACL: Right = Right::Acl(Level::Write);
+
 const READ_OPERATOR: Right = Right::Server(Resource::Operator, Level::Read);
 
 /// Largest body. Source: DESIGN, rule 6: registrations 1 MiB.

@@ -7,11 +7,10 @@ use std::{
 };
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 
 use crate::{
     access::{
-        Authorizer, Level, Realm,
+        Level,
         directory::{Directory, HashKey},
         file,
     },
@@ -19,6 +18,7 @@ use crate::{
     catalog::table::Seed,
     config::Config,
     fingerprint::Fingerprint,
+    publish::settings::AccessSettings,
     random,
 };
 
@@ -29,7 +29,7 @@ pub struct AccessControl {
     default: Level,
     anonymous: Level,
     path: Option<PathBuf>,
-    file: Arc<ArcSwap<Directory>>,
+    file: Arc<Directory>,
 }
 
 impl AccessControl {
@@ -45,14 +45,14 @@ impl AccessControl {
             default: config.access.default,
             anonymous: config.anonymous(),
             path,
-            file: Arc::new(ArcSwap::from_pointee(directory)),
+            file: Arc::new(directory),
         })
     }
 
     /// Reads the tokens file again.
-    pub fn reload(&self) -> anyhow::Result<()> {
+    pub fn reload(&mut self) -> anyhow::Result<()> {
         if let Some(path) = &self.path {
-            self.file.store(Arc::new(read(path)?));
+            self.file = Arc::new(read(path)?);
         }
         Ok(())
     }
@@ -72,18 +72,15 @@ impl AccessControl {
     /// What the API goes by.
     pub fn parts(&self, config: &Config) -> AccessParts {
         let mode = match self.is_on {
-            true => AccessMode::On { default: self.default, file: Arc::clone(&self.file) },
+            true => AccessMode::On { default: self.default },
             false => AccessMode::Off { cure: cure(config).into() },
         };
         AccessParts { mode, anonymous: self.anonymous, now_secs: super::unix_secs }
     }
 
-    /// What callers without a token may read, where tokens count: that is what DNS answers.
-    pub fn readers(&self) -> Option<Arc<Authorizer>> {
-        let file = self.file.load();
-        let directories = [&**file];
-        let realm = Realm(&directories);
-        self.is_on.then(|| Arc::new(realm.authorizer(realm.anonymous(), self.anonymous)))
+    /// What the publisher goes by, where tokens count.
+    pub fn settings(&self) -> Option<AccessSettings> {
+        self.is_on.then(|| AccessSettings { file: Arc::clone(&self.file), anonymous: self.anonymous })
     }
 }
 

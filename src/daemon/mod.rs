@@ -43,6 +43,7 @@ use self::{
 };
 pub use self::{access::check as check_tokens, reload::Why};
 use crate::{
+    access::directory::{Directory, HashKey},
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
     catalog::{names::NodeName, state::State, table::Seed},
     config::{Config, LogFormat},
@@ -124,15 +125,16 @@ impl Server {
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
         let advertised = settings::advertised(&config);
         let search = settings::search(&forwarder.describe());
-        let (serial, (catalog, store)) = (restored.serial, stored(restored)?);
+        let (serial, (catalog, store, directory)) = (restored.serial, stored(restored)?);
         let (publisher, feed, published) = Publisher::start(Start {
             sources: Sources::initial(&config, &catalog),
             catalog,
             store,
-            settings: Settings { readers: access.readers(), ..settings::answering(&config, &search, &advertised) },
+            access: directory,
+            settings: Settings { access: access.settings(), ..settings::answering(&config, &search, &advertised) },
             zones,
             serial,
-            clock: unix_seconds,
+            clock: unix_secs,
             journal,
             metrics: Arc::clone(&metrics),
         })
@@ -317,10 +319,10 @@ fn open_journal(config: &Config) -> anyhow::Result<(Journal, Restored, Arc<str>)
     Ok((journal, restored, uuid))
 }
 
-fn stored(restored: Restored) -> Result<(State, Store), DocumentError> {
+fn stored(restored: Restored) -> Result<(State, Store, Directory), DocumentError> {
     let seed = Seed(random::number());
-    let store = restored.store(seed)?;
-    Ok((State::restore(seed, restored.index, restored.nodes, restored.instances), store))
+    let (store, directory) = (restored.store(seed)?, restored.directory(seed, HashKey(random::bytes()))?);
+    Ok((State::restore(seed, restored.index, restored.nodes, restored.instances), store, directory))
 }
 
 fn open_dns(config: &Config, engine: &Arc<DnsEngine>, observer: Observer) -> anyhow::Result<Transport<DnsEngine>> {
@@ -471,11 +473,6 @@ fn since_1970() -> std::time::Duration {
 
 fn unix_secs() -> u64 {
     since_1970().as_secs()
-}
-
-fn unix_seconds() -> u32 {
-    // Serials are compared by RFC 1982, which does not mind that these go around in 2106.
-    since_1970().as_secs() as u32
 }
 
 fn unix_micros() -> u64 {

@@ -221,7 +221,7 @@ impl Reloader {
     async fn put_in_force(&self, config: &Config, search: &[crate::wire::name::Name], parts: &Parts<'_>) {
         parts.forwarder.set_settings(settings::forwarding(config, parts.dns.clone()));
         let answering =
-            Settings { readers: self.access.0.readers(), ..settings::answering(config, search, parts.advertised) };
+            Settings { access: self.access.0.settings(), ..settings::answering(config, search, parts.advertised) };
         if let Err(error) = parts.feed.set_settings(answering).await {
             tracing::error!(%error, "settings could not be put in force");
         }

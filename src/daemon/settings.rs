@@ -54,6 +54,7 @@ pub fn answering(config: &Config, search: &[Name], advertise: &[IpAddr]) -> Sett
         udp_payload_max: config.udp_payload_max.clone(),
         // What the tokens say is not the configuration's.
         readers: None,
+        access: None,
     }
 }
 

@@ -15,6 +15,7 @@ use foldhash::fast::RandomState;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    access::directory::{AccessChange, AccessError},
     catalog::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
@@ -53,6 +54,9 @@ pub enum SubmitError {
     /// The store refused it; nothing was applied.
     #[error(transparent)]
     Store(#[from] kv::change::ChangeError),
+    /// A change of policies and tokens was refused; nothing was applied.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Operations of a transaction failed; nothing was applied.
     #[error("{} operations of the transaction failed", .0.len())]
     Failed(Vec<OperationError>),
@@ -104,6 +108,11 @@ impl Feed {
     /// Applies a change of the store. Returns when it is published and durable.
     pub async fn store(&self, change: kv::change::Change) -> Result<Receipt, SubmitError> {
         self.send(Work::Store(change)).await
+    }
+
+    /// Applies a change of policies and tokens. Returns when it is published, with all that follows from it, and durable.
+    pub async fn access(&self, change: AccessChange) -> Result<Receipt, SubmitError> {
+        self.send(Work::Access(change)).await
     }
 
     /// Hands in the newest result of a check. Never waits; an older result of the same check that is still
@@ -206,6 +215,7 @@ pub(super) enum Work {
     Changes(Vec<Change>),
     Transaction(Vec<Operation>),
     Store(kv::change::Change),
+    Access(AccessChange),
     /// Look at the waiting check results.
     Results,
     Settings(Box<Settings>),

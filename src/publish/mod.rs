@@ -5,6 +5,7 @@ pub mod eligible;
 pub mod feed;
 pub mod journal;
 mod kept;
+mod kept_access;
 pub mod label;
 pub mod names;
 pub mod nodes;

@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
+    access::{Realm, directory::Directory},
     catalog::{
         apply::Effects,
         change::{Change, ChangeError, Origin},
@@ -33,6 +34,7 @@ use crate::{
     zones::Zones,
 };
 
+mod rights;
 mod touched;
 
 use touched::Touched;
@@ -44,6 +46,8 @@ pub struct Start {
     pub catalog: State,
     /// The keys with their values, as they were stored, or none.
     pub store: Store,
+    /// The policies and tokens that were made by HTTP, as they were stored, or none.
+    pub access: Directory,
     /// The settings in force.
     pub settings: Settings,
     /// Static zones.
@@ -52,8 +56,8 @@ pub struct Start {
     pub sources: Vec<SourceStatus>,
     /// The last SOA serial that was published.
     pub serial: u32,
-    /// Seconds since 1970; the serial follows it.
-    pub clock: fn() -> u32,
+    /// Seconds since 1970; the serial follows it, and tokens expire by it.
+    pub clock: fn() -> u64,
     /// What makes changes last.
     pub journal: Journal,
     /// What an operator sees of it.
@@ -89,7 +93,9 @@ struct Writer {
     interner: Interner,
     /// Snapshots that a reader may still hold; freed here, never by a thread that answers.
     retired: Vec<Arc<Snapshot>>,
-    clock: fn() -> u32,
+    clock: fn() -> u64,
+    /// When the next token expires, in seconds since 1970, as it was at this index of the tokens.
+    next_expiry: (u64, Option<u64>),
     /// What times in the store count from.
     began: Instant,
     journal: Journal,
@@ -121,17 +127,22 @@ struct Done {
 impl Writer {
     fn new(start: Start) -> (Writer, Feed, Arc<Published>) {
         let (feed, intake) = Feed::new();
-        let settings = Arc::new(start.settings);
+        let mut realm = Realm::of(start.access);
+        if let Some(access) = &start.settings.access {
+            realm.file = Arc::clone(&access.file);
+        }
+        let settings = Arc::new(rights::with_readers(start.settings, &realm));
         let plan = Plan::new(&settings, &start.zones, start.catalog.seed());
         let first = Arc::new(Snapshot {
             names: Names::build(&start.catalog, &settings),
             catalog: start.catalog,
             store: start.store,
+            realm: Arc::new(realm),
             settings,
             zones: Arc::new(start.zones),
             plan: Arc::new(plan),
             sources: start.sources.into(),
-            serial: later_serial(start.serial, (start.clock)()),
+            serial: later_serial(start.serial, (start.clock)() as u32),
         });
         let published = Arc::new(Published::new(Arc::clone(&first)));
         start.journal.count_in(Arc::clone(&start.metrics));
@@ -142,6 +153,7 @@ impl Writer {
             interner: Interner::new(first.catalog.seed()),
             retired: Vec::new(),
             clock: start.clock,
+            next_expiry: (u64::MAX, None),
             began: Instant::now(),
             journal: start.journal,
             metrics: start.metrics,
@@ -159,21 +171,24 @@ impl Writer {
             .build()
             .expect("a runtime with nothing but a clock can be built");
         loop {
-            let wait = if self.retired.is_empty() { Duration::from_secs(3600) } else { SCAN_INTERVAL };
+            let wait = self.until_expiry().min(if self.retired.is_empty() { IDLE_MAX } else { SCAN_INTERVAL });
             match runtime.block_on(async { tokio::time::timeout(wait, self.intake.submissions.recv()).await }) {
                 Ok(None) => break,
-                Ok(Some(first)) => {
-                    if catch_unwind(AssertUnwindSafe(|| self.batch(first))).is_err() {
-                        self.recover();
-                    }
-                }
+                Ok(Some(first)) => self.guarded(|writer| writer.batch(first)),
                 Err(_) => {}
             }
+            self.guarded(Writer::expire);
             self.free_retired();
             // Who hands in many changes one by one goes on, so that the next batch has all of them.
             std::thread::yield_now();
         }
         // Dropping the journal writes what is left.
+    }
+
+    fn guarded(&mut self, work: impl FnOnce(&mut Writer)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.recover();
+        }
     }
 
     /// Goes on from what is published, after a panic: nothing else would ever change again. Whoever waited for the batch
@@ -254,12 +269,14 @@ impl Writer {
                     return;
                 }
             },
-            Work::Settings(settings) => {
-                self.next.settings = Arc::new(*settings);
-                self.plan();
-                self.next.names = Names::build(&self.next.catalog, &self.next.settings);
-                (batch.changed, batch.zone_changed) = (true, true);
-            }
+            Work::Access(change) => match self.access(change, batch) {
+                Ok(waits) => durable = waits,
+                Err(error) => {
+                    let _ = done.send(Err(error.into()));
+                    return;
+                }
+            },
+            Work::Settings(settings) => self.set_settings(*settings, batch),
             Work::Zones(zones) => {
                 self.next.zones = Arc::new(zones);
                 self.plan();
@@ -368,7 +385,7 @@ impl Writer {
     fn publish(&mut self, mut batch: Batch) {
         if batch.changed {
             if batch.zone_changed {
-                self.next.serial = later_serial(self.next.serial, (self.clock)());
+                self.next.serial = later_serial(self.next.serial, (self.clock)() as u32);
             }
             let old = self.published.swap(Arc::new(self.next.clone()));
             self.retired.push(old);
@@ -438,7 +455,7 @@ fn is_operators(change: &Change) -> bool {
     }
 }
 
-/// The serial after `previous`: follows the clock, never stays or goes back (RFC 1982 arithmetic).
+/// The serial after `previous`: follows the clock (which may go around in 2106), never stays or goes back (RFC 1982 arithmetic).
 fn later_serial(previous: u32, now: u32) -> u32 {
     let next = previous.wrapping_add(1);
     if (now.wrapping_sub(next) as i32) > 0 { now } else { next }
@@ -448,6 +465,9 @@ fn later_serial(previous: u32, now: u32) -> u32 {
 ///
 /// Source: none, chosen: at some microseconds a change, one batch delays the next by a few milliseconds.
 const BATCH_MAX: usize = 1024;
+
+/// Longest sleep while there is nothing to do. Source: none, chosen.
+const IDLE_MAX: Duration = Duration::from_secs(3600);
 
 /// How often snapshots that readers still held are looked at again. Source: DESIGN: idle workers let go within 250 ms.
 const SCAN_INTERVAL: Duration = Duration::from_millis(250);

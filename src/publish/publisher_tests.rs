@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::{
+    access::directory::HashKey,
     catalog::{
         check::{CheckKey, CheckResult, CheckStatus},
         names::{CheckId, NodeName, ServiceId, ServiceName},
@@ -20,6 +21,7 @@ impl Start {
         Start {
             catalog: State::new(Seed(1), index),
             store: Store::new(Seed(1), index),
+            access: Directory::new(Seed(1), HashKey([1; 16])),
             settings: Settings::example(),
             zones: Zones::default(),
             sources: Vec::new(),
@@ -38,7 +40,7 @@ pub async fn start() -> (Publisher, Feed, Arc<Published>) {
     (publisher, feed, published)
 }
 
-fn register(id: &str, status: CheckStatus) -> Change {
+pub(crate) fn register(id: &str, status: CheckStatus) -> Change {
     let check = check(&format!("service:{id}"), Some(id), status);
     testing::register(registration(instance("web", id), vec![check]))
 }

@@ -7,7 +7,7 @@ use std::{
 
 pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ServiceRule};
 use crate::{
-    access::{Authorizer, Level, Resource},
+    access::{Authorizer, Level, Realm, Resource, directory::Directory},
     catalog::{names::NodeName, service::IpNetwork},
     wire::name::Name,
 };
@@ -57,8 +57,27 @@ pub struct Settings {
     pub allow_recursion: Vec<IpNetwork>,
     /// Largest UDP payload by client network; the longest prefix wins.
     pub udp_payload_max: Vec<(IpNetwork, u16)>,
-    /// What of services and nodes those may read who have no token; none: everything.
+    /// What of services and nodes those may read who have no token; none: everything. Where [`Settings::access`] is given
+    /// the publisher sets it, and again as soon as policies or tokens change it.
     pub readers: Option<Arc<Authorizer>>,
+    /// Access control, where it is on.
+    pub access: Option<AccessSettings>,
+}
+
+/// What access control goes by, beside what is made by HTTP.
+#[derive(Debug, Clone)]
+pub struct AccessSettings {
+    /// The tokens file.
+    pub file: Arc<Directory>,
+    /// What callers without a token may do where no rule says.
+    pub anonymous: Level,
+}
+
+impl AccessSettings {
+    /// What callers without a token may do.
+    pub fn readers(&self, realm: &Realm) -> Authorizer {
+        realm.authorizer(realm.anonymous(), self.anonymous)
+    }
 }
 
 impl Settings {
@@ -90,6 +109,7 @@ impl Settings {
             allow_recursion: vec![network(Ipv4Addr::LOCALHOST.into(), 8), network(Ipv6Addr::LOCALHOST.into(), 128)],
             udp_payload_max: Vec::new(),
             readers: None,
+            access: None,
         }
     }
 

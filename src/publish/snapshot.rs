@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    access::Realm,
     catalog::state::State,
     kv::store::Store,
     publish::{feed::SourceStatus, names::Names, plan::Plan, settings::Settings},
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub catalog: State,
     /// Keys with their values.
     pub store: Store,
+    /// Policies and tokens; while access control is off, they count for nothing.
+    pub realm: Arc<Realm>,
     /// What DNS answers about it.
     pub names: Names,
     /// The settings in force.

@@ -3,6 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use nameplate::{
+    access::{
+        Realm,
+        directory::{Directory, HashKey},
+    },
     answer::{Buffer, Client, Need, Transport, Verdict, respond},
     catalog::{change::Change, state::State, table::Seed},
     publish::{names::Names, plan::Plan, settings::Settings, snapshot::Snapshot},
@@ -76,6 +80,7 @@ fn snapshot(catalog: State, names: Names, world: &World, zones: Zones) -> Snapsh
     Snapshot {
         plan: Arc::new(Plan::new(&world.settings, &zones, Seed(1))),
         catalog,
+        realm: Arc::new(Realm::of(Directory::new(Seed(1), HashKey([1; 16])))),
         store: nameplate::kv::store::Store::new(Seed(1), 0),
         names,
         settings: Arc::new(world.settings.clone()),

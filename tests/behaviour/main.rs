@@ -41,6 +41,7 @@ mod registration;
 mod reload;
 mod restart;
 mod shutdown;
+mod tokens;
 mod transactions;
 mod transports;
 mod waiting;

@@ -105,6 +105,7 @@ fn settings(rng: &mut Rng) -> Settings {
         allow_recursion: vec![network("127.0.0.0/8"), network("10.0.0.0/8"), network("172.16.0.0/12"), network("::1")],
         udp_payload_max: vec![(network("10.1.0.0/16"), 4096), (network("10.1.2.0/24"), 700)],
         readers: None,
+        access: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the journal keeps without knowing what it means: bytes under a key that begins with their kind.
 //!
-//! Each pure state beside the catalog has its kinds here, and shapes of its own for them (`publish::kept`). As with
+//! Each pure state beside the catalog has its kinds here, and shapes of its own for them (`publish::kept`, `publish::kept_access`). As with
 //! all records, a field or a variant that is added, moved or taken away is a new format with a migration step; a kind
 //! that is added is one too, because who wrote a document may be followed by an older version.
 
@@ -20,6 +20,12 @@ pub enum Kind {
     Event = 3,
     /// A prepared query of `kv`.
     Query = 4,
+    /// A policy of `access`.
+    Policy = 5,
+    /// A token of `access`, with its secret.
+    Token = 6,
+    /// When the first token was made.
+    Bootstrap = 7,
 }
 
 /// Why a document cannot be read.

@@ -84,7 +84,9 @@ impl Model {
     }
 
     fn document(&mut self, dice: &mut Dice) -> Write {
-        let key = format!("\u{1}key/{}", dice.roll(6)).into_bytes();
+        // Keys, policies and tokens; each has its own byte in front.
+        let kind = [1_u8, 5, 6][dice.roll(3) as usize];
+        let key = [&[kind][..], format!("key/{}", dice.roll(6)).as_bytes()].concat();
         let bytes = (dice.roll(3) > 0).then(|| vec![dice.roll(256) as u8; dice.roll(20) as usize]);
         match &bytes {
             Some(bytes) => _ = self.documents.insert(key.clone(), bytes.clone()),

@@ -56,6 +56,8 @@ const STEPS: &[Step] = &[
     |_| Ok(()),
     // Documents: a table more.
     |transaction| transaction.open_table(DOCUMENTS).map(drop).map_err(redb::Error::from),
+    // Policies and tokens: three kinds of documents more.
+    |_| Ok(()),
 ];
 
 /// `format`: 4 bytes, little-endian, in every format. `counters`, `node_uuid`: sealed records.

@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use foldhash::fast::RandomState;
 
 use crate::{
+    access,
     catalog::{
         apply::Effects,
         check::{CheckKey, CheckResult},
@@ -14,7 +15,7 @@ use crate::{
     kv::change::Touched as Stored,
     publish::{
         journal::{StoredNode, Write},
-        kept,
+        kept, kept_access,
         snapshot::Snapshot,
         watch::{Published, WatchKey},
     },
@@ -30,6 +31,8 @@ pub(super) struct Touched {
     pub(super) definitions: Set<CheckKey>,
     pub(super) nodes: Set<NodeName>,
     pub(super) stored: Set<Stored>,
+    /// Policies and tokens.
+    pub(super) access: Set<access::directory::Touched>,
     pub(super) checks: bool,
     pub(super) sources: bool,
 }
@@ -87,6 +90,7 @@ impl Touched {
             }
         }
         writes.extend(self.stored.iter().map(|stored| kept::write(&next.store, stored)));
+        writes.extend(self.access.iter().map(|touched| kept_access::write(&next.realm.stored, touched)));
         for key in &self.statuses {
             let Some(entry) = catalog.check(key) else { continue };
             let result = CheckResult { status: entry.check.status, output: (&*entry.check.shown_output()).into() };
