@@ -42,6 +42,8 @@ pub enum AccessMode {
     On {
         /// What tokens may do where none of their rules says.
         default: Level,
+        /// Whether reading all keys below a prefix takes the right to list them.
+        key_list: bool,
     },
 }
 
@@ -69,6 +71,8 @@ pub struct Caller {
     accessor_id: Option<Arc<str>>,
     /// What one who was refused can have set.
     cure: Option<Arc<str>>,
+    /// Whether reading all keys below a prefix takes the right to list them.
+    key_list: bool,
 }
 
 impl Access {
@@ -77,7 +81,12 @@ impl Access {
             AccessMode::Off { cure } => Some(Arc::clone(cure)),
             AccessMode::On { .. } => None,
         };
-        let everybody = Caller { authorizer: Arc::new(Authorizer::new([], parts.anonymous)), accessor_id: None, cure };
+        let everybody = Caller {
+            authorizer: Arc::new(Authorizer::new([], parts.anonymous)),
+            accessor_id: None,
+            cure,
+            key_list: false,
+        };
         Access { parts, everybody, known: Mutex::default() }
     }
 
@@ -110,7 +119,7 @@ impl Access {
     /// Who shows this token. The token is found by a hash, and its rights are put together once for as long as policies and
     /// tokens are what they are.
     pub(super) fn caller(&self, token: Option<&str>, published: &Published) -> Result<Caller, ApiError> {
-        let AccessMode::On { default } = &self.parts.mode else { return Ok(self.everybody.clone()) };
+        let AccessMode::On { default, key_list } = &self.parts.mode else { return Ok(self.everybody.clone()) };
         let realm = Arc::clone(&published.load().realm);
         let shown = token.filter(|token| *token != ANONYMOUS_SECRET);
         let (token, default) = match shown {
@@ -129,7 +138,8 @@ impl Access {
         }
         let accessor_id = Arc::clone(&token.accessor_id);
         let authorizer = Arc::new(realm.authorizer(token, default));
-        let caller = Caller { authorizer, accessor_id: Some(Arc::clone(&accessor_id)), cure: None };
+        let caller =
+            Caller { authorizer, accessor_id: Some(Arc::clone(&accessor_id)), cure: None, key_list: *key_list };
         if known.callers.len() >= KNOWN_MAX {
             known.callers.clear();
         }
@@ -173,6 +183,11 @@ impl Caller {
     /// Refuses what it may not do.
     pub fn must(&self, resource: Resource, name: &str, level: Level) -> Result<(), ApiError> {
         if self.may(resource, name, level) { Ok(()) } else { Err(self.refused(resource, name, level)) }
+    }
+
+    /// Refuses to read all keys below a prefix where that takes a right of its own.
+    pub fn must_list_keys(&self, prefix: &str) -> Result<(), ApiError> {
+        if self.key_list { self.must(Resource::Key, prefix, Level::List) } else { Ok(()) }
     }
 
     /// What it is told when it may not do something, in Consul's words.

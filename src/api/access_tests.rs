@@ -62,8 +62,11 @@ const WEB: &str = "web-web-web-web-web";
 
 /// With the tokens of this file and this clock; what no rule names is denied.
 pub(in crate::api) async fn start_with_file(text: &str, clock: fn() -> u64) -> Harness {
+    start_in(AccessMode::On { default: Level::Deny, key_list: false }, text, clock).await
+}
+
+async fn start_in(mode: AccessMode, text: &str, clock: fn() -> u64) -> Harness {
     let directory = file::read(text, Directory::new(Seed(1), HashKey([1; 16]))).unwrap();
-    let mode = AccessMode::On { default: Level::Deny };
     let parts = AccessParts { mode, anonymous: Level::Deny, now_secs: clock };
     let access = Some(AccessSettings { file: Arc::new(directory), anonymous: Level::Deny });
     let start = Start { clock, settings: Settings { access, ..Settings::example() }, ..Start::example(100) };
@@ -261,7 +264,7 @@ async fn keys_and_sessions_have_rights_of_their_own() {
 async fn the_rights_of_a_token_are_put_together_once_for_as_long_as_they_hold() {
     let harness = start().await;
     let access = Access::new(AccessParts {
-        mode: AccessMode::On { default: Level::Deny },
+        mode: AccessMode::On { default: Level::Deny, key_list: false },
         anonymous: Level::Deny,
         now_secs: || 1_600_000_000,
     });
@@ -285,11 +288,69 @@ async fn so_many_callers_are_remembered_and_no_more() {
     let tokens: String =
         (0..KNOWN_MAX + 2).map(|at| format!("[token.t{at}]\nsecret = \"secret-of-token-{at}\"\n")).collect();
     let harness = start_with_file(&tokens, || 1_600_000_000).await;
-    let parts = AccessParts { mode: AccessMode::On { default: Level::Deny }, anonymous: Level::Deny, now_secs: || 0 };
+    let parts = AccessParts {
+        mode: AccessMode::On { default: Level::Deny, key_list: false },
+        anonymous: Level::Deny,
+        now_secs: || 0,
+    };
     let access = Access::new(parts);
     for at in 0..KNOWN_MAX + 2 {
         access.caller(Some(&format!("secret-of-token-{at}")), &harness.published).unwrap();
         assert!(access.known.lock().unwrap().callers.len() <= KNOWN_MAX);
     }
     assert_eq!(access.known.lock().unwrap().callers.len(), 2, "all were forgotten at the bound");
+}
+
+#[tokio::test]
+async fn reading_all_keys_below_a_prefix_takes_list_where_that_is_set() {
+    const RULES: &str = r#"
+[policy.lists]
+rules = """
+key_prefix "" { policy = "read" }
+key_prefix "app/" { policy = "list" }
+key_prefix "app/own/" { policy = "write" }
+key "app/hidden" { policy = "deny" }
+"""
+[token.reader]
+secret = "reader-reader-reader"
+policies = ["lists"]
+[token.admin]
+secret = "admin-admin-admin"
+policies = ["global-management"]
+"#;
+    let keys = async |harness: &Harness| {
+        for key in ["app/a", "app/hidden", "app/own/b", "other/c"] {
+            let path = format!("/v1/kv/{key}");
+            assert_eq!(with(harness, "admin-admin-admin", "PUT", &path, "v").await.status, 200);
+        }
+    };
+    let get_tree = |prefix: &str| json!([{ "KV": { "Verb": "get-tree", "Key": prefix } }]).to_string();
+    let listing = AccessMode::On { default: Level::Deny, key_list: true };
+    let harness = start_in(listing, RULES, || 1).await;
+    keys(&harness).await;
+    for (path, status) in [
+        ("/v1/kv/?recurse", 403),
+        ("/v1/kv/?keys", 403),
+        ("/v1/kv/other/?recurse", 403),
+        ("/v1/kv/other/?keys", 403),
+        ("/v1/kv/other/c", 200),
+        ("/v1/kv/app/?recurse", 200),
+        ("/v1/kv/app/own/?keys", 200),
+    ] {
+        assert_eq!(with(&harness, "reader-reader-reader", "GET", path, "").await.status, status, "{path}");
+    }
+    let names = with(&harness, "reader-reader-reader", "GET", "/v1/kv/app/?keys", "").await.json();
+    assert_eq!(names, json!(["app/a", "app/own/b"]), "what may not be read is left out all the same");
+    for (prefix, status) in [("other/", 403), ("app/own/", 200)] {
+        let done = with(&harness, "reader-reader-reader", "PUT", "/v1/txn", &get_tree(prefix)).await;
+        assert_eq!(done.status, status, "{prefix}: {}", done.body);
+    }
+    // Without the setting, reading is enough.
+    let harness = start_with_file(RULES, || 1).await;
+    keys(&harness).await;
+    for path in ["/v1/kv/?recurse", "/v1/kv/other/?keys"] {
+        assert_eq!(with(&harness, "reader-reader-reader", "GET", path, "").await.status, 200, "{path}");
+    }
+    let done = with(&harness, "reader-reader-reader", "PUT", "/v1/txn", &get_tree("other/")).await;
+    assert_eq!(done.status, 200, "{}", done.body);
 }

@@ -19,8 +19,7 @@ use crate::{
     },
 };
 
-/// What a client wants of a token.
-#[derive(Debug, PartialEq, Eq)]
+/// What a client wants of a token. Not to be shown by `Debug`: it may hold a secret.
 pub(super) struct TokenGiven {
     /// In lower case.
     pub(super) accessor_id: Option<String>,

@@ -1,6 +1,7 @@
 //! A request as the handlers see it: path, query, and a body of bounded size.
 
 use std::{
+    fmt,
     pin::Pin,
     sync::{
         Arc,
@@ -34,7 +35,6 @@ use crate::catalog::{
 };
 
 /// One request.
-#[derive(Debug)]
 pub struct Call {
     /// Of the route.
     path: &'static str,
@@ -46,6 +46,13 @@ pub struct Call {
     caller: Caller,
     /// Held while a large body is in memory.
     _large: Option<OwnedSemaphorePermit>,
+}
+
+/// Without what may hold a secret: parameters, headers and body.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("last", &self.last).field("caller", &self.caller).finish_non_exhaustive()
+    }
 }
 
 impl Call {

@@ -68,6 +68,7 @@ pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
 }
 
 async fn tree(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Response, ApiError> {
+    read.caller.must_list_keys(&prefix)?;
     let watched = WatchKey::Keys(prefix.clone());
     let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.prefix_index(&prefix)).await?;
     let elements = snapshot.store.keys_below(&prefix).take(COUNTED_MAX).count();
@@ -87,6 +88,7 @@ fn readable<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>, read: &Read) -> i
 }
 
 async fn names(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Response, ApiError> {
+    read.caller.must_list_keys(&prefix)?;
     let separator = call.parameter("separator").unwrap_or_default().to_owned();
     let watched = WatchKey::Keys(prefix.clone());
     let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.prefix_index(&prefix)).await?;

@@ -155,6 +155,9 @@ fn check_needs(check: &Check, catalog: &State) -> Vec<Need> {
 /// Refuses a caller that lacks one of these.
 pub(super) fn must_all(caller: &Caller, needs: impl IntoIterator<Item = Need>) -> Result<(), ApiError> {
     needs.into_iter().try_for_each(|need| match need {
+        Need::Below(Resource::Key, prefix, Level::Read) if caller.must_list_keys(&prefix).is_err() => {
+            caller.must_list_keys(&prefix)
+        }
         Need::One(resource, name, level) => caller.must(resource, &name, level),
         Need::Below(resource, prefix, level) if caller.may_with_all_below(resource, &prefix, level) => Ok(()),
         Need::Below(resource, prefix, level) => Err(caller.refused(resource, &prefix, level)),

@@ -20,6 +20,8 @@ pub struct Access {
     pub default: Level,
     /// What callers without a token may do where no rule says, if somebody chose it.
     pub anonymous: Option<Level>,
+    /// Whether reading all keys below a prefix takes `list`.
+    pub key_list: bool,
     /// The tokens file.
     pub tokens: Option<PathBuf>,
 }
@@ -31,6 +33,7 @@ pub(super) fn read(reader: &mut Reader) -> Access {
         is_on: reader.set("access", word(&[("off", false), ("on", true)])),
         default: reader.set("access_default", word(&[("deny", Level::Deny), ("allow", Level::Write)])),
         anonymous: reader.one("access_anonymous", word(&levels)),
+        key_list: reader.set("access_key_list", values::boolean),
         tokens: reader.one("access_tokens", values::path),
     }
 }
@@ -43,6 +46,7 @@ impl Access {
             ("access", Some(quoted(if self.is_on { "on" } else { "off" }))),
             ("access_default", Some(quoted(default))),
             ("access_anonymous", self.anonymous.map(|level| quoted(level.word()))),
+            ("access_key_list", Some(self.key_list.to_string())),
             ("access_tokens", self.tokens.as_ref().map(|path| quoted(path.display()))),
         ]
     }

@@ -38,7 +38,7 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 58] = [
+pub(super) const KEYS: [Key; 59] = [
     at_start("dns", Shape::List),
     live("docker_dns", Shape::One),
     at_start("http", Shape::One),
@@ -52,6 +52,7 @@ pub(super) const KEYS: [Key; 58] = [
     at_start("access", Shape::One),
     at_start("access_default", Shape::One),
     at_start("access_anonymous", Shape::One),
+    at_start("access_key_list", Shape::One),
     at_start("access_tokens", Shape::One),
     at_start("txn_max_ops", Shape::One),
     at_start("workers", Shape::One),

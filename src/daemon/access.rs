@@ -72,7 +72,7 @@ impl AccessControl {
     /// What the API goes by.
     pub fn parts(&self, config: &Config) -> AccessParts {
         let mode = match self.is_on {
-            true => AccessMode::On { default: self.default },
+            true => AccessMode::On { default: self.default, key_list: config.access.key_list },
             false => AccessMode::Off { cure: cure(config).into() },
         };
         AccessParts { mode, anonymous: self.anonymous, now_secs: super::unix_secs }
