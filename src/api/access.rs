@@ -8,13 +8,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, header};
 
 use super::respond::ApiError;
 use crate::{
     access::{
         Authorizer, Level, Realm, Resource,
-        token::{ANONYMOUS_ACCESSOR_ID, ANONYMOUS_SECRET},
+        token::{ANONYMOUS_ACCESSOR_ID, ANONYMOUS_SECRET, Token},
     },
     publish::watch::Published,
 };
@@ -55,18 +56,19 @@ pub(super) struct Access {
     known: Mutex<Known>,
 }
 
-/// Callers whose rights were put together before, as long as policies and tokens are what they were.
+/// Rights that were put together before, as long as policies and tokens are what they were.
 #[derive(Default)]
 struct Known {
     realm: Option<Arc<Realm>>,
-    /// By the accessor ID.
-    callers: HashMap<Arc<str>, Caller>,
+    /// What tokens may do, by the accessor ID.
+    authorizers: HashMap<Arc<str>, Arc<Authorizer>>,
 }
 
 /// Who calls.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    authorizer: Arc<Authorizer>,
+    /// What it may do; another, for all clones of it, if that changes while its request waits.
+    authorizer: Arc<ArcSwap<Authorizer>>,
     /// Of its token; none where tokens do not count.
     accessor_id: Option<Arc<str>>,
     /// What one who was refused can have set.
@@ -81,12 +83,8 @@ impl Access {
             AccessMode::Off { cure } => Some(Arc::clone(cure)),
             AccessMode::On { .. } => None,
         };
-        let everybody = Caller {
-            authorizer: Arc::new(Authorizer::new([], parts.anonymous)),
-            accessor_id: None,
-            cure,
-            key_list: false,
-        };
+        let authorizer = Arc::new(ArcSwap::from_pointee(Authorizer::new([], parts.anonymous)));
+        let everybody = Caller { authorizer, accessor_id: None, cure, key_list: false };
         Access { parts, everybody, known: Mutex::default() }
     }
 
@@ -129,22 +127,39 @@ impl Access {
                 (found.ok_or_else(|| ApiError::Forbidden("ACL not found".to_owned()))?, *default)
             }
         };
+        let authorizer = Arc::new(ArcSwap::new(self.authorizer(&realm, token, default)));
+        let accessor_id = Some(Arc::clone(&token.accessor_id));
+        Ok(Caller { authorizer, accessor_id, cure: None, key_list: *key_list })
+    }
+
+    /// Has a caller whose request waited do what its token may do by now; refuses one whose token is worth nothing any more.
+    pub(super) fn renew(&self, caller: &Caller, published: &Published) -> Result<(), ApiError> {
+        let (AccessMode::On { default, .. }, Some(accessor_id)) = (&self.parts.mode, &caller.accessor_id) else {
+            return Ok(());
+        };
+        let realm = Arc::clone(&published.load().realm);
+        let token = realm.token(accessor_id).filter(|token| !token.has_expired(self.now_secs()));
+        let token = token.ok_or_else(|| ApiError::Forbidden("ACL not found".to_owned()))?;
+        let default = if token.is_anonymous() { self.parts.anonymous } else { *default };
+        caller.authorizer.store(self.authorizer(&realm, token, default));
+        Ok(())
+    }
+
+    /// What a token may do.
+    fn authorizer(&self, realm: &Arc<Realm>, token: &Token, default: Level) -> Arc<Authorizer> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.realm.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &realm)) {
-            *known = Known { realm: Some(Arc::clone(&realm)), callers: HashMap::new() };
+        if known.realm.as_ref().is_none_or(|before| !Arc::ptr_eq(before, realm)) {
+            *known = Known { realm: Some(Arc::clone(realm)), authorizers: HashMap::new() };
         }
-        if let Some(caller) = known.callers.get(&token.accessor_id) {
-            return Ok(caller.clone());
+        if let Some(authorizer) = known.authorizers.get(&token.accessor_id) {
+            return Arc::clone(authorizer);
         }
-        let accessor_id = Arc::clone(&token.accessor_id);
+        if known.authorizers.len() >= KNOWN_MAX {
+            known.authorizers.clear();
+        }
         let authorizer = Arc::new(realm.authorizer(token, default));
-        let caller =
-            Caller { authorizer, accessor_id: Some(Arc::clone(&accessor_id)), cure: None, key_list: *key_list };
-        if known.callers.len() >= KNOWN_MAX {
-            known.callers.clear();
-        }
-        known.callers.insert(accessor_id, caller.clone());
-        Ok(caller)
+        known.authorizers.insert(Arc::clone(&token.accessor_id), Arc::clone(&authorizer));
+        authorizer
     }
 }
 
@@ -157,7 +172,7 @@ impl Caller {
 
     /// All that it may do.
     pub(super) fn authorizer(&self) -> Arc<Authorizer> {
-        Arc::clone(&self.authorizer)
+        self.authorizer.load_full()
     }
 
     /// The accessor ID of its token; none where tokens do not count.
@@ -167,7 +182,7 @@ impl Caller {
 
     /// Whether it may do this with the name.
     pub fn may(&self, resource: Resource, name: &str, level: Level) -> bool {
-        self.authorizer.allows(resource, name, level)
+        self.authorizer.load().allows(resource, name, level)
     }
 
     /// Whether it may do this with all names.
@@ -177,7 +192,7 @@ impl Caller {
 
     /// Whether it may do this with all names that begin so.
     pub fn may_with_all_below(&self, resource: Resource, prefix: &str, level: Level) -> bool {
-        self.authorizer.allows_all_below(resource, prefix, level)
+        self.authorizer.load().allows_all_below(resource, prefix, level)
     }
 
     /// Refuses what it may not do.

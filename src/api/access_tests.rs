@@ -9,7 +9,7 @@ use crate::{
         token::{Secret, Token},
     },
     api::{
-        harness::{Answer, Harness, WAITING_MAX, start_guarded, start_on},
+        harness::{Answer, Harness, WAITING_MAX, soon, start_guarded, start_on},
         rights::Right,
         routes::routes,
     },
@@ -271,15 +271,15 @@ async fn the_rights_of_a_token_are_put_together_once_for_as_long_as_they_hold() 
     let caller = |token| access.caller(token, &harness.published).unwrap();
     let (first, nobody) = (caller(Some(WEB)), caller(None));
     for _ in 0..3 {
-        assert!(Arc::ptr_eq(&caller(Some(WEB)).authorizer, &first.authorizer));
-        assert!(Arc::ptr_eq(&caller(None).authorizer, &nobody.authorizer));
+        assert!(Arc::ptr_eq(&caller(Some(WEB)).authorizer(), &first.authorizer()));
+        assert!(Arc::ptr_eq(&caller(None).authorizer(), &nobody.authorizer()));
     }
     // What touches no token leaves them as they are; what does makes them anew.
     harness.feed.submit(crate::api::harness::local().registration()).await.unwrap();
-    assert!(Arc::ptr_eq(&caller(Some(WEB)).authorizer, &first.authorizer));
+    assert!(Arc::ptr_eq(&caller(Some(WEB)).authorizer(), &first.authorizer()));
     let token = Token::new("a".into(), Secret::new("another-secret"));
     harness.feed.access(AccessChange::CreateToken(token)).await.unwrap();
-    assert!(!Arc::ptr_eq(&caller(Some(WEB)).authorizer, &first.authorizer));
+    assert!(!Arc::ptr_eq(&caller(Some(WEB)).authorizer(), &first.authorizer()));
     assert!(caller(Some("another-secret")).accessor_id() == Some("a"));
 }
 
@@ -296,9 +296,9 @@ async fn so_many_callers_are_remembered_and_no_more() {
     let access = Access::new(parts);
     for at in 0..KNOWN_MAX + 2 {
         access.caller(Some(&format!("secret-of-token-{at}")), &harness.published).unwrap();
-        assert!(access.known.lock().unwrap().callers.len() <= KNOWN_MAX);
+        assert!(access.known.lock().unwrap().authorizers.len() <= KNOWN_MAX);
     }
-    assert_eq!(access.known.lock().unwrap().callers.len(), 2, "all were forgotten at the bound");
+    assert_eq!(access.known.lock().unwrap().authorizers.len(), 2, "all were forgotten at the bound");
 }
 
 #[tokio::test]
@@ -353,4 +353,47 @@ policies = ["global-management"]
     }
     let done = with(&harness, "reader-reader-reader", "PUT", "/v1/txn", &get_tree("other/")).await;
     assert_eq!(done.status, 200, "{}", done.body);
+}
+
+#[tokio::test]
+async fn a_read_that_waits_is_answered_by_what_its_caller_may_do_when_it_ends() {
+    let harness = Arc::new(start().await);
+    let admin = "admin-admin-admin";
+    let policy = json!({ "Name": "all", "Rules": "service_prefix \"\" { policy = \"read\" }\nnode_prefix \"\" { policy = \"read\" }\nkey_prefix \"\" { policy = \"read\" }" });
+    let policy = with(&harness, admin, "PUT", "/v1/acl/policy", &policy.to_string()).await.json();
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let body = json!({ "Policies": [{ "ID": policy["ID"] }] }).to_string();
+        tokens.push(with(&harness, admin, "PUT", "/v1/acl/token", &body).await.json());
+    }
+    assert_eq!(with(&harness, admin, "PUT", "/v1/kv/a", "1").await.status, 200);
+    let waiting = |secret: &Value, path: &str| {
+        let (harness, secret, path) = (Arc::clone(&harness), secret.as_str().unwrap().to_owned(), path.to_owned());
+        tokio::spawn(async move { with(&harness, &secret, "GET", &path, "").await })
+    };
+    let index = |answer: Answer| answer.index();
+    let services = index(with(&harness, admin, "GET", "/v1/catalog/services", "").await);
+    let key = index(with(&harness, admin, "GET", "/v1/kv/a", "").await);
+    let list = waiting(&tokens[0]["SecretID"], &format!("/v1/catalog/services?index={services}"));
+    let of_key = waiting(&tokens[0]["SecretID"], &format!("/v1/kv/a?index={key}"));
+    let of_gone = waiting(&tokens[1]["SecretID"], &format!("/v1/catalog/services?index={services}"));
+    soon(async {
+        while harness.metrics.http_blocked.get() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let path = format!("/v1/acl/policy/{}", policy["ID"].as_str().unwrap());
+    let less = json!({ "Name": "all", "Rules": "service \"web\" { policy = \"read\" }" }).to_string();
+    assert_eq!(with(&harness, admin, "PUT", &path, &less).await.status, 200);
+    let gone = format!("/v1/acl/token/{}", tokens[1]["AccessorID"].as_str().unwrap());
+    assert_eq!(with(&harness, admin, "DELETE", &gone, "").await.status, 200);
+    let body = json!({ "Name": "new", "Port": 1 }).to_string();
+    assert_eq!(with(&harness, admin, "PUT", "/v1/agent/service/register", &body).await.status, 200);
+    assert_eq!(with(&harness, admin, "PUT", "/v1/kv/a", "2").await.status, 200);
+    assert_eq!(soon(list).await.unwrap().json(), json!({}), "it may read no node any more");
+    let of_key = soon(of_key).await.unwrap();
+    assert!(of_key.status == 403 && of_key.body.contains("key:read"), "{}", of_key.body);
+    let of_gone = soon(of_gone).await.unwrap();
+    assert_eq!((of_gone.status, of_gone.body.as_str()), (403, "ACL not found"));
 }

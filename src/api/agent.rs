@@ -100,7 +100,9 @@ pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let snapshot = match name.filter(|_| !known.is_empty()) {
         Some(name) => {
             let other = |catalog: &State| content_hash(&api, catalog, &key).as_deref() != Some(known);
-            api.until(read.wait, WatchKey::Service(name), |snapshot| other(&snapshot.catalog)).await?
+            let snapshot = api.until(read.wait, WatchKey::Service(name), |snapshot| other(&snapshot.catalog)).await?;
+            api.access.renew(call.caller(), &api.parts.published)?;
+            snapshot
         }
         None => api.parts.published.load(),
     };

@@ -31,7 +31,10 @@ impl Api {
         if read.index == 0 {
             return Ok(self.parts.published.load());
         }
-        self.until(read.wait, key, |snapshot| index_shown(index_of(snapshot)) != read.index).await
+        let snapshot = self.until(read.wait, key, |snapshot| index_shown(index_of(snapshot)) != read.index).await?;
+        // Rights may have changed while it waited.
+        self.access.renew(&read.caller, &self.parts.published)?;
+        Ok(snapshot)
     }
 
     /// The first snapshot for which this holds, or the current one when the time is over.

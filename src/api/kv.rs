@@ -45,8 +45,8 @@ pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
     }
     read.caller.must(Resource::Key, &key, Level::Read)?;
     let watched = WatchKey::Key(key.clone());
-    let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.key_index(&key)).await?;
-    drop(snapshot);
+    drop(api.newer(&read, watched, |snapshot| snapshot.store.key_index(&key)).await?);
+    read.caller.must(Resource::Key, &key, Level::Read)?;
     let raw = call.parameter("raw").is_some();
     shared(&api, call.into_asked(), 1, move |snapshot| {
         let index = snapshot.store.key_index(&key);
@@ -71,6 +71,7 @@ async fn tree(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Respons
     read.caller.must_list_keys(&prefix)?;
     let watched = WatchKey::Keys(prefix.clone());
     let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.prefix_index(&prefix)).await?;
+    read.caller.must_list_keys(&prefix)?;
     let elements = snapshot.store.keys_below(&prefix).take(COUNTED_MAX).count();
     drop(snapshot);
     shared(api, call.into_asked(), elements, move |snapshot| {
@@ -92,6 +93,7 @@ async fn names(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Respon
     let separator = call.parameter("separator").unwrap_or_default().to_owned();
     let watched = WatchKey::Keys(prefix.clone());
     let snapshot = api.newer(&read, watched, |snapshot| snapshot.store.prefix_index(&prefix)).await?;
+    read.caller.must_list_keys(&prefix)?;
     let elements = snapshot.store.keys_below(&prefix).take(COUNTED_MAX).count();
     drop(snapshot);
     shared(api, call.into_asked(), elements, move |snapshot| {
