@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `tour` | the README's tour does what it says, line by line |
 //! | `docker` | containers that never heard of nameplate find services that come and go |
+//! | `access_page` | the calls and commands of docs/access.md do what it says, over TLS and with its tokens file |
 //! | `exec` | a link gives what Docker gives; it can be the first process of a container |
 //! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
 //! | `docker_dns` | containers of every network and C library resolve all kinds of names, also while nameplate is stopped |
@@ -28,6 +29,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is test code: what fails, fails the scenario")]
 
+mod access_page;
 mod bindings;
 mod clients;
 mod compose;
@@ -44,6 +46,8 @@ mod http;
 mod image;
 mod images;
 mod kill;
+#[path = "../page/mod.rs"]
+mod page;
 mod podman;
 mod sandbox;
 mod server;
