@@ -45,17 +45,10 @@ pub(super) async fn services(api: Arc<Api>, call: Call) -> Result<Response, ApiE
 
 /// `GET /v1/catalog/service/:name`
 pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let read = call.read(&api)?;
-    let name = service_name(&call)?;
-    let key = WatchKey::Service(name.clone());
-    let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
-    let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
-    let datacenter = Arc::clone(&api.parts.local.datacenter);
-    drop(snapshot);
-    shared(&api, call.into_asked(), size, move |snapshot| {
-        let members = members(&snapshot.catalog, &name, &read);
-        let bodies = members.iter().map(|(node, entry)| CatalogServiceBody::new(entry, node, &datacenter));
-        indexed(&read.select(bodies)?, snapshot.catalog.service_index(&name), &read)
+    of_service(api, call, |api, members, (read, index)| {
+        let datacenter = &api.parts.local.datacenter;
+        let bodies = members.iter().map(|(node, entry)| CatalogServiceBody::new(entry, node, datacenter));
+        indexed(&read.select(bodies)?, index, read)
     })
     .await
 }
@@ -96,19 +89,39 @@ pub(super) fn service_name(call: &Call) -> Result<ServiceName, ApiError> {
     ServiceName::new(call.last()).map_err(|error| ApiError::BadRequest(format!("service name: {error}")))
 }
 
-/// The instances of a service with their nodes, as far as they are wanted, sorted by node and ID.
-pub(super) fn members<'a>(
-    catalog: &'a State,
-    name: &ServiceName,
-    read: &Read,
-) -> Vec<(&'a NodeEntry, &'a InstanceEntry)> {
+/// Makes the response about the service that the path names of those of its instances that are wanted and of its index, as
+/// soon as that is newer than what the caller has.
+pub(super) async fn of_service(
+    api: Arc<Api>,
+    call: Call,
+    make: impl FnOnce(&Api, &[Member<'_>], (&Read, u64)) -> Result<Response, ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let read = call.read(&api)?;
+    let name = service_name(&call)?;
+    let key = WatchKey::Service(name.clone());
+    let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
+    let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
+    let maker = Arc::clone(&api);
+    drop(snapshot);
+    shared(&api, call.into_asked(), size, move |snapshot| {
+        let members = members(&snapshot.catalog, &name, &read);
+        make(&maker, &members, (&read, snapshot.catalog.service_index(&name)))
+    })
+    .await
+}
+
+/// An instance with its node.
+pub(super) type Member<'a> = (&'a NodeEntry, &'a InstanceEntry);
+
+/// The instances of a service, as far as they are wanted, sorted by node and ID.
+fn members<'a>(catalog: &'a State, name: &ServiceName, read: &Read) -> Vec<Member<'a>> {
     let instances = catalog.service(name).into_iter().flat_map(|service| service.instances());
-    let mut members: Vec<(&NodeEntry, &InstanceEntry)> = instances
+    let mut members: Vec<Member<'_>> = instances
         .filter(|entry| tags_wanted(entry, read))
         .filter_map(|entry| Some((&**catalog.node(&entry.instance.node)?, &**entry)))
         .filter(|(node, _)| node_wanted(node, read))
         .collect();
-    let order = |(node, entry): &(&'a NodeEntry, &'a InstanceEntry)| {
+    let order = |(node, entry): &Member<'a>| {
         let name = &node.node.name;
         (read.is_far(name), name, &entry.instance.id)
     };

@@ -8,7 +8,7 @@ use super::{
     Api,
     body::{HealthBody, NodeBody, ServiceBody},
     call::Call,
-    catalog::{members, node_wanted, service_name},
+    catalog::{self, node_wanted},
     checks,
     respond::{ApiError, indexed},
     shared::shared,
@@ -24,39 +24,23 @@ use crate::{
 
 /// `GET /v1/health/service/:name`
 pub(super) async fn service(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let read = call.read(&api)?;
-    let name = service_name(&call)?;
-    let key = WatchKey::Service(name.clone());
-    let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
-    let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
-    drop(snapshot);
-    let maker = Arc::clone(&api);
-    shared(&api, call.into_asked(), size, move |snapshot| {
-        let members = members(&snapshot.catalog, &name, &read);
+    catalog::of_service(api, call, |api, members, (read, index)| {
         let wanted = members
             .iter()
             .filter(|(node, entry)| !read.passing || node.status().max(entry.status()) == CheckStatus::Passing)
-            .map(|(node, entry)| body(&maker, node, entry));
-        indexed(&read.select(wanted)?, snapshot.catalog.service_index(&name), &read)
+            .map(|(node, entry)| body(api, node, entry));
+        indexed(&read.select(wanted)?, index, read)
     })
     .await
 }
 
 /// `GET /v1/health/checks/:name`: the checks of a service's instances, not those of their nodes.
 pub(super) async fn of_service(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let read = call.read(&api)?;
-    let name = service_name(&call)?;
-    let key = WatchKey::Service(name.clone());
-    let snapshot = api.newer(&read, key, |snapshot| snapshot.catalog.service_index(&name)).await?;
-    let size = snapshot.catalog.service(&name).map_or(0, |service| service.len());
-    drop(snapshot);
-    let maker = Arc::clone(&api);
-    shared(&api, call.into_asked(), size, move |snapshot| {
-        let members = members(&snapshot.catalog, &name, &read);
+    catalog::of_service(api, call, |api, members, (read, index)| {
         let checks = members
             .iter()
-            .flat_map(|(_, entry)| entry.checks.iter().map(|check| checks::body(&maker, check, Some(&entry.instance))));
-        indexed(&read.select(checks)?, snapshot.catalog.service_index(&name), &read)
+            .flat_map(|(_, entry)| entry.checks.iter().map(|check| checks::body(api, check, Some(&entry.instance))));
+        indexed(&read.select(checks)?, index, read)
     })
     .await
 }
