@@ -122,9 +122,13 @@ pub(super) async fn execute(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
         }
         None => 0,
     };
+    let limit = if limit == 0 { usize::MAX } else { limit };
     let mut nodes: Vec<Value> = Vec::new();
     // Who executes it sees of it what he may read of services and nodes.
-    for (node, instance) in chosen(&snapshot.catalog, &query, &near(&api, &query, &read), limit) {
+    for (node, instance) in chosen(&snapshot.catalog, &query, &near(&api, &query, &read)) {
+        if nodes.len() == limit {
+            break;
+        }
         let body = health::body(&api, node, instance);
         if !body.is_readable_by(&read.caller) {
             continue;
@@ -151,13 +155,8 @@ fn near(api: &Api, query: &Query, read: &Read) -> Option<NodeName> {
     read.near.clone().or_else(of_query)
 }
 
-/// The instances that a query chooses, in random order, those of the near node first; 0 means no limit.
-fn chosen<'a>(
-    catalog: &'a State,
-    query: &Query,
-    near: &Option<NodeName>,
-    limit: usize,
-) -> Vec<(&'a NodeEntry, &'a InstanceEntry)> {
+/// The instances that a query chooses, in random order, those of the near node first.
+fn chosen<'a>(catalog: &'a State, query: &Query, near: &Option<NodeName>) -> Vec<(&'a NodeEntry, &'a InstanceEntry)> {
     let service = ServiceName::new(query.service.clone()).ok().and_then(|name| catalog.service(&name));
     let instances = service.into_iter().flat_map(|service| service.instances());
     let mut chosen: Vec<(&NodeEntry, &InstanceEntry)> = instances
@@ -170,9 +169,6 @@ fn chosen<'a>(
         (is_far, random.hash_one((entry.instance.node.as_str(), entry.instance.id.as_str())))
     };
     chosen.sort_by_cached_key(|(_, entry)| place(entry));
-    if limit > 0 {
-        chosen.truncate(limit);
-    }
     chosen
 }
 

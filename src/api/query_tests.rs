@@ -1,6 +1,9 @@
 use serde_json::{Value, json};
 
-use crate::api::harness::{Harness, start};
+use crate::api::{
+    access::tests::{start_with_file, with},
+    harness::{Harness, start},
+};
 
 async fn create(server: &Harness, body: Value) -> String {
     let answer = server.call("POST", "/v1/query", body.to_string()).await;
@@ -99,6 +102,33 @@ async fn a_query_is_executed_by_name_with_a_limit() {
     let rest = ["Service", "Datacenter", "DNS", "Failovers"].map(|name| answer[name].clone());
     assert_eq!(json!(rest), json!(["web", "dc1", { "TTL": "3s" }, 0]));
     assert_eq!(answer["Nodes"][0]["Node"]["Node"], "n1");
+}
+
+#[tokio::test]
+async fn the_limit_counts_what_the_caller_may_read() {
+    let rules = r#"service "web" { policy = "read" } node "m0" { policy = "read" }"#;
+    let tokens = [("one", "one-one-one-one-one", "one"), ("admin", "admin-admin-admin", "global-management")];
+    let tokens = tokens
+        .map(|(name, secret, policy)| format!("[token.{name}]\nsecret = \"{secret}\"\npolicies = [\"{policy}\"]\n"));
+    let server =
+        start_with_file(&format!("[policy.one]\nrules = '{rules}'\n{}", tokens.concat()), || 1_600_000_000).await;
+    let admin = "admin-admin-admin";
+    for number in 0..=9 {
+        let body = json!({
+            "Node": format!("m{number}"), "Address": "192.0.2.9", "Service": { "Service": "web", "ID": "web" },
+        });
+        assert_eq!(with(&server, admin, "PUT", "/v1/catalog/register", &body.to_string()).await.status, 200);
+    }
+    let query = json!({ "Name": "q", "Service": { "Service": "web" } }).to_string();
+    assert_eq!(with(&server, admin, "POST", "/v1/query", &query).await.status, 200);
+    // What is not read stands anywhere in the random order.
+    for _ in 0..20 {
+        let answer = with(&server, "one-one-one-one-one", "GET", "/v1/query/q/execute?limit=1", "").await.json();
+        assert_eq!(answer["Nodes"].as_array().unwrap().len(), 1);
+        assert_eq!(answer["Nodes"][0]["Node"]["Node"], "m0");
+    }
+    let all = with(&server, admin, "GET", "/v1/query/q/execute?limit=0", "").await.json();
+    assert_eq!(all["Nodes"].as_array().unwrap().len(), 10);
 }
 
 #[tokio::test]
