@@ -1,6 +1,6 @@
 //! Events: a name and some bytes, told to whoever looks at the newest of them.
 //!
-//! **Limits:** the last [`EVENTS_MAX`] are kept. Filters are shown and not looked at: there is one list for all nodes.
+//! **Limits:** the last [`EVENTS_MAX`] are kept. Filters are only shown here: what they do not let through is not fired.
 //!
 //! **Source:** Consul's `/v1/event`.
 
