@@ -97,6 +97,7 @@ pub(super) async fn start_guarded(waiting: usize, access: AccessParts) -> Harnes
 
 /// The same, on a publisher that begins so.
 pub(super) async fn start_on(waiting: usize, access: AccessParts, start: Start) -> Harness {
+    let metrics = Arc::clone(&start.metrics);
     let (_, feed, published) = Publisher::start(start).unwrap();
     feed.submit(local().registration()).await.unwrap();
     let (stop, stopping) = watch::channel(false);
@@ -110,7 +111,6 @@ pub(super) async fn start_on(waiting: usize, access: AccessParts, start: Start) 
     let counted = Arc::clone(&renewed);
     let flushed = AtomicU32::new(0);
     let reload = Arc::new(Notify::new());
-    let metrics = Arc::new(Metrics::new());
     let parts = ApiParts {
         feed: feed.clone(),
         published: Arc::clone(&published),

@@ -47,6 +47,7 @@ pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
     let watched = WatchKey::Key(key.clone());
     drop(api.newer(&read, watched, |snapshot| snapshot.store.key_index(&key)).await?);
     read.caller.must(Resource::Key, &key, Level::Read)?;
+    count_read(&api, Verb::Get.as_str());
     let raw = call.parameter("raw").is_some();
     shared(&api, call.into_asked(), 1, move |snapshot| {
         let index = snapshot.store.key_index(&key);
@@ -74,6 +75,7 @@ async fn tree(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Respons
     read.caller.must_list_keys(&prefix)?;
     let elements = snapshot.store.keys_below(&prefix).take(COUNTED_MAX).count();
     drop(snapshot);
+    count_read(api, Verb::GetTree.as_str());
     shared(api, call.into_asked(), elements, move |snapshot| {
         let index = snapshot.store.prefix_index(&prefix);
         let entries: Vec<KeyBody<'_>> =
@@ -96,6 +98,7 @@ async fn names(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Respon
     read.caller.must_list_keys(&prefix)?;
     let elements = snapshot.store.keys_below(&prefix).take(COUNTED_MAX).count();
     drop(snapshot);
+    count_read(api, "keys");
     shared(api, call.into_asked(), elements, move |snapshot| {
         let index = snapshot.store.prefix_index(&prefix);
         let mut names = snapshot.store.names_below(&prefix, &separator);
@@ -103,6 +106,11 @@ async fn names(api: &Api, call: Call, prefix: Text, read: Read) -> Result<Respon
         if names.is_empty() { Ok(missing(index, &read)) } else { indexed(&names, index, &read) }
     })
     .await
+}
+
+/// Counts a read among the operations on keys; the publisher counts all others.
+fn count_read(api: &Api, verb: &'static str) {
+    api.parts.metrics.kv_operation(verb, Ok(()));
 }
 
 /// 404 without a body, but with the index to wait for.

@@ -156,3 +156,43 @@ async fn a_read_of_a_prefix_waits_for_all_below_it() {
         assert!(soon(waiting).await.unwrap().1 > index);
     }
 }
+
+#[tokio::test]
+async fn keys_sessions_and_operations_are_counted() {
+    let harness = start().await;
+    for key in ["a", "b", "c"] {
+        assert!(put(&harness, &format!("/v1/kv/{key}"), "1").await);
+    }
+    assert!(!put(&harness, "/v1/kv/a?cas=1", "2").await);
+    assert_eq!(harness.call("DELETE", "/v1/kv/c", "").await.status, 200);
+    let session = harness.put("/v1/session/create", "").await.json()["ID"].as_str().unwrap().to_owned();
+    assert!(put(&harness, &format!("/v1/kv/a?acquire={session}"), "2").await);
+    let query = json!({ "Service": { "Service": "web" } }).to_string();
+    assert_eq!(harness.call("POST", "/v1/query", query).await.status, 200);
+    for (path, status) in [("a", 200), ("none", 404), ("?recurse", 200), ("?keys", 200)] {
+        assert_eq!(harness.get(&format!("/v1/kv/{path}")).await.status, status);
+    }
+    let operations =
+        json!([{ "KV": { "Verb": "get", "Key": "a" } }, { "KV": { "Verb": "check-not-exists", "Key": "a" } }]);
+    assert_eq!(harness.put("/v1/txn", &operations.to_string()).await.status, 409);
+    let shown = harness.get("/metrics").await.body;
+    let mut counted: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("nameplate_kv_")).collect();
+    counted.sort_unstable();
+    assert_eq!(
+        counted,
+        [
+            "keys 2",
+            r#"operations_total{verb="cas",result="refused"} 1"#,
+            r#"operations_total{verb="check-not-exists",result="refused"} 1"#,
+            r#"operations_total{verb="delete",result="done"} 1"#,
+            r#"operations_total{verb="get",result="done"} 2"#,
+            r#"operations_total{verb="get",result="refused"} 1"#,
+            r#"operations_total{verb="get-tree",result="done"} 1"#,
+            r#"operations_total{verb="keys",result="done"} 1"#,
+            r#"operations_total{verb="lock",result="done"} 1"#,
+            r#"operations_total{verb="set",result="done"} 3"#,
+            "queries 1",
+            "sessions 1",
+        ]
+    );
+}

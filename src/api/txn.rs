@@ -113,7 +113,7 @@ pub(super) fn operations(tree: &Tree, owner: &Owner) -> Result<Decoded<Vec<Opera
 fn answer_reads(api: &Api, operations: Vec<Operation>, read: &Read) -> Result<Response, ApiError> {
     let snapshot = api.parts.published.load();
     let (mut catalog, mut store) = (snapshot.catalog.clone(), snapshot.store.clone());
-    match transaction::transact((&mut catalog, &mut store), operations, Duration::ZERO) {
+    match transaction::transact((&mut catalog, &mut store), operations, (Duration::ZERO, &api.parts.metrics)) {
         Ok(done) => indexed(&body(api, &done.found), catalog.index(), read),
         Err(errors) => {
             let errors = errors.into_iter().map(|error| (error.at, error.problem.to_string()));

@@ -54,6 +54,25 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Its word in a transaction, and in metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Verb::Set(_) => "set",
+            Verb::Cas(..) => "cas",
+            Verb::Lock(..) => "lock",
+            Verb::Unlock(..) => "unlock",
+            Verb::Get => "get",
+            Verb::GetOrEmpty => "get-or-empty",
+            Verb::GetTree => "get-tree",
+            Verb::CheckIndex(_) => "check-index",
+            Verb::CheckSession(_) => "check-session",
+            Verb::CheckNotExists => "check-not-exists",
+            Verb::Delete => "delete",
+            Verb::DeleteTree => "delete-tree",
+            Verb::DeleteCas(_) => "delete-cas",
+        }
+    }
+
     /// Whether it only reads.
     pub fn is_read(&self) -> bool {
         match self {

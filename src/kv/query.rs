@@ -177,6 +177,11 @@ impl Store {
         self.queries.iter().map(|(_, entry)| entry)
     }
 
+    /// How many queries there are.
+    pub fn query_count(&self) -> usize {
+        self.queries.len()
+    }
+
     /// X-Consul-Index of any read of queries.
     pub fn queries_index(&self) -> u64 {
         self.queries_index

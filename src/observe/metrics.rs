@@ -27,6 +27,7 @@ pub struct Metrics {
     check_results: Family<CheckLabels, Counter>,
     forwards: Family<OutcomeLabel, Counter>,
     http_requests: Family<HttpLabels, Counter>,
+    kv_operations: Family<OperationLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     sources_synced: Family<SourceLabel, Gauge>,
     sources_stale: Family<SourceLabel, Gauge>,
@@ -45,6 +46,12 @@ pub struct Metrics {
     pub catalog_services: Gauge,
     /// Instances in the catalog.
     pub catalog_instances: Gauge,
+    /// Keys with values.
+    pub kv_keys: Gauge,
+    /// Sessions that live.
+    pub kv_sessions: Gauge,
+    /// Prepared queries.
+    pub kv_queries: Gauge,
     /// Static zones in service.
     pub zones: Gauge,
     /// Batches written and synced by the journal.
@@ -163,6 +170,7 @@ impl Metrics {
             check_results: Family::default(),
             forwards: Family::default(),
             http_requests: Family::default(),
+            kv_operations: Family::default(),
             reloads: Family::default(),
             sources_synced: Family::default(),
             sources_stale: Family::default(),
@@ -174,6 +182,9 @@ impl Metrics {
             catalog_nodes: Gauge::default(),
             catalog_services: Gauge::default(),
             catalog_instances: Gauge::default(),
+            kv_keys: Gauge::default(),
+            kv_sessions: Gauge::default(),
+            kv_queries: Gauge::default(),
             zones: Gauge::default(),
             journal_commits: Counter::default(),
             journal_failures: Counter::default(),
@@ -226,6 +237,12 @@ impl Metrics {
     /// Counts a probe's result, or a status set by a call: Consul's words for its kind and status.
     pub fn check_result(&self, kind: &'static str, status: &'static str) {
         self.check_results.get_or_create(&CheckLabels { kind, status }).inc();
+    }
+
+    /// Counts an operation on keys by its verb, and whether it was done.
+    pub fn kv_operation(&self, verb: &'static str, result: Result<(), ()>) {
+        let result = if result.is_ok() { "done" } else { "refused" };
+        self.kv_operations.get_or_create(&OperationLabels { verb, result }).inc();
     }
 
     /// Counts a question that was to be forwarded.
@@ -312,6 +329,11 @@ impl Metrics {
         registry.register("catalog_services", "Services in the catalog", self.catalog_services.clone());
         registry.register("catalog_instances", "Instances in the catalog", self.catalog_instances.clone());
         registry.register("catalog_checks", "Checks in the catalog, by status", self.checks_by_status.clone());
+        registry.register("kv_keys", "Keys with values", self.kv_keys.clone());
+        registry.register("kv_sessions", "Sessions that live", self.kv_sessions.clone());
+        registry.register("kv_queries", "Prepared queries", self.kv_queries.clone());
+        let help = "Operations on keys, by verb and whether they were done";
+        registry.register("kv_operations", help, self.kv_operations.clone());
         registry.register("zones", "Static zones in service", self.zones.clone());
         registry.register("source_synced", "Whether a source has delivered its list", self.sources_synced.clone());
         registry.register("source_stale", "Whether a source is away too long", self.sources_stale.clone());
@@ -366,6 +388,12 @@ struct CheckLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    verb: &'static str,
+    result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -10,6 +10,7 @@ fn touched() -> Metrics {
     metrics.dns().record_drop(DropReason::Source);
     metrics.set_checks(2, 1, 0);
     metrics.check_result("http", "passing");
+    metrics.kv_operation("set", Ok(()));
     metrics.forward(ForwardOutcome::Answered);
     metrics.http_request("GET", "/v1/catalog/services", 200, Duration::from_millis(2));
     metrics.reload(Reload::Zones, Ok(()));

@@ -346,7 +346,8 @@ impl Writer {
         }
         let now = self.began.elapsed();
         let Snapshot { catalog, store, .. } = &mut self.next;
-        let Outcome { effects, touched, found } = transaction::transact((catalog, store), operations, now)?;
+        let Outcome { effects, touched, found } =
+            transaction::transact((catalog, store), operations, (now, &self.metrics))?;
         for effects in &effects {
             self.follow(effects, batch);
         }
@@ -434,6 +435,10 @@ impl Writer {
         self.metrics.catalog_nodes.set(catalog.node_count() as i64);
         self.metrics.catalog_services.set(catalog.service_count() as i64);
         self.metrics.catalog_instances.set(catalog.instance_count() as i64);
+        let store = &self.next.store;
+        self.metrics.kv_keys.set(store.key_count() as i64);
+        self.metrics.kv_sessions.set(store.session_count() as i64);
+        self.metrics.kv_queries.set(store.query_count() as i64);
         self.metrics.zones.set(self.next.zones.len() as i64);
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     catalog::{self, state::State, transaction::Transacted},
     kv::{self, At, change::Touched, store::Store},
+    observe::metrics::Metrics,
 };
 
 /// One operation.
@@ -70,6 +71,14 @@ impl From<kv::operation::Operation> for Operation {
 }
 
 impl Operation {
+    /// What it does with keys, in a word; none if it is about something else.
+    pub fn key_verb(&self) -> Option<&'static str> {
+        match self {
+            Operation::Catalog(_) => None,
+            Operation::Key(operation) => Some(operation.verb.as_str()),
+        }
+    }
+
     /// Whether it only reads.
     pub fn is_read(&self) -> bool {
         match self {
@@ -79,9 +88,22 @@ impl Operation {
     }
 }
 
-/// Applies all operations, at this time of a clock that only goes forward; or says which failed, and then nothing has
-/// changed.
+/// Applies all operations, at this time of a clock that only goes forward, and counts them; or says which failed, and then
+/// nothing has changed.
 pub fn transact(
+    state: (&mut State, &mut Store),
+    operations: Vec<Operation>,
+    (now, metrics): (Duration, &Metrics),
+) -> Result<Outcome, Vec<OperationError>> {
+    let verbs: Vec<&'static str> = operations.iter().filter_map(Operation::key_verb).collect();
+    let outcome = all_or_none(state, operations, now);
+    for verb in verbs {
+        metrics.kv_operation(verb, outcome.as_ref().map(|_| ()).map_err(|_| ()));
+    }
+    outcome
+}
+
+fn all_or_none(
     (catalog, store): (&mut State, &mut Store),
     operations: Vec<Operation>,
     now: Duration,
