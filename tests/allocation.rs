@@ -24,6 +24,11 @@ use nameplate::{
         state::{CheckEntry, InstanceEntry, State},
         table::Seed,
     },
+    kv::{
+        query::{Query, QueryEntry, Template},
+        store::{Store, Stored},
+        template::Expression,
+    },
     publish::{names::Names, plan::Plan, settings::Settings, snapshot::Snapshot},
     wire::{code::rtype, name::Name},
     zones::Zones,
@@ -39,13 +44,21 @@ fn answers_allocate_nothing() {
         stage.register("large", at, &[]);
     }
     let snapshot = stage.snapshot();
+    stage.query(Query { tags: vec!["BLUE".into(), "!red".into()], only_passing: true, ..query("q", "web") });
+    let template = Template { regexp: Expression::new("^geo-(.*)$".into()).unwrap(), remove_empty_tags: true };
+    let filled =
+        Query { tags: vec!["${match(2)}".into()], dns_ttl: Some((9, "9s".into())), ..query("geo-", "${match(1)}") };
+    stage.query(Query { template: Some(template), ..filled });
     let mut buffers = [Buffer::udp(), Buffer::tcp()];
     let names = ["web.service.example", "web.example", "web", "blue.web.service.example", "large.service.example"];
-    let unknown = ["no.service.example", "no.web.service.example", "no"];
+    let queries = ["q.query.example", "_q._tcp.query.example", "geo-web.query.example", "x.query.example"];
+    let unknown = ["no.service.example", "no.web.service.example", "no", "geo-no.query.example"];
     let kinds = [rtype::A, rtype::AAAA, rtype::SRV];
     for round in 0..3 {
         for (buffer, transport) in buffers.iter_mut().zip([Transport::Udp, Transport::Tcp]) {
-            for (name, kind) in names.iter().chain(&unknown).flat_map(|name| kinds.map(|kind| (*name, kind))) {
+            for (name, kind) in
+                names.iter().chain(&queries).chain(&unknown).flat_map(|name| kinds.map(|kind| (*name, kind)))
+            {
                 let length = put_query(buffer, name, kind);
                 let client = client(transport, round);
                 let (allocations, verdict) = counted(|| answer::respond(&snapshot, buffer, length, &client));
@@ -90,6 +103,7 @@ fn flip(instances: usize, tags: &[&str], alt_domains: &[&str]) -> usize {
 }
 
 struct Stage {
+    queries: Vec<QueryEntry>,
     catalog: State,
     names: Names,
     settings: Settings,
@@ -98,7 +112,8 @@ struct Stage {
 impl Stage {
     fn new(settings: Settings) -> Stage {
         let catalog = State::new(Seed(1), 1);
-        let mut stage = Stage { names: Names::build(&catalog, &settings), catalog, settings };
+        let queries = Vec::new();
+        let mut stage = Stage { queries, names: Names::build(&catalog, &settings), catalog, settings };
         stage.apply(Change::RegisterNode(Node {
             name: node(),
             uuid: Arc::from("u"),
@@ -142,11 +157,16 @@ impl Stage {
         self.apply(Change::Register(Box::new(registration(service, at, tags))));
     }
 
+    fn query(&mut self, query: Query) {
+        self.queries.push(QueryEntry { query: Arc::new(query), create_index: 1, modify_index: 1 });
+    }
+
     fn snapshot(&self) -> Snapshot {
         let zones = Zones::default();
+        let stored = Stored { queries: self.queries.clone(), ..Stored::default() };
         Snapshot {
             catalog: self.catalog.clone(),
-            store: nameplate::kv::store::Store::new(self.catalog.seed(), 0),
+            store: Store::restore(self.catalog.seed(), 1, stored),
             realm: Arc::new(Realm::of(Directory::new(self.catalog.seed(), HashKey([1; 16])))),
             names: self.names.clone(),
             plan: Arc::new(Plan::new(&self.settings, &zones, self.catalog.seed())),
@@ -188,6 +208,10 @@ fn registration(service: &str, at: usize, tags: &[&str]) -> Registration {
         origin: Origin::Api,
     };
     Registration { instance, checks: vec![check], replace_existing_checks: false }
+}
+
+fn query(name: &str, service: &str) -> Query {
+    Query { id: name.into(), name: name.into(), service: service.into(), ..Query::default() }
 }
 
 fn node() -> NodeName {

@@ -9,9 +9,37 @@ use super::{
     srv::Members,
 };
 use crate::{
-    publish::snapshot::{Addressed, DefaultRule, Member, Owner, Reach, ServiceAnswers, Set, eligible, has_port},
+    publish::snapshot::{
+        Addressed, DefaultRule, Instance, Member, Owner, Reach, ServiceAnswers, Set, eligible, has_port,
+    },
     wire::{code::rtype, name::Name, writer::Section},
 };
+
+/// How members that were found one by one are answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner<'r> {
+    /// What holds for their service.
+    pub rule: &'r DefaultRule,
+    /// The TTL in seconds of all their records, whatever they say themselves.
+    pub ttl: Option<u32>,
+}
+
+impl<'r> Manner<'r> {
+    /// That of a service's name.
+    pub fn of(service: &'r ServiceAnswers) -> Manner<'r> {
+        Manner { rule: &service.rule, ttl: None }
+    }
+
+    /// TTL of an instance's records.
+    pub fn ttl_of(&self, instance: &Instance) -> u32 {
+        self.ttl.unwrap_or_else(|| eligible::ttl(instance, self.rule))
+    }
+
+    /// TTL up to which may be denied what they lack.
+    pub fn ttl_denied(&self) -> u32 {
+        self.ttl.unwrap_or(self.rule.ttl_secs)
+    }
+}
 
 impl<'a> Response<'a> {
     /// Writes the addresses of a set: all of them, or as many as are wanted and fit, in an order by weight.
@@ -52,10 +80,14 @@ impl<'a> Response<'a> {
 
     /// The instances that have a tag and a named port at once.
     pub fn with_both(&mut self, place: Place<'_>, chosen: Chosen<'a>, both: Both) {
-        match self.reading.members_with_both(place.question, chosen, both) {
-            members if members.is_empty() => self.nobody(place, chosen),
-            members => self.listed(place, (chosen.service, false), members, chosen.denier),
+        let mut members = self.scratch.take_members();
+        self.reading.members_with_both(place.question, (chosen, both), &mut members);
+        let has_texts = self.asked.snapshot.settings.service_txt;
+        match &members[..] {
+            [] => self.nobody(place, chosen),
+            members => self.listed(place, members, (Manner::of(chosen.service), has_texts), chosen.denier),
         }
+        self.scratch.keep_members(members);
     }
 
     /// The instances with one service ID, one a node.
@@ -68,56 +100,56 @@ impl<'a> Response<'a> {
         if place.question.rtype == rtype::TXT {
             return self.texts_of_id(place, (service, label, port), denier);
         }
-        let members = self.reading.members_of_id(place.question, (service, label, port));
+        let mut members = self.scratch.take_members();
+        self.reading.members_of_id(place.question, (service, label, port), &mut members);
         if members.is_empty() {
             let selection = &service.views(self.reading.network).eligible.all;
-            return self.nobody(place, Chosen { service, selection, both: None, denier });
+            self.nobody(place, Chosen { service, selection, both: None, denier });
+        } else {
+            self.listed(place, &members, (Manner::of(service), true), denier);
         }
-        self.listed(place, (service, true), members, denier);
+        self.scratch.keep_members(members);
     }
 
-    /// Some few members, found one by one.
-    fn listed(
+    /// Some few members, found one by one, with the TXT of their meta or without.
+    pub fn listed(
         &mut self,
         place: Place<'_>,
-        (service, by_id): (&'a ServiceAnswers, bool),
-        members: Vec<&'a Member>,
+        members: &[&Member],
+        (manner, has_texts): (Manner<'_>, bool),
         denier: Denier,
     ) {
         let before = self.writer.count(Section::Answer);
-        let most = service.rule.max_answers;
-        let has_texts = by_id || self.asked.snapshot.settings.service_txt;
+        let most = manner.rule.max_answers;
         match place.question.rtype {
-            rtype::A => self.listed_addresses::<4>(place, (&members, &service.rule), (u32::MAX, most)),
-            rtype::AAAA => self.listed_addresses::<16>(place, (&members, &service.rule), (u32::MAX, most)),
+            rtype::A => self.listed_addresses::<4>(place, (members, manner), (u32::MAX, most)),
+            rtype::AAAA => self.listed_addresses::<16>(place, (members, manner), (u32::MAX, most)),
             rtype::ANY => {
-                self.listed_addresses::<4>(place, (&members, &service.rule), (u32::MAX, most));
-                self.listed_addresses::<16>(place, (&members, &service.rule), (u32::MAX, most));
+                self.listed_addresses::<4>(place, (members, manner), (u32::MAX, most));
+                self.listed_addresses::<16>(place, (members, manner), (u32::MAX, most));
                 if self.wrote_nothing_since(before) {
-                    self.srv(place, Members::List(&members, &service.rule), denier);
+                    self.srv(place, Members::List(members, manner), denier);
                 }
                 if self.wrote_nothing_since(before) {
-                    self.listed_https(place, &members, &service.rule);
+                    self.listed_https(place, members, manner);
                 }
                 if self.wrote_nothing_since(before) && has_texts {
-                    self.texts(place, members.iter().map(|member| &*member.instance), &service.rule);
+                    self.texts(place, members.iter().map(|member| &*member.instance), manner);
                 }
             }
-            rtype::SRV => self.srv(place, Members::List(&members, &service.rule), denier),
-            rtype::HTTPS => self.listed_https(place, &members, &service.rule),
-            rtype::TXT if has_texts => {
-                self.texts(place, members.iter().map(|member| &*member.instance), &service.rule);
-            }
+            rtype::SRV => self.srv(place, Members::List(members, manner), denier),
+            rtype::HTTPS => self.listed_https(place, members, manner),
+            rtype::TXT if has_texts => self.texts(place, members.iter().map(|member| &*member.instance), manner),
             _ => {}
         }
         if self.wrote_nothing_since(before) && !self.flags.truncated {
             if let rtype::A | rtype::AAAA | rtype::ANY = place.question.rtype
-                && !self.bars_cname(self.any_address(&members))
-                && let Some((host, ttl)) = self.host_among(&members, &service.rule)
+                && !self.bars_cname(self.any_address(members))
+                && let Some((host, ttl)) = self.host_among(members, manner)
             {
-                return self.host(place, &host, (ttl, service.rule.ttl_secs), denier);
+                return self.host(place, &host, (ttl, manner.ttl_denied()), denier);
             }
-            self.nodata(place, denier, Some(service.rule.ttl_secs));
+            self.nodata(place, denier, Some(manner.ttl_denied()));
         }
     }
 
@@ -127,7 +159,7 @@ impl<'a> Response<'a> {
 
     /// One of the host names that stand for addresses which members lack: of the lowest priority, by weight; with the
     /// TTL of all of that priority.
-    pub fn host_among(&mut self, members: &[&Member], rule: &DefaultRule) -> Option<(Name, u32)> {
+    pub fn host_among(&mut self, members: &[&Member], manner: Manner<'_>) -> Option<(Name, u32)> {
         let host = |member: &Member| self.reach(member)?.host.and_then(|host| Name::parse(host).ok());
         let found: Vec<(&Member, Name)> = members.iter().filter_map(|member| Some((*member, host(member)?))).collect();
         let best = found.iter().map(|(member, _)| member.priority).min()?;
@@ -140,13 +172,13 @@ impl<'a> Response<'a> {
             at -= weight.min(at);
             here
         });
-        let ttl = found.iter().filter(of_best).map(|(member, _)| eligible::ttl(&member.instance, rule)).min()?;
+        let ttl = found.iter().filter(of_best).map(|(member, _)| manner.ttl_of(&member.instance)).min()?;
         chosen.map(|(_, name)| (name.clone(), ttl))
     }
 
-    fn listed_https(&mut self, place: Place<'_>, members: &[&'a Member], rule: &DefaultRule) {
+    fn listed_https(&mut self, place: Place<'_>, members: &[&Member], manner: Manner<'_>) {
         let asking = members.iter().filter(|member| eligible::https(&member.instance).is_some());
-        let ttl = asking.map(|member| eligible::ttl(&member.instance, rule)).min().unwrap_or(0);
+        let ttl = asking.map(|member| manner.ttl_of(&member.instance)).min().unwrap_or(0);
         self.https_of(place, members.iter().copied(), ttl);
     }
 
@@ -154,29 +186,31 @@ impl<'a> Response<'a> {
     pub fn listed_addresses<const N: usize>(
         &mut self,
         place: Place<'_>,
-        (members, rule): (&[&Member], &DefaultRule),
+        (members, manner): (&[&Member], Manner<'_>),
         (mut ttl, most): (u32, u16),
     ) {
-        let address = |member: &Member| -> Option<[u8; N]> {
-            let reach = self.reach(member)?;
-            if N == 4 { reach.v4?.as_slice().try_into().ok() } else { reach.v6?.as_slice().try_into().ok() }
-        };
-        let found: Vec<(&Member, [u8; N])> =
-            members.iter().filter_map(|member| Some((*member, address(member)?))).collect();
-        let Some(best) = found.iter().map(|(member, _)| member.priority).min() else { return };
-        self.scratch.begin_gathering(found.len());
-        for (member, address) in found.iter().filter(|(member, _)| member.priority == best) {
+        let with_address = members.iter().filter(|member| self.address_of::<N>(member).is_some());
+        let Some(best) = with_address.map(|member| member.priority).min() else { return };
+        self.scratch.begin_gathering(members.len());
+        for member in members.iter().filter(|member| member.priority == best) {
+            let Some(address) = self.address_of::<N>(member) else { continue };
             let mut bytes = [0; 16];
-            bytes[..N].copy_from_slice(address);
+            bytes[..N].copy_from_slice(&address);
             let rank = if self.asked.snapshot.settings.near { self.distance(member) } else { 0 };
             self.scratch.gather(bytes, member.weight.into(), rank);
-            ttl = ttl.min(eligible::ttl(&member.instance, rule));
+            ttl = ttl.min(manner.ttl_of(&member.instance));
         }
         let all = self.scratch.picks.len();
         let wanted = if most == 0 { all } else { all.min(usize::from(most)) };
         let fitting = self.fitting(wanted, ADDRESS_RECORD_BYTES + N).min(CHOSEN_MAX);
         self.scratch.order_picks(wanted.min(fitting));
         self.write_picks::<N>(place, ttl);
+    }
+
+    /// The address of one family at which this client reaches a member.
+    fn address_of<const N: usize>(&self, member: &Member) -> Option<[u8; N]> {
+        let reach = self.reach(member)?;
+        if N == 4 { reach.v4?.as_slice().try_into().ok() } else { reach.v6?.as_slice().try_into().ok() }
     }
 
     /// How a member is reached by this client.
@@ -218,9 +252,11 @@ impl<'a> Response<'a> {
 
     /// All eligible members one by one, so that the near ones come first.
     pub fn near_first(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
-        let sets = [&chosen.selection.ported, &chosen.selection.rest().portless];
-        let members: Vec<&Member> = sets.into_iter().flat_map(|set| set.table.iter()).collect();
-        self.listed(place, (chosen.service, false), members, chosen.denier);
+        let mut members = self.scratch.take_members();
+        members.extend(chosen.selection.members());
+        let has_texts = self.asked.snapshot.settings.service_txt;
+        self.listed(place, &members, (Manner::of(chosen.service), has_texts), chosen.denier);
+        self.scratch.keep_members(members);
     }
 
     /// TXT of the meta of instances with one service ID.
@@ -234,7 +270,7 @@ impl<'a> Response<'a> {
         let label_of = |at: usize| place.question.labels(at, at + 1);
         let instances = service.by_id(self.asked.snapshot.names.seed(), label_of(label));
         let instances = instances.filter(|instance| port.is_none_or(|port| has_port(instance, label_of(port))));
-        self.texts(place, instances.map(|instance| &**instance), &service.rule);
+        self.texts(place, instances.map(|instance| &**instance), Manner::of(service));
         if self.wrote_nothing_since(before) && !self.flags.truncated {
             self.nodata(place, denier, Some(service.rule.ttl_secs));
         }

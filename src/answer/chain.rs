@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     External, Need,
+    addresses::Manner,
     names::{Chosen, Denier, Meaning},
     respond::{Place, Response},
 };
 use crate::{
-    publish::snapshot::{DefaultRule, HostNames, Lookup, Member, NodeAnswers, RrSet, Selection, Target},
+    publish::snapshot::{HostNames, Lookup, Member, NodeAnswers, RrSet, Selection, Target},
     wire::{
         code::{class, extended, rcode, rtype},
         name::Name,
@@ -151,14 +152,19 @@ impl<'a> Response<'a> {
             Meaning::Service(chosen) => match chosen.both {
                 None => self.step_service(place, chosen.selection, end),
                 Some(both) => {
-                    let members = self.reading.members_with_both(&question, chosen, both);
-                    self.step_listed(place, (&members, &chosen.service.rule), end)
+                    let mut members = Vec::new();
+                    self.reading.members_with_both(&question, (chosen, both), &mut members);
+                    self.step_listed(place, (&members, Manner::of(chosen.service)), end)
                 }
             },
             Meaning::Id { service, label, port, .. } => {
-                let members = self.reading.members_of_id(&question, (service, label, port));
-                self.step_listed(place, (&members, &service.rule), end)
+                let mut members = Vec::new();
+                self.reading.members_of_id(&question, (service, label, port), &mut members);
+                self.step_listed(place, (&members, Manner::of(service)), end)
             }
+            Meaning::Query(prepared, _) => self.with_query(&question, prepared, |response, members, manner| {
+                response.step_listed(place, (members, manner), end)
+            }),
             Meaning::Node(node, _) => self.step_node(place, node, end),
             Meaning::Server(_) => {
                 self.server_addresses(place.owner, (place.question.rtype, end.ttl));
@@ -206,16 +212,16 @@ impl<'a> Response<'a> {
         Step::Done
     }
 
-    fn step_listed(&mut self, place: Place<'_>, (members, rule): (&[&'a Member], &DefaultRule), end: &mut End) -> Step {
+    fn step_listed(&mut self, place: Place<'_>, (members, manner): (&[&Member], Manner<'_>), end: &mut End) -> Step {
         let before = self.writer.count(Section::Answer);
         match place.question.rtype {
-            rtype::A => self.listed_addresses::<4>(place, (members, rule), (end.ttl, 0)),
-            _ => self.listed_addresses::<16>(place, (members, rule), (end.ttl, 0)),
+            rtype::A => self.listed_addresses::<4>(place, (members, manner), (end.ttl, 0)),
+            _ => self.listed_addresses::<16>(place, (members, manner), (end.ttl, 0)),
         }
         if !self.wrote_nothing_since(before) || self.flags.truncated {
             return Step::Done;
         }
-        let Some((name, ttl)) = self.host_among(members, rule) else { return Step::Done };
+        let Some((name, ttl)) = self.host_among(members, manner) else { return Step::Done };
         *end = End { name, ttl: end.ttl.min(ttl) };
         Step::Again
     }

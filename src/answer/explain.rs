@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::names::{Meaning, Reading};
 use crate::{
-    publish::snapshot::{Instance, Member, ServiceAnswers, Snapshot},
-    wire::query::Question,
+    publish::snapshot::{Filling, Instance, Member, ServiceAnswers, Snapshot},
+    wire::{name::NAME_MAX_BYTES, query::Question},
 };
 
 /// What a name means, for people.
@@ -15,6 +15,8 @@ pub struct Explained<'s> {
     pub answers: Option<&'s ServiceAnswers>,
     /// The form of the name in a word.
     pub form: &'static str,
+    /// Whether those are answered whom checks would leave out that the query ignores.
+    pub ignores_checks: bool,
     /// Node and service ID of those that the question chooses from.
     members: HashSet<(&'s str, &'s str)>,
 }
@@ -30,22 +32,36 @@ impl Explained<'_> {
 pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question) -> Explained<'s> {
     let reading = Reading { snapshot, network: None };
     let meaning = reading.meaning(question);
-    let (answers, members) = match meaning {
+    let mut members = Vec::new();
+    let mut ignoring = HashSet::new();
+    let answers = match meaning {
         Meaning::Service(chosen) => {
-            let sets = [&chosen.selection.ported, &chosen.selection.rest().portless];
-            let members = match chosen.both {
-                None => sets.into_iter().flat_map(|set| set.table.iter()).collect(),
-                Some(both) => reading.members_with_both(question, chosen, both),
-            };
-            (Some(chosen.service), members)
+            match chosen.both {
+                None => members.extend(chosen.selection.members()),
+                Some(both) => reading.members_with_both(question, (chosen, both), &mut members),
+            }
+            Some(chosen.service)
         }
         Meaning::Id { service, label, port, .. } => {
-            (Some(service), reading.members_of_id(question, (service, label, port)))
+            reading.members_of_id(question, (service, label, port), &mut members);
+            Some(service)
         }
-        _ => (None, Vec::new()),
+        Meaning::Query(prepared, _) => {
+            let mut buffer = [0; NAME_MAX_BYTES];
+            let name = prepared.name.spell(question, &mut buffer).unwrap_or_default();
+            let filling = Filling::new(prepared.query, name);
+            ignoring.extend(reading.ignoring(prepared, &filling).map(|(instance, ..)| place(instance)));
+            if ignoring.is_empty() {
+                reading.members_of_query(prepared, &filling, &mut members);
+            }
+            Some(prepared.service)
+        }
+        _ => None,
     };
-    let members = members.into_iter().map(|member: &'s Member| place(&member.instance)).collect();
-    Explained { answers, form: form(&meaning), members }
+    let members = members.into_iter().map(|member: &'s Member| place(&member.instance));
+    let ignores_checks = !ignoring.is_empty();
+    let members = members.chain(ignoring).collect();
+    Explained { answers, form: form(&meaning), members, ignores_checks }
 }
 
 fn place(instance: &Instance) -> (&str, &str) {
@@ -56,6 +72,7 @@ fn form(meaning: &Meaning<'_>) -> &'static str {
     match meaning {
         Meaning::Service(_) => "service",
         Meaning::Id { .. } => "id",
+        Meaning::Query(..) => "query",
         Meaning::Node(..) => "node",
         Meaning::Address(..) => "address",
         Meaning::Apex(..) => "apex",

@@ -42,6 +42,8 @@ pub enum Kind {
     Node,
     /// An address.
     Addr,
+    /// A prepared query.
+    Query,
     /// One of Consul's kinds that we do not have.
     Foreign,
 }
@@ -52,7 +54,8 @@ impl Kind {
             b"service" => Some(Kind::Service),
             b"node" => Some(Kind::Node),
             b"addr" => Some(Kind::Addr),
-            b"query" | b"connect" | b"ingress" | b"virtual" => Some(Kind::Foreign),
+            b"query" => Some(Kind::Query),
+            b"connect" | b"ingress" | b"virtual" => Some(Kind::Foreign),
             _ => None,
         }
     }

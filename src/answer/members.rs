@@ -1,7 +1,7 @@
 //! The members that a name stands for where they are found one by one: by service ID, or by a tag and a named port at
 //! once.
 //!
-//! **Limits:** costs O(instances with the port) or O(instances with the ID), and allocates.
+//! **Limits:** costs O(instances with the port) or O(instances with the ID).
 
 use std::sync::Arc;
 
@@ -16,20 +16,24 @@ use crate::{
 
 impl<'s> Reading<'s> {
     /// The members that have a tag and a named port at once.
-    pub fn members_with_both(&self, question: &Question, chosen: Chosen<'s>, both: Both) -> Vec<&'s Member> {
+    pub fn members_with_both(
+        &self,
+        question: &Question,
+        (chosen, both): (Chosen<'s>, Both),
+        members: &mut Vec<&'s Member>,
+    ) {
         let mut buffer = [0; LABEL_MAX_BYTES + 1];
         let tag = match both.underscored {
             true => with_length(&question.label(both.tag.0)[1..], &mut buffer),
             false => question.labels(both.tag.0, both.tag.1),
         };
         let port = question.labels(both.port, both.port + 1);
-        let members = self.selections(chosen.service, Some(port)).find_map(|selection| {
-            let sets = [&selection.ported, &selection.rest().portless].into_iter();
-            let members = sets.flat_map(|set| set.table.iter());
-            let members: Vec<&Member> = members.filter(|member| has_tag(&member.instance, tag)).collect();
-            (!members.is_empty()).then_some(members)
-        });
-        members.unwrap_or_default()
+        for selection in self.selections(chosen.service, Some(port)) {
+            members.extend(selection.members().filter(|member| has_tag(&member.instance, tag)));
+            if !members.is_empty() {
+                return;
+            }
+        }
     }
 
     /// The members with the service ID in a label, one a node, and with the named port in another, if there is one.
@@ -37,20 +41,22 @@ impl<'s> Reading<'s> {
         &self,
         question: &Question,
         (service, label, port): (&'s ServiceAnswers, usize, Option<usize>),
-    ) -> Vec<&'s Member> {
+        members: &mut Vec<&'s Member>,
+    ) {
         let seed = self.snapshot.names.seed();
         let id = question.labels(label, label + 1);
-        let members = self.selections(service, port.map(|at| question.labels(at, at + 1))).find_map(|selection| {
+        for selection in self.selections(service, port.map(|at| question.labels(at, at + 1))) {
             let sets = [&selection.ported, &selection.rest().portless];
             let member = |instance: &Arc<Instance>| {
                 let hash = seed.hash(&(&instance.node, &instance.id));
                 let same = |other: &Member| other.instance.id == instance.id && other.instance.node == instance.node;
                 sets.into_iter().find_map(|set| set.table.get(hash, same))
             };
-            let members: Vec<&Member> = service.by_id(seed, id).filter_map(member).collect();
-            (!members.is_empty()).then_some(members)
-        });
-        members.unwrap_or_default()
+            members.extend(service.by_id(seed, id).filter_map(member));
+            if !members.is_empty() {
+                return;
+            }
+        }
     }
 
     /// What a client chooses from: the eligible members, with the named port if one is asked for, and then everyone, if

@@ -8,9 +8,9 @@
 //! query bytes -> accept (the gate) -> names (reading the name) -> respond (writing) -> response bytes
 //! ```
 //!
-//! **Limits:** these cost O(instances that match) and allocate: the forms with a service ID, or with a tag and a named
-//! port at once; TXT and HTTPS of services; answers that put near instances first. Aliases and host names allocate for
-//! each step. All others cost O(what they answer) and allocate nothing.
+//! **Limits:** these cost O(instances that match): the forms with a service ID, or with a tag and a named port at once; prepared
+//! queries that choose otherwise than their service's name does; TXT and HTTPS of services, which allocate too; answers that put near
+//! instances first. Aliases and host names allocate for each step. All others cost O(what they answer) and allocate nothing.
 //!
 //! **Source:** RFC 1034 section 4.3.2, RFC 1035, RFC 2181, RFC 2308, RFC 2782, RFC 4592, RFC 6891, RFC 8482,
 //! RFC 8914, RFC 9460; DNS.md names the rest.
@@ -24,6 +24,7 @@ mod members;
 mod names;
 mod negative;
 mod order;
+mod queries;
 mod records;
 mod respond;
 mod server;

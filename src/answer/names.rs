@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::location::{Kind, Location, locate};
 use crate::{
     publish::snapshot::{
-        FoundNode, FoundService, IpNetwork, Lookup, NodeAnswers, Origin, Owner, Selection, ServiceAnswers, Snapshot,
-        Zone,
+        FoundNode, FoundService, IpNetwork, Lookup, NodeAnswers, Origin, Owner, PreparedQuery, Selection,
+        ServiceAnswers, Snapshot, Zone,
     },
     wire::{code::rtype, name::Name, query::Question},
 };
@@ -29,6 +29,8 @@ pub enum Meaning<'s> {
         /// Who denies.
         denier: Denier,
     },
+    /// Those instances of a service that a prepared query chooses.
+    Query(Prepared<'s>, Denier),
     /// A node.
     Node(&'s NodeAnswers, Denier),
     /// An address spelled in hex.
@@ -66,6 +68,26 @@ pub struct Chosen<'s> {
     pub both: Option<Both>,
     /// Who denies what they lack.
     pub denier: Denier,
+}
+
+/// A prepared query under one of its names.
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared<'s> {
+    /// The query.
+    pub query: &'s PreparedQuery,
+    /// The service from which it chooses.
+    pub service: &'s ServiceAnswers,
+    /// Its name in the question.
+    pub name: QueryName,
+}
+
+/// The first labels of a question, as the name of a prepared query.
+#[derive(Debug, Clone, Copy)]
+pub struct QueryName {
+    /// How many labels.
+    pub labels: usize,
+    /// Whether the name begins after a `_`.
+    pub underscored: bool,
 }
 
 /// A tag and a named port, as labels of the question.
@@ -300,6 +322,7 @@ impl<'s> Reading<'s> {
                 FoundNode::Below => Meaning::Empty(rest.denier),
                 FoundNode::Nothing => unknown,
             },
+            Kind::Query => self.in_queries(question, rest),
             Kind::Addr if rest.end == 1 => {
                 spelled_address(question.label(0)).map_or(unknown, |address| Meaning::Address(address, rest.denier))
             }

@@ -8,7 +8,7 @@
 //! **Limits:** at most 4,200 records in one answer, which is more than 65,535 bytes hold.
 
 use super::text::Text;
-use crate::publish::snapshot::{Addressed, CHOSEN_TOGETHER_MAX, Measured, Sum, Table, Walk};
+use crate::publish::snapshot::{Addressed, CHOSEN_TOGETHER_MAX, Measured, Member, Sum, Table, Walk};
 
 /// What choosing needs; kept between queries so that none allocates.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Scratch {
     pub picks: Vec<Pick>,
     /// Places in a table of members, with what orders them.
     pub places: Vec<MemberPlace>,
+    /// Room for lists of members.
+    members: Vec<&'static Member>,
     /// Where the running sum of those that were drawn begins, and how much of it is theirs.
     spans: Vec<(u64, u64)>,
     seen: Box<[u32]>,
@@ -73,6 +75,7 @@ impl Default for Scratch {
             text: Text::default(),
             picks: Vec::with_capacity(CHOSEN_MAX),
             places: Vec::with_capacity(CHOSEN_MAX),
+            members: Vec::new(),
             spans: Vec::with_capacity(CHOSEN_MAX),
             seen: vec![0; SEEN_SLOTS].into(),
             slots: SEEN_SLOTS,
@@ -110,6 +113,18 @@ impl Scratch {
     /// A random number below `end`: see [`Random::below`].
     pub fn below(&mut self, end: u64) -> u64 {
         self.random.below(end)
+    }
+
+    /// An empty list, which does not allocate once it was as long; to be handed back by [`Scratch::keep_members`].
+    pub fn take_members<'m>(&mut self) -> Vec<&'m Member> {
+        std::mem::take(&mut self.members)
+    }
+
+    /// Keeps the room of a list.
+    pub fn keep_members(&mut self, mut members: Vec<&Member>) {
+        members.clear();
+        // Collected in place: nothing is in it, and references of all lifetimes are alike.
+        self.members = members.into_iter().map(|_| -> &'static Member { unreachable!("the list is empty") }).collect();
     }
 
     /// A key for this weight: the smallest comes first. Weight 0 comes after all others.

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use super::{
+    addresses::Manner,
     names::{Chosen, Denier},
     respond::{Place, Response},
     srv::{Domain, join},
 };
 use crate::{
-    publish::snapshot::{DefaultRule, Instance, Member, NodeAnswers, Owner, Selection, eligible, text_pairs},
+    publish::snapshot::{Instance, Member, NodeAnswers, Owner, Selection, eligible, text_pairs},
     wire::{
         code::rtype,
         name::NAME_MAX_BYTES,
@@ -146,20 +147,19 @@ impl<'a> Response<'a> {
 
     /// TXT of the meta of all eligible instances.
     pub fn service_texts(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
-        let sets = [&chosen.selection.ported, &chosen.selection.rest().portless].into_iter();
-        let instances = sets.flat_map(|set| set.table.iter()).map(|member| &*member.instance);
-        self.texts(place, instances, &chosen.service.rule);
+        let instances = chosen.selection.members().map(|member| &*member.instance);
+        self.texts(place, instances, Manner::of(chosen.service));
     }
 
     /// TXT of the meta of instances: one record each, a string a pair; equal ones once.
-    pub fn texts<'m>(&mut self, place: Place<'_>, instances: impl Iterator<Item = &'m Instance>, rule: &DefaultRule) {
+    pub fn texts<'m>(&mut self, place: Place<'_>, instances: impl Iterator<Item = &'m Instance>, manner: Manner<'_>) {
         let mut texts: Vec<Vec<u8>> = Vec::new();
         let mut ttl = u32::MAX;
         for instance in instances {
             let pairs = text_pairs(&instance.meta);
             let text: Vec<u8> = pairs.flat_map(|pair| std::iter::once(pair.len() as u8).chain(pair)).collect();
             if !text.is_empty() {
-                ttl = ttl.min(eligible::ttl(instance, rule));
+                ttl = ttl.min(manner.ttl_of(instance));
                 texts.push(text);
             }
         }
@@ -174,10 +174,7 @@ impl<'a> Response<'a> {
     }
 
     /// HTTPS of these members, as far as they ask for it (RFC 9460 section 9); equal records once.
-    pub fn https_of<'m>(&mut self, place: Place<'_>, members: impl Iterator<Item = &'m Member>, ttl: u32)
-    where
-        'a: 'm,
-    {
+    pub fn https_of<'m>(&mut self, place: Place<'_>, members: impl Iterator<Item = &'m Member>, ttl: u32) {
         let mut all: Vec<Vec<u8>> = members.filter_map(|member| self.https_rdata(member)).collect();
         all.sort_unstable();
         all.dedup();

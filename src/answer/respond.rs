@@ -132,6 +132,7 @@ impl<'a> Response<'a> {
         match meaning {
             Meaning::Service(chosen) => self.service(place, chosen),
             Meaning::Id { service, label, port, denier } => self.by_id(place, (service, label, port), denier),
+            Meaning::Query(prepared, denier) => self.query(place, prepared, denier),
             Meaning::Node(node, denier) => self.node(place, node, denier),
             Meaning::Address(address, denier) => self.spelled_address(place, address, denier),
             Meaning::Apex(number, denier) => self.apex(place, number, denier),
@@ -157,6 +158,7 @@ impl<'a> Response<'a> {
         match meaning {
             _ if !snapshot.is_stale() => false,
             Meaning::Service(Chosen { service, .. }) | Meaning::Id { service, .. } => tells(service),
+            Meaning::Query(prepared, _) => tells(prepared.service),
             Meaning::Reverse(Owner::Service(service)) => snapshot.names.answers_of(service).is_some_and(tells),
             // Nodes beside our own come from other registries, and from the API.
             Meaning::Node(..) | Meaning::Reverse(Owner::Node(_)) => {
@@ -167,7 +169,7 @@ impl<'a> Response<'a> {
     }
 
     /// The instances of a service.
-    fn service(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
+    pub fn service(&mut self, place: Place<'_>, chosen: Chosen<'a>) {
         if let Some(both) = chosen.both {
             return self.with_both(place, chosen, both);
         }

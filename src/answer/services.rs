@@ -204,6 +204,16 @@ impl<'s> Reading<'s> {
         self.members(service, denier, |view| Found::Members(&view.all))
     }
 
+    /// The instances of a service, for who chooses among them.
+    pub fn chosen(&self, service: &'s ServiceAnswers, denier: Denier) -> Chosen<'s> {
+        let views = service.views(self.network);
+        let selection = match &views.everyone {
+            Some(everyone) if views.eligible.all.is_empty() => &everyone.all,
+            _ => &views.eligible.all,
+        };
+        Chosen { service, selection, both: None, denier }
+    }
+
     /// The eligible members of a group, or everyone in it if nobody is eligible and that is wanted.
     fn members(
         &self,

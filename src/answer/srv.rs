@@ -3,12 +3,13 @@
 use std::cell::OnceCell;
 
 use super::{
+    addresses::Manner,
     names::Denier,
     order::{MemberPlace, Scratch},
     respond::{Place, Response},
 };
 use crate::{
-    publish::snapshot::{DefaultRule, Member, Seed, Set, Table, Target, Walk, eligible},
+    publish::snapshot::{Member, Seed, Set, Table, Target, Walk},
     wire::{
         code::rtype,
         name::{LABEL_MAX_BYTES, NAME_MAX_BYTES},
@@ -22,7 +23,7 @@ pub enum Members<'m> {
     /// Those of a selection that have a port.
     Table(&'m Set<Member>),
     /// Some few, found one by one, those without a port among them.
-    List(&'m [&'m Member], &'m DefaultRule),
+    List(&'m [&'m Member], Manner<'m>),
 }
 
 impl<'m> Members<'m> {
@@ -43,9 +44,9 @@ impl<'m> Members<'m> {
     fn ttl(&self) -> u32 {
         match self {
             Members::Table(set) => set.ttl(),
-            Members::List(list, rule) => {
+            Members::List(list, manner) => {
                 let ported = list.iter().filter(|member| member.port > 0);
-                ported.map(|member| eligible::ttl(&member.instance, rule)).min().unwrap_or(0)
+                ported.map(|member| manner.ttl_of(&member.instance)).min().unwrap_or(0)
             }
         }
     }

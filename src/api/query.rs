@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{
     Api,
     call::{Call, Read},
+    catalog::Member,
     health,
     query_body::{QueryBody, decoded},
     respond::{ApiError, indexed, json},
@@ -22,13 +23,13 @@ use super::{
 use crate::{
     access::{Level, Resource},
     catalog::{
-        check::CheckStatus,
         names::{NodeName, ServiceName, Text},
-        state::{CheckEntry, InstanceEntry, NodeEntry, State},
+        state::{InstanceEntry, State},
     },
     kv::{
         change::{Change, ChangeError},
         query::Query,
+        template::Filling,
     },
     publish::{feed::SubmitError, watch::WatchKey},
     random,
@@ -115,7 +116,7 @@ pub(super) async fn execute(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let read = call.read(&api)?;
     let snapshot = api.parts.published.load();
     let entry = snapshot.store.find_query(call.last()).ok_or(ApiError::NoQuery)?;
-    let query = entry.query.rendered(call.last());
+    let filling = Filling::new(&entry.query, call.last());
     let limit = match call.parameter("limit").filter(|text| !text.is_empty()) {
         Some(text) => {
             text.parse().map_err(|_| ApiError::BadRequest(format!("limit: expected a number, not {text:?}")))?
@@ -125,7 +126,7 @@ pub(super) async fn execute(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
     let limit = if limit == 0 { usize::MAX } else { limit };
     let mut nodes: Vec<Value> = Vec::new();
     // Who executes it sees of it what he may read of services and nodes.
-    for (node, instance) in chosen(&snapshot.catalog, &query, &near(&api, &query, &read)) {
+    for (node, instance) in chosen(&snapshot.catalog, &filling, &near(&api, &filling, &read)) {
         if nodes.len() == limit {
             break;
         }
@@ -136,9 +137,9 @@ pub(super) async fn execute(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
         nodes.push(serde_json::to_value(&body).map_err(|error| ApiError::Failed(error.to_string()))?);
     }
     let body = json!({
-        "Service": query.service.as_str(),
+        "Service": filling.text(&entry.query.service).as_str(),
         "Nodes": nodes,
-        "DNS": { "TTL": query.dns_ttl.as_ref().map_or("", |(_, text)| text) },
+        "DNS": { "TTL": entry.query.dns_ttl.as_ref().map_or("", |(_, text)| text) },
         "Datacenter": &*api.parts.local.datacenter,
         "Failovers": 0,
     });
@@ -146,8 +147,8 @@ pub(super) async fn execute(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
 }
 
 /// The node whose instances stand first: that of the request, else that of the query.
-fn near(api: &Api, query: &Query, read: &Read) -> Option<NodeName> {
-    let of_query = || match query.near.as_str() {
+fn near(api: &Api, filling: &Filling<'_>, read: &Read) -> Option<NodeName> {
+    let of_query = || match filling.text(&filling.query().near).as_str() {
         "" => None,
         "_agent" | "_ip" => Some(api.parts.local.node.clone()),
         name => NodeName::new(name).ok(),
@@ -156,12 +157,15 @@ fn near(api: &Api, query: &Query, read: &Read) -> Option<NodeName> {
 }
 
 /// The instances that a query chooses, in random order, those of the near node first.
-fn chosen<'a>(catalog: &'a State, query: &Query, near: &Option<NodeName>) -> Vec<(&'a NodeEntry, &'a InstanceEntry)> {
-    let service = ServiceName::new(query.service.clone()).ok().and_then(|name| catalog.service(&name));
+fn chosen<'a>(catalog: &'a State, filling: &Filling<'_>, near: &Option<NodeName>) -> Vec<Member<'a>> {
+    let query = filling.query();
+    let service = ServiceName::new(filling.text(&query.service)).ok().and_then(|name| catalog.service(&name));
     let instances = service.into_iter().flat_map(|service| service.instances());
-    let mut chosen: Vec<(&NodeEntry, &InstanceEntry)> = instances
+    let mut chosen: Vec<Member<'_>> = instances
         .filter_map(|entry| Some((&**catalog.node(&entry.instance.node)?, &**entry)))
-        .filter(|(node, entry)| is_wanted(node, entry, query))
+        .filter(|(node, entry)| {
+            query.takes(query.status_of(node, entry)) && filling.is_for(&node.node, &entry.instance)
+        })
         .collect();
     let random = RandomState::new();
     let place = |entry: &InstanceEntry| {
@@ -170,24 +174,6 @@ fn chosen<'a>(catalog: &'a State, query: &Query, near: &Option<NodeName>) -> Vec
     };
     chosen.sort_by_cached_key(|(_, entry)| place(entry));
     chosen
-}
-
-fn is_wanted(node: &NodeEntry, entry: &InstanceEntry, query: &Query) -> bool {
-    let instance = &entry.instance;
-    let has = |tag: &str| instance.tags.iter().any(|given| given.as_str().eq_ignore_ascii_case(tag));
-    let tags = query.tags.iter().all(|tag| match tag.strip_prefix('!') {
-        Some(unwanted) => !has(unwanted),
-        None => has(tag),
-    });
-    let of_node =
-        |(key, value): &(Text, Text)| node.node.meta.get(key.as_str()).is_some_and(|given| **given == **value);
-    let of_instance =
-        |(key, value): &(Text, Text)| instance.meta.get(key.as_str()).is_some_and(|given| **given == **value);
-    let counts = |check: &&CheckEntry| !query.ignore_check_ids.iter().any(|id| id == check.check.id.as_str());
-    let checks = node.checks.iter().chain(entry.checks.iter()).filter(counts);
-    let worst = checks.map(|check| check.check.status).max().unwrap_or(CheckStatus::Passing);
-    let healthy = if query.only_passing { worst == CheckStatus::Passing } else { worst != CheckStatus::Critical };
-    tags && healthy && query.node_meta.iter().all(of_node) && query.service_meta.iter().all(of_instance)
 }
 
 #[cfg(test)]

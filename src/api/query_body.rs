@@ -14,7 +14,10 @@ use crate::{
         duration::parse_duration,
         names::Text,
     },
-    kv::query::{Query, QueryEntry, Template},
+    kv::{
+        query::{Query, QueryEntry, Template},
+        template::Expression,
+    },
 };
 
 /// Reads a query; what Consul's clients write of features that are not here is accepted without effect.
@@ -65,6 +68,7 @@ fn template(field: &Field<'_>) -> Result<Template, DefinitionError> {
         None => return Err(fields.wrong("Type", Problem::Missing)),
     }
     let regexp = Text::from(fields.text("Regexp")?.unwrap_or_default());
+    let regexp = Expression::new(regexp).map_err(|problem| fields.wrong("Regexp", Problem::Rule(problem)))?;
     Ok(Template { regexp, remove_empty_tags: fields.flag("RemoveEmptyTags")? })
 }
 
@@ -166,7 +170,7 @@ impl<'a> QueryBody<'a> {
             token: "",
             template: TemplateBody {
                 kind: if template.is_some() { "name_prefix_match" } else { "" },
-                regexp: template.map_or("", |template| &template.regexp),
+                regexp: template.map_or("", |template| template.regexp.as_str()),
                 remove_empty_tags: template.is_some_and(|template| template.remove_empty_tags),
             },
             service: ServiceBody {

@@ -105,7 +105,10 @@ fn instance(
         "Port": instance.default_port().map_or(0, |port| port.number),
         "Status": eligible::status(&presence).as_str(),
         "Answered": answered,
-        "Reason": reason(&presence, rule, (answered, address.as_deref()), deadlines),
+        "Reason": match answered && explained.ignores_checks {
+            true => format!("{}; the query ignores checks", eligible::status(&presence).as_str()),
+            false => reason(&presence, rule, (answered, address.as_deref()), deadlines),
+        },
         "Origin": instance.origin.as_str(),
         "Shadowed": entry.shadowed.iter().map(|loser| Origin::as_str(loser.instance.origin)).collect::<Vec<_>>(),
     }))

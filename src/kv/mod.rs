@@ -18,6 +18,7 @@ pub mod ordered;
 pub mod query;
 pub mod session;
 pub mod store;
+pub mod template;
 
 /// When something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Prepared queries: which instances of which service, under a name of its own.
 //!
 //! A query is found by its ID or by its name, in any letter case. A template is found by every name that begins as its
-//! own, the longest first, and its texts are then filled in from the name that was asked.
+//! own, the longest first, and its texts are then filled in from the name that was asked ([`template`]).
 //!
 //! **Limits:** failover is kept and shown; there is one datacenter, so that nobody is asked. Names are the same in any letter
 //! case.
@@ -10,15 +10,20 @@
 
 use std::sync::Arc;
 
-use regex::{Captures, Regex};
-
 use super::{
     At,
     change::{ChangeError, Done, Touched},
     ordered::Dated,
     store::Store,
+    template::{self, Expression, Filling},
 };
-use crate::catalog::names::Text;
+use crate::catalog::{
+    check::CheckStatus,
+    names::Text,
+    node::Node,
+    service::Instance,
+    state::{CheckEntry, InstanceEntry, NodeEntry},
+};
 
 /// A prepared query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +62,7 @@ pub struct Query {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     /// An expression whose groups `${match(n)}` means; empty: none.
-    pub regexp: Text,
+    pub regexp: Expression,
     /// Whether tags that come out empty are left out.
     pub remove_empty_tags: bool,
 }
@@ -87,71 +92,73 @@ impl Dated for Text {
 }
 
 impl Query {
-    /// Whether its expression and its texts can be used; what is wrong if not.
+    /// Whether its texts can be filled in; what is wrong if not.
     pub fn validate(&self) -> Result<(), String> {
-        let Some(template) = &self.template else { return Ok(()) };
-        Regex::new(&template.regexp).map_err(|error| format!("Template.Regexp: {error}"))?;
-        let texts = [&self.service, &self.near].into_iter().chain(&self.tags).chain(&self.datacenters);
-        let values = self.node_meta.iter().chain(&self.service_meta).map(|(_, value)| value);
-        for text in texts.chain(values) {
-            fill(text, &|word| meaning(word, ("", ""), None))?;
+        if self.template.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let texts = [&self.service, &self.near].into_iter().chain(&self.tags).chain(&self.datacenters);
+        let mut texts = texts.chain(self.node_meta.iter().chain(&self.service_meta).map(|(_, value)| value));
+        texts.try_for_each(|text| template::validate(self, text))
     }
 
     /// The query as it is for a name: a template is filled in.
     pub fn rendered(&self, name: &str) -> Query {
-        let Some(template) = &self.template else { return self.clone() };
-        let regex = Some(&template.regexp).filter(|text| !text.is_empty()).and_then(|text| Regex::new(text).ok());
-        let captures = regex.as_ref().and_then(|regex| regex.captures(name));
-        let meaning = |word: &str| meaning(word, (&self.name, name), captures.as_ref());
-        let render = |text: &Text| Text::from(fill(text, &meaning).unwrap_or_default());
-        let pairs = |pairs: &[(Text, Text)]| pairs.iter().map(|(key, value)| (key.clone(), render(value))).collect();
-        let keep = |tag: &Text| !template.remove_empty_tags || !tag.is_empty();
+        let filling = Filling::new(self, name);
+        let pairs =
+            |pairs: &[(Text, Text)]| pairs.iter().map(|(key, value)| (key.clone(), filling.text(value))).collect();
+        let removes = self.template.as_ref().is_some_and(|template| template.remove_empty_tags);
+        let keep = |tag: &Text| !removes || !tag.is_empty();
         Query {
-            service: render(&self.service),
-            tags: self.tags.iter().map(render).filter(keep).collect(),
-            near: render(&self.near),
-            datacenters: self.datacenters.iter().map(render).collect(),
+            service: filling.text(&self.service),
+            tags: self.tags.iter().map(|tag| filling.text(tag)).filter(keep).collect(),
+            near: filling.text(&self.near),
+            datacenters: self.datacenters.iter().map(|name| filling.text(name)).collect(),
             node_meta: pairs(&self.node_meta),
             service_meta: pairs(&self.service_meta),
             ..self.clone()
         }
     }
-}
 
-/// What stands between `${` and `}`; none if it means nothing.
-fn meaning(word: &str, (prefix, name): (&str, &str), captures: Option<&Captures<'_>>) -> Option<String> {
-    let word = word.trim();
-    match word {
-        "name.full" => return Some(name.to_owned()),
-        "name.prefix" => return Some(prefix.to_owned()),
-        "name.suffix" => return Some(name.get(prefix.len()..).unwrap_or_default().to_owned()),
-        "agent.segment" => return Some(String::new()),
-        _ => {}
+    /// Whether an instance of this status may be chosen.
+    pub fn takes(&self, status: CheckStatus) -> bool {
+        if self.only_passing { status == CheckStatus::Passing } else { status != CheckStatus::Critical }
     }
-    let number = word.strip_prefix("match(")?.strip_suffix(')')?.trim().parse().ok()?;
-    let group = captures.and_then(|captures| captures.get(number));
-    Some(group.map_or_else(String::new, |group| group.as_str().to_owned()))
-}
 
-/// The text with all `${...}` filled in. `$$` before a brace is one `$`.
-fn fill(text: &str, meaning: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        filled.push_str(&rest[..at]);
-        let word = &rest[at + 2..];
-        let end = word.find('}').ok_or_else(|| format!("{text:?}: a ${{ is not closed"))?;
-        if filled.ends_with('$') {
-            filled.push_str(&rest[at + 1..at + 3 + end]);
-        } else {
-            filled.push_str(&meaning(&word[..end]).ok_or_else(|| format!("{text:?}: {:?} is unknown", &word[..end]))?);
+    /// The status of an instance by the checks that count.
+    pub fn status_of(&self, node: &NodeEntry, entry: &InstanceEntry) -> CheckStatus {
+        if self.ignore_check_ids.is_empty() {
+            return node.status().max(entry.status());
         }
-        rest = &word[end + 1..];
+        let counts = |entry: &&CheckEntry| {
+            let check = &entry.check;
+            check.definition.kind.is_run() && !self.ignore_check_ids.iter().any(|id| id == check.id.as_str())
+        };
+        let checks = node.checks.iter().chain(entry.checks.iter()).filter(counts);
+        checks.map(|entry| entry.check.status).max().unwrap_or(CheckStatus::Passing)
     }
-    filled.push_str(rest);
-    Ok(filled)
+
+    /// Whether it chooses as its service's name does in DNS.
+    pub fn is_plain(&self) -> bool {
+        let Query { tags, only_passing, ignore_check_ids, node_meta, service_meta, dns_ttl, .. } = self;
+        let texts = tags.is_empty() && ignore_check_ids.is_empty() && node_meta.is_empty() && service_meta.is_empty();
+        texts && !only_passing && dns_ttl.is_none()
+    }
+}
+
+impl Filling<'_> {
+    /// Whether an instance on a node has the tags and the meta that the query asks for.
+    pub fn is_for(&self, node: &Node, instance: &Instance) -> bool {
+        let query = self.query();
+        let tags = || instance.tags.iter().map(|tag| tag.as_str());
+        let of_node =
+            |(key, value): &(Text, Text)| node.meta.get(key.as_str()).is_some_and(|given| self.is(value, given));
+        let of_instance =
+            |(key, value): &(Text, Text)| instance.meta.get(key.as_str()).is_some_and(|given| self.is(value, given));
+        query.tags.iter().all(|tag| self.fits_tags(tag, tags()))
+            && query.node_meta.iter().all(of_node)
+            && query.service_meta.iter().all(of_instance)
+    }
 }
 
 impl Store {
@@ -163,13 +170,30 @@ impl Store {
     /// A query by its ID or its name, or the template with the longest name that this one begins with. Costs O(log n) for
     /// each byte of the name.
     pub fn find_query(&self, id_or_name: &str) -> Option<&Arc<QueryEntry>> {
-        let name = id_or_name.to_lowercase();
+        self.query(id_or_name).or_else(|| self.find_query_in_lower_case(&id_or_name.to_lowercase()))
+    }
+
+    /// The same for a name in lower case.
+    pub fn find_query_in_lower_case(&self, name: &str) -> Option<&Arc<QueryEntry>> {
         let named = |id: &Text| self.query(id);
-        if let Some(entry) = self.query(id_or_name).or_else(|| self.query_names.get(&name).and_then(named)) {
+        if let Some(entry) = self.query(name).or_else(|| self.query_names.get(name).and_then(named)) {
             return Some(entry);
+        }
+        if self.query_templates.is_empty() {
+            return None;
         }
         let beginnings = (0..=name.len()).rev().filter_map(|end| name.get(..end));
         beginnings.filter_map(|beginning| self.query_templates.get(beginning)).find_map(named)
+    }
+
+    /// Whether a query's name begins so, its parts between dots in reverse.
+    pub fn has_query_below(&self, reversed: &str) -> bool {
+        self.query_ends.newest_with_prefix(reversed) > 0
+    }
+
+    /// Whether any query is a template.
+    pub fn has_templates(&self) -> bool {
+        !self.query_templates.is_empty()
     }
 
     /// All queries, in order of their IDs.
@@ -215,6 +239,7 @@ impl Store {
         if query.template.is_some() {
             self.query_templates.set(name, query.id.clone());
         } else if !name.is_empty() {
+            self.query_ends.set(reversed(&name), 1);
             self.query_names.set(name, query.id.clone());
         }
         if !query.session.is_empty() {
@@ -225,8 +250,13 @@ impl Store {
     }
 
     fn forget_query(&mut self, query: &Query) {
-        let names = if query.template.is_some() { &mut self.query_templates } else { &mut self.query_names };
-        names.remove(&query.name.to_lowercase());
+        let name = query.name.to_lowercase();
+        if query.template.is_some() {
+            self.query_templates.remove(&name);
+        } else {
+            self.query_names.remove(&name);
+            self.query_ends.remove(&reversed(&name));
+        }
         self.ties.remove(&bond(&query.session, &query.id));
         self.queries.remove(&query.id);
     }
@@ -244,6 +274,11 @@ impl Store {
         let ids: Vec<Text> = self.ties.with_prefix(&bonds).map(|(tie, ())| Text::from(&tie[bonds.len()..])).collect();
         ids.iter().flat_map(|id| self.delete_query(id, at).touched).collect()
     }
+}
+
+/// The parts of a name between its dots, the last first.
+fn reversed(name: &str) -> Text {
+    Text::from(name.rsplit('.').collect::<Vec<&str>>().join("."))
 }
 
 /// Under which text a query is found by its session. No node has an empty name, so it is no tie of a session.

@@ -12,7 +12,7 @@ fn query(id: &str, name: &str) -> Query {
 }
 
 fn template(id: &str, name: &str, regexp: &str) -> Query {
-    let template = Template { regexp: regexp.into(), remove_empty_tags: true };
+    let template = Template { regexp: Expression::new(regexp.into()).unwrap(), remove_empty_tags: true };
     Query { template: Some(template), ..query(id, name) }
 }
 
@@ -52,23 +52,13 @@ fn a_name_belongs_to_one_query_at_a_time() {
 }
 
 #[test]
-fn a_template_is_filled_in_from_the_name() {
-    let mut wanted = template("1", "geo-", "^geo-(.*?)-([^\\-]+?)$");
-    wanted.service = "${match(1)}".into();
-    wanted.tags = vec!["${match(2)}".into(), "${match(9)}".into(), "${name.prefix}${name.suffix}=$${x}".into()];
-    wanted.node_meta = vec![("full".into(), "<${name.full}>".into())];
-    wanted.validate().unwrap();
-    let filled = wanted.rendered("geo-db-primary");
-    assert_eq!((&*filled.service, &*filled.node_meta[0].1), ("db", "<geo-db-primary>"));
-    assert_eq!(filled.tags, ["primary", "geo-db-primary=${x}"]);
-    assert_eq!(wanted.rendered("geo-x").service, "");
-}
-
-#[test]
-fn a_template_that_cannot_be_filled_in_is_refused() {
-    let with = |service: &str, regexp: &str| Query { service: service.into(), ..template("1", "", regexp) }.validate();
-    assert!(with("${name.full}", "(").unwrap_err().starts_with("Template.Regexp: "));
-    assert_eq!(with("${name.full", "").unwrap_err(), "\"${name.full\": a ${ is not closed");
-    assert_eq!(with("${nmae}", "").unwrap_err(), "\"${nmae}\": \"nmae\" is unknown");
-    assert_eq!(Query { service: "${nmae}".into(), ..query("1", "") }.validate(), Ok(()));
+fn what_lies_above_a_name_is_known() {
+    let mut store = store(vec![query("1", "a.b.C"), query("2", "d"), template("3", "x.y", "")]);
+    for (reversed, is_above) in [("c.", true), ("c.b.", true), ("c.b.a.", false), ("b.", false), ("y.", false)] {
+        assert_eq!(store.has_query_below(reversed), is_above, "{reversed}");
+    }
+    store.set_query(query("1", "a.e"), at(9)).unwrap();
+    assert_eq!((store.has_query_below("c."), store.has_query_below("e.")), (false, true));
+    store.delete_query("1", at(10));
+    assert!(!store.has_query_below("e."));
 }

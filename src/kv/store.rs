@@ -44,6 +44,8 @@ pub struct Store {
     pub(super) queries: Ordered<Arc<QueryEntry>>,
     /// IDs of queries by name, in lower case.
     pub(super) query_names: Ordered<Text>,
+    /// The names of queries, their parts in reverse: what lies below a name.
+    pub(super) query_ends: Ordered<u64>,
     /// IDs of templates by what the names begin with, in lower case.
     pub(super) query_templates: Ordered<Text>,
     /// Index of the last change of any query.
@@ -104,6 +106,7 @@ impl Store {
             events: Arc::from([]),
             queries: Ordered::new(seed),
             query_names: Ordered::new(seed),
+            query_ends: Ordered::new(seed),
             query_templates: Ordered::new(seed),
             queries_index: floor,
             seed,

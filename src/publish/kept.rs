@@ -15,6 +15,7 @@ use crate::{
         query::{Query, QueryEntry, Template},
         session::{Behavior, Session, SessionEntry},
         store::{Entry, Store, Stored},
+        template::Expression,
     },
     publish::journal::{
         Restored, Write,
@@ -93,9 +94,10 @@ fn query(key: &[u8], bytes: &[u8]) -> Result<QueryEntry, DocumentError> {
         id: Text::from(documents::text_key(Kind::Query, key)?),
         name: Text::from(record.name),
         session: Text::from(record.session),
-        template: record
-            .template
-            .map(|(regexp, remove_empty_tags)| Template { regexp: Text::from(regexp), remove_empty_tags }),
+        template: record.template.map(|(regexp, remove_empty_tags)| Template {
+            regexp: Expression::stored(regexp.into()),
+            remove_empty_tags,
+        }),
         service: Text::from(record.service),
         tags: texts(record.tags),
         only_passing: record.only_passing,

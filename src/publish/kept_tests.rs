@@ -66,7 +66,7 @@ fn sessions_events_and_queries_outlive_their_documents() {
         id: "q".into(),
         name: "Name".into(),
         session: "s".into(),
-        template: Some(Template { regexp: "^(.*)$".into(), remove_empty_tags: true }),
+        template: Some(Template { regexp: Expression::new("^(.*)$".into()).unwrap(), remove_empty_tags: true }),
         service: "web".into(),
         tags: vec!["a".into(), "!b".into()],
         only_passing: true,

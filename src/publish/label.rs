@@ -146,6 +146,25 @@ pub fn service_keys(name: &ServiceName) -> ServiceKeys {
     }
 }
 
+/// The labels of a service name that stays as it is but for letter case; none if it is changed.
+pub fn unchanged<'b>(name: &str, buffer: &'b mut [u8; KEY_MAX_BYTES]) -> Option<&'b [u8]> {
+    let wire = buffer.get_mut(..=name.len())?;
+    let (mut start, mut labels) = (0, 1);
+    for (at, byte) in (1..).zip(name.bytes().chain([b'.'])) {
+        if byte != b'.' {
+            wire[at] = kept(byte)?;
+            continue;
+        }
+        let length = at - start - 1;
+        if length == 0 || length > LABEL_MAX_BYTES || labels > SERVICE_LABELS_MAX {
+            return None;
+        }
+        wire[start] = length as u8;
+        (start, labels) = (at, labels + 1);
+    }
+    Some(wire)
+}
+
 /// The one label of a service ID.
 pub fn id_key(id: &str) -> Key {
     if let Some(key) = plain_key(id) {
@@ -253,7 +272,7 @@ const HASHED_PREFIX_BYTES: usize = LABEL_MAX_BYTES - 9;
 pub const SERVICE_LABELS_MAX: usize = 4;
 
 /// Most bytes of one name's labels. Source: none, chosen: with a datacenter and a domain it stays below 255.
-const KEY_MAX_BYTES: usize = 100;
+pub const KEY_MAX_BYTES: usize = 100;
 
 /// Longest key that needs no allocation.
 const SHORT_MAX: usize = 30;

@@ -45,3 +45,17 @@ fn ancestors_are_what_lies_between_a_name_and_its_domain() {
     let key = dotted_key("a.b.c");
     assert_eq!(key.ancestors().collect::<Vec<_>>(), [&b"\x01b\x01c"[..], b"\x01c"]);
 }
+
+#[test]
+fn what_stays_as_it_is_has_the_labels_of_its_plain_form() {
+    let long = "x".repeat(63);
+    let dotted = [&long[..], &long].join(".");
+    for name in
+        ["web", "Web_1", "web.shop", "a.b.c.d", "a.b.c.d.e", "a..b", ".", "a b", &long, &format!("{long}x"), &dotted]
+    {
+        let keys = service_keys(&ServiceName::new(name).unwrap());
+        let expected = keys.plain.filter(|_| keys.hashed.is_none());
+        let mut buffer = [0; KEY_MAX_BYTES];
+        assert_eq!(unchanged(name, &mut buffer), expected.as_ref().map(Key::as_wire), "{name}");
+    }
+}

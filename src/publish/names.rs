@@ -17,6 +17,7 @@ use self::{
 use crate::{
     catalog::{
         apply::{Effects, Presence, TouchedInstance},
+        check::CheckStatus,
         names::ServiceName,
         node::Node,
         service::{FurtherName, IpNetwork},
@@ -25,10 +26,11 @@ use crate::{
     },
     publish::{
         eligible,
-        label::{Key, service_keys},
+        label::{KEY_MAX_BYTES, Key, service_keys, unchanged},
         nodes::Nodes,
         reverse::Reverse,
-        service::{Called, Context, ServiceAnswers},
+        selection::Member,
+        service::{Called, Context, ServiceAnswers, Standing},
         settings::Settings,
         view::GroupKind,
     },
@@ -186,6 +188,31 @@ impl Names {
             FoundService::Service(answers) if answers.is_of(&called) => Some(answers),
             _ => self.hidden(&called),
         }
+    }
+
+    /// What is answered about the service of this name; if there is none, about the one that differs in letter case only. Does
+    /// not allocate for names that DNS carries as they are.
+    pub fn service_called(&self, name: &str) -> Option<&ServiceAnswers> {
+        let exact = || self.answers_of(&ServiceName::new(name).ok()?);
+        let mut buffer = [0; KEY_MAX_BYTES];
+        let Some(labels) = unchanged(name, &mut buffer) else { return exact() };
+        let FoundService::Service(found) = self.service(labels) else { return None };
+        let is_service = found.standing == Standing::Service;
+        if is_service && found.name.as_str() == name {
+            return Some(found);
+        }
+        exact().or_else(|| Some(found).filter(|found| is_service && found.name.as_str().eq_ignore_ascii_case(name)))
+    }
+
+    /// An instance of a service as a member for a client, whatever its status is, with the weight that it has at this one.
+    pub fn member(
+        &self,
+        answers: &ServiceAnswers,
+        (presence, status): (&Presence, CheckStatus),
+        (settings, network): (&Settings, Option<IpNetwork>),
+    ) -> Option<Member> {
+        let target = |node: &Node| self.nodes.target(self.seed(), node);
+        answers.member(Context { seed: self.seed(), settings, target: &target }, (presence, status), network)
     }
 
     /// The labels of a service's name: its plain form if it has it or another that differs in letter case only, else the

@@ -385,7 +385,7 @@ impl Writer {
 
     fn publish(&mut self, mut batch: Batch) {
         if batch.changed {
-            if batch.zone_changed {
+            if batch.zone_changed || batch.touched.queries() {
                 self.next.serial = later_serial(self.next.serial, (self.clock)() as u32);
             }
             let old = self.published.swap(Arc::new(self.next.clone()));

@@ -340,6 +340,11 @@ impl Selection {
         self.ported.table.len() + self.rest().portless.table.len()
     }
 
+    /// All members.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        [&self.ported, &self.rest().portless].into_iter().flat_map(|set| set.table.iter())
+    }
+
     /// Whether nobody is eligible.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -8,6 +8,7 @@ use crate::{
     catalog::{
         apply::Presence,
         change::Origin,
+        check::CheckStatus,
         names::ServiceName,
         node::Node,
         service::{Instance, IpNetwork, NetworkAddress},
@@ -277,17 +278,24 @@ impl ServiceAnswers {
 
     /// What an instance brings to a view.
     fn brought(&self, context: Context<'_>, presence: &Presence, network: Option<IpNetwork>, who: Who) -> Brought {
-        let instance = &presence.entry.instance;
-        let local = network.filter(|_| instance.node == context.settings.node);
-        let there = local.and_then(|network| eligible::network_address(instance, network));
-        let brought = groups(instance, there);
+        let (there, reach) = reached(context, presence, network);
+        let brought = groups(&presence.entry.instance, there);
         let counts = self.counts(presence, who);
-        let reach = match there {
-            Some(address) => eligible::network_reach(address, instance),
-            None => eligible::reach(instance, &presence.node, context.settings),
-        };
         let entry = counts.then(|| self.entry(context, presence, reach, brought.port)).flatten();
         Brought { entry, ..brought }
+    }
+
+    /// An instance as a member, whether or not it counts, with the weight that it has at this status.
+    pub fn member(
+        &self,
+        context: Context<'_>,
+        (presence, status): (&Presence, CheckStatus),
+        network: Option<IpNetwork>,
+    ) -> Option<Member> {
+        let instance = &presence.entry.instance;
+        let (there, reach) = reached(context, presence, network);
+        let entry = self.entry(context, presence, reach, groups(instance, there).port)?;
+        Some(Member { weight: eligible::weight(instance, status), ..entry.member })
     }
 
     /// Whether an instance is a member.
@@ -324,6 +332,22 @@ impl ServiceAnswers {
             https: eligible::https(instance).is_some(),
         })
     }
+}
+
+/// Which address of an instance clients in a network have, if they have their own, and how they reach it.
+fn reached<'p>(
+    context: Context<'p>,
+    presence: &'p Presence,
+    network: Option<IpNetwork>,
+) -> (Option<&'p NetworkAddress>, Reach<'p>) {
+    let instance = &presence.entry.instance;
+    let local = network.filter(|_| instance.node == context.settings.node);
+    let there = local.and_then(|network| eligible::network_address(instance, network));
+    let reach = match there {
+        Some(address) => eligible::network_reach(address, instance),
+        None => eligible::reach(instance, &presence.node, context.settings),
+    };
+    (there, reach)
 }
 
 /// The groups that an instance is in for clients that have this address of it, or its ordinary one; without an entry.

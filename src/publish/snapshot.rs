@@ -12,11 +12,14 @@ use crate::{
 
 pub use crate::{
     catalog::{
+        apply::Presence,
         change::Origin as Registrant,
+        check::CheckStatus,
         names::ServiceName,
         service::{Instance, IpNetwork, Meta},
         table::{CHOSEN_TOGETHER_MAX, FOUND_TOGETHER_MAX, Measured, Seed, Table, Walk},
     },
+    kv::{query::Query as PreparedQuery, template::Filling},
     publish::{
         eligible::{self, Reach, Via},
         label::{Key, SERVICE_LABELS_MAX, dotted_key, port_key},

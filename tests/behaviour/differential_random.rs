@@ -215,7 +215,7 @@ const FURTHER_WORLDS_MAX: u64 = 300;
 const DRAWN_MIN: usize = 100;
 
 /// Forms of names, outcomes, and types of records in answers.
-const WANTED: [&str; 60] = [
+const WANTED: [&str; 61] = [
     "S.service",
     "S.service.P.port",
     "S.D",
@@ -226,6 +226,7 @@ const WANTED: [&str; 60] = [
     "_P._tcp.S.service",
     "I._id.S.service",
     "T.S.service",
+    "Q.query",
     "bare",
     "bare unknown",
     "node",

@@ -9,6 +9,10 @@ use nameplate::{
     },
     answer::{Buffer, Client, Need, Transport, Verdict, respond},
     catalog::{change::Change, state::State, table::Seed},
+    kv::{
+        query::{Query, QueryEntry},
+        store::{Store, Stored},
+    },
     publish::{names::Names, plan::Plan, settings::Settings, snapshot::Snapshot},
     zones::{ZoneContext, Zones, check_text},
 };
@@ -81,13 +85,19 @@ fn snapshot(catalog: State, names: Names, world: &World, zones: Zones) -> Snapsh
         plan: Arc::new(Plan::new(&world.settings, &zones, Seed(1))),
         catalog,
         realm: Arc::new(Realm::of(Directory::new(Seed(1), HashKey([1; 16])))),
-        store: nameplate::kv::store::Store::new(Seed(1), 0),
+        store: store(&world.queries),
         names,
         settings: Arc::new(world.settings.clone()),
         zones: Arc::new(zones),
         sources: world.sources.clone().into(),
         serial: world.serial,
     }
+}
+
+fn store(queries: &[Query]) -> Store {
+    let entry = |query: &Query| QueryEntry { query: Arc::new(query.clone()), create_index: 1, modify_index: 1 };
+    let queries = queries.iter().map(entry).collect();
+    Store::restore(Seed(1), 1, Stored { queries, ..Stored::default() })
 }
 
 /// Asks, and tells what was done.

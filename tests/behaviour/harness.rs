@@ -146,7 +146,7 @@ impl Client {
         timeout(PATIENCE, work).await.expect("an answer comes")
     }
 
-    async fn call(&self, method: &str, path: &str, body: &str) -> Page {
+    pub async fn call(&self, method: &str, path: &str, body: &str) -> Page {
         let work = async {
             let mut stream = TcpStream::connect(self.http).await.unwrap();
             stream.write_all(request(method, path, body.len()).as_bytes()).await.unwrap();

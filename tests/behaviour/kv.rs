@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hickory_proto::{op::ResponseCode, rr::RecordType};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Running, start};
@@ -60,5 +61,31 @@ async fn a_session_that_is_not_renewed_ends_and_gives_its_lock_up() {
     };
     tokio::time::timeout(Duration::from_secs(20), ends).await.expect("the session ends after its 10 s");
     assert_eq!(put(&at, &format!("/v1/kv/lock?acquire={other}"), "").await, true);
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prepared_query_is_in_dns_when_it_is_acknowledged_and_goes_with_its_session() {
+    let Running { server, at } = start("").await;
+    for (id, address, tag) in [("web-1", "192.0.2.11", "blue"), ("web-2", "192.0.2.12", "green")] {
+        let body = json!({ "Name": "web", "ID": id, "Address": address, "Port": 80, "Tags": [tag] });
+        assert_eq!(at.put("/v1/agent/service/register", &body.to_string()).await.status, 200);
+    }
+    let asked = async || at.ask("q.query.internal.", RecordType::A).await;
+    assert_eq!(asked().await.rcode, ResponseCode::NXDomain);
+    let session = put(&at, "/v1/session/create", "").await["ID"].clone();
+    let query = |tag: &str| {
+        let service = json!({ "Service": "web", "Tags": [tag] });
+        json!({ "Name": "q", "Session": session, "Service": service, "DNS": { "TTL": "9s" } }).to_string()
+    };
+    let made = at.call("POST", "/v1/query", &query("blue")).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let first = asked().await;
+    assert_eq!((&first.data[..], first.message.answers[0].ttl), (&["192.0.2.11".to_owned()][..], 9));
+    let path = format!("/v1/query/{}", made.json()["ID"].as_str().unwrap());
+    assert_eq!(at.put(&path, &query("!blue")).await.status, 200);
+    assert_eq!(asked().await.data, ["192.0.2.12"]);
+    assert_eq!(put(&at, &format!("/v1/session/destroy/{}", session.as_str().unwrap()), "").await, true);
+    assert_eq!(asked().await.rcode, ResponseCode::NXDomain);
     server.shutdown().await;
 }

@@ -11,11 +11,15 @@ use nameplate::{
     catalog::{
         change::{Change, Origin, Registration},
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
-        names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
+        names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag, Text},
         node::{Address, Node},
         service::{FurtherName, Instance, InstanceKey, IpNetwork, NetworkAddress, Port, TaggedAddress, Weights},
         state::State,
         table::Seed,
+    },
+    kv::{
+        query::{Query, Template},
+        template::Expression,
     },
     publish::{
         feed::SourceStatus,
@@ -33,6 +37,8 @@ pub struct Stage {
     pub settings: Settings,
     /// Lines of zone files, by origin.
     pub zone_lines: BTreeMap<String, String>,
+    /// Prepared queries.
+    pub queries: Vec<Query>,
     /// The sources.
     pub sources: Vec<SourceStatus>,
     /// SOA serial, which is also the time in seconds.
@@ -100,6 +106,7 @@ impl Stage {
             state: State::new(Seed(1), 1),
             settings: settings(),
             zone_lines: BTreeMap::new(),
+            queries: Vec::new(),
             sources: Vec::new(),
             clock: 1,
             deadlines: Vec::new(),
@@ -140,6 +147,11 @@ impl Stage {
             }
             "advance" => self.advance(read_seconds(first)?)?,
             "source" => self.source(first, &words)?,
+            "query" => {
+                let query = read_query(first, &words)?;
+                self.queries.retain(|other| other.id != query.id);
+                self.queries.push(query);
+            }
             "settings" => set_all(&mut self.settings, &words)?,
             _ => return Err(format!("unknown command {verb:?}")),
         }
@@ -214,6 +226,32 @@ impl Stage {
         let mut keys = entries.map(|entry| entry.instance.key()).filter(|key| key.id.as_str() == id);
         keys.next().ok_or_else(|| format!("no instance {id:?}"))
     }
+}
+
+fn read_query(name: &str, words: &Words) -> Result<Query, String> {
+    let text = |key: &str| Text::from(words.value(key).unwrap_or_default());
+    let texts = |key: &str| words.all(key).map(Text::from).collect();
+    let pairs = |prefix: &str| words.prefixed(prefix).map(|(key, value)| (key.into(), value.into())).collect();
+    let template = words.value("template").map(|regexp| {
+        let remove_empty_tags = words.value("remove_empty_tags") == Some("yes");
+        Ok::<_, String>(Template { regexp: Expression::new(regexp.into())?, remove_empty_tags })
+    });
+    let query = Query {
+        id: Text::from(words.value("id").unwrap_or(name)),
+        name: Text::from(name),
+        template: template.transpose()?,
+        service: text("service"),
+        tags: texts("tag"),
+        only_passing: words.value("only_passing") == Some("yes"),
+        ignore_check_ids: texts("ignore"),
+        node_meta: pairs("node."),
+        service_meta: pairs("meta."),
+        near: text("near"),
+        dns_ttl: words.value("ttl").map(|ttl| Ok::<_, String>((read_seconds(ttl)?, ttl.into()))).transpose()?,
+        ..Query::default()
+    };
+    query.validate()?;
+    Ok(query)
 }
 
 /// The defaults, less what depends on the machine.

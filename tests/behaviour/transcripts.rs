@@ -120,6 +120,7 @@ fn question(stage: &Stage, arguments: &str, output: &mut String) -> Result<(), S
     let zones = load_zones(texts, &stage.settings)?;
     let mut world = World::of(&stage.state, &stage.settings, plain_zones(&zones));
     world.sources = stage.sources.clone();
+    world.queries = stage.queries.clone();
     world.serial = stage.clock;
     let snapshot = publish(&stage.state, &world, zones);
     let actual = ask(&snapshot, &asker, &bytes, 7);

@@ -56,7 +56,11 @@ impl<'a> Asking<'a> {
     fn in_tree(&self, tree: &'a Tree, name: &Name, qtype: u16, step: usize) -> Outcome {
         let found = self.at_name(tree, name, qtype, step);
         let nowhere = matches!(tree.find(name, qtype), Found::Missing | Found::Wildcard(_));
-        if nowhere && (tree.has_others_below(name) || self.is_above_half_pairs(tree, name)) {
+        if nowhere
+            && (tree.may_be_above_templates(name)
+                || tree.has_others_below(name)
+                || self.is_above_half_pairs(tree, name))
+        {
             // It is above another zone: that makes it exist, if both are seen together.
             return Outcome::AnyOf(vec![self.no_data(tree, "empty"), found]);
         }
@@ -105,6 +109,7 @@ impl<'a> Asking<'a> {
                     self.above_pointers(name, self.no_data(tree, "empty"), made)
                 }
             },
+            Found::Query(holder, filter) => self.service(name, qtype, (&holder, &filter, "Q.query"), Some(tree), step),
             Found::Hex(ip) => self.hex(tree, name, qtype, ip),
             Found::Exact(entry) => match &entry.meaning {
                 Some(Meaning::Apex) => self.apex(tree, name, qtype, &entry.statics),

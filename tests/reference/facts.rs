@@ -13,6 +13,7 @@ use nameplate::{
 
 use super::{
     labels::{Holder, LabelList, ServiceNames},
+    prepared::PlainQuery,
     world::{PlainInstance, PlainNode, World},
 };
 
@@ -45,6 +46,8 @@ pub struct Filter {
     pub port: Option<Vec<u8>>,
     /// With this service ID, as DNS has it.
     pub id: Option<Vec<u8>>,
+    /// Chosen by this query.
+    pub query: Option<PlainQuery>,
 }
 
 /// Instances of a name's holder that a filter leaves.
@@ -58,6 +61,7 @@ pub fn matching<'a>(world: &'a World, holder: &Holder, filter: &Filter) -> Vec<&
     all.into_iter()
         .filter(|entry| filter.id.is_none() || label(entry) == filter.id)
         .filter(|entry| filter.tag.as_ref().is_none_or(|tag| has_tag(entry, tag)))
+        .filter(|entry| filter.query.as_ref().is_none_or(|query| query.fits(world, entry)))
         .filter(|entry| filter.port.as_ref().is_none_or(|port| port_index(entry, Some(port)).is_some()))
         .collect()
 }
@@ -79,8 +83,24 @@ pub fn port_index(entry: &PlainInstance, port: Option<&Vec<u8>>) -> Option<usize
 
 /// The worst of its own and its node's checks.
 pub fn status(world: &World, entry: &PlainInstance) -> CheckStatus {
+    status_without(world, entry, &[])
+}
+
+/// The worst of its own and its node's checks, these left out.
+fn status_without(world: &World, entry: &PlainInstance, ignored: &[String]) -> CheckStatus {
     let node_checks = node_of(world, entry).map_or(&[][..], |node| &node.checks);
-    entry.checks.iter().chain(node_checks).map(|check| check.status).max().unwrap_or(CheckStatus::Passing)
+    let checks = entry.checks.iter().chain(node_checks).filter(|check| !ignored.contains(&check.id));
+    checks.map(|check| check.status).max().unwrap_or(CheckStatus::Passing)
+}
+
+/// Whether an instance may be answered now, by a service's settings and by what a query asks.
+pub fn is_eligible(world: &World, service: &str, entry: &PlainInstance, filter: &Filter) -> bool {
+    let query = filter.query.clone().unwrap_or_default();
+    let worst = match rule(world, service).only_passing || query.only_passing {
+        true => CheckStatus::Passing,
+        false => CheckStatus::Warning,
+    };
+    status_without(world, entry, &query.ignored) <= worst
 }
 
 /// Whether it or its node is in maintenance.
@@ -94,10 +114,15 @@ pub fn node_of<'a>(world: &'a World, entry: &PlainInstance) -> Option<&'a PlainN
     world.node(entry.instance.node.as_str())
 }
 
-/// Its weight as it is now.
-pub fn weight(world: &World, entry: &PlainInstance) -> u32 {
+/// Its weight as it is now; where a query ignores checks by the others, if it is eligible by them.
+pub fn weight(world: &World, service: &str, entry: &PlainInstance, filter: &Filter) -> u32 {
+    let ignored = filter.query.as_ref().map_or(&[][..], |query| &query.ignored);
+    let ignored = if is_eligible(world, service, entry, filter) { ignored } else { &[] };
     let weights = entry.instance.weights;
-    u32::from(if status(world, entry) == CheckStatus::Warning { weights.warning } else { weights.passing })
+    u32::from(match status_without(world, entry, ignored) {
+        CheckStatus::Warning => weights.warning,
+        _ => weights.passing,
+    })
 }
 
 /// Its priority: meta `dns-priority`, default 1.
@@ -111,8 +136,11 @@ pub fn priority(entry: &PlainInstance) -> u16 {
         .unwrap_or(1)
 }
 
-/// Its TTL: meta `dns-ttl` if that is legal, else that of the service or further name that was asked.
-pub fn ttl(world: &World, entry: &PlainInstance, asked: &str) -> u32 {
+/// Its TTL: that of the query, else meta `dns-ttl` if that is legal, else that of the service or further name that was asked.
+pub fn ttl(world: &World, entry: &PlainInstance, (asked, filter): (&str, &Filter)) -> u32 {
+    if let Some(ttl) = filter.query.as_ref().and_then(|query| query.ttl) {
+        return ttl;
+    }
     let own = entry.instance.meta.get("dns-ttl").and_then(|text| digits(text)).filter(|ttl| *ttl <= 86_400);
     own.unwrap_or_else(|| rule(world, asked).ttl_secs)
 }
@@ -145,11 +173,14 @@ pub fn rule(world: &World, service: &str) -> DefaultRule {
 }
 
 /// Those of the instances that may be answered now; if nobody may, what `none_eligible` makes of that.
-pub fn eligible<'a>(world: &World, service: &str, all: &[&'a PlainInstance]) -> Vec<&'a PlainInstance> {
-    let rule = rule(world, service);
-    let worst = if rule.only_passing { CheckStatus::Passing } else { CheckStatus::Warning };
-    let eligible: Vec<_> = all.iter().copied().filter(|entry| status(world, entry) <= worst).collect();
-    if eligible.is_empty() && rule.none_eligible == NoneEligible::All {
+pub fn eligible<'a>(
+    world: &World,
+    service: &str,
+    all: &[&'a PlainInstance],
+    filter: &Filter,
+) -> Vec<&'a PlainInstance> {
+    let eligible: Vec<_> = all.iter().copied().filter(|entry| is_eligible(world, service, entry, filter)).collect();
+    if eligible.is_empty() && rule(world, service).none_eligible == NoneEligible::All {
         return everyone(world, all);
     }
     eligible

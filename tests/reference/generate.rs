@@ -19,7 +19,7 @@ use nameplate::{
     wire::name::Name,
 };
 
-use super::{rng::Rng, world::World, zones};
+use super::{drawn_queries as queries, rng::Rng, world::World, zones};
 
 /// A catalog and all that goes with it, for the engine and for the reference.
 #[derive(Debug, Clone)]
@@ -47,6 +47,7 @@ pub fn draw(rng: &mut Rng) -> Drawn {
         let (synced, stale) = *rng.pick(&[(true, true), (true, false), (false, false)]);
         world.sources.push(SourceStatus { name: Arc::from("a source"), origin, synced, stale });
     }
+    world.queries = queries::draw(rng);
     Drawn { state, world, changes }
 }
 
@@ -406,7 +407,7 @@ const CONTAINERS: [&str; 9] = ["shop-web-1", "web", "web-0", "api-1", "Web.One",
 const FURTHER: [&str; 10] =
     ["api.shop", "c.shop", "shop", "Shop", "my-c", "canary", "http.web", "ns", "odd@c", "x.web.shop"];
 
-const SERVICES: [&str; 21] = [
+pub(super) const SERVICES: [&str; 21] = [
     "external",
     "hosted",
     "web",

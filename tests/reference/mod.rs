@@ -15,6 +15,7 @@
 pub mod answer;
 pub mod chain;
 pub mod check;
+pub mod drawn_queries;
 pub mod expected;
 pub mod facts;
 pub mod gate;
@@ -23,6 +24,7 @@ pub mod labels;
 pub mod nodes;
 pub mod outside;
 pub mod parse;
+pub mod prepared;
 pub mod queries;
 pub mod rng;
 pub mod rrsets;

@@ -21,7 +21,7 @@ impl Asking<'_> {
         for entry in &asked.members {
             let Some((port, target)) = self.srv_target(asked, entry) else { continue };
             let scale = u32::from(self.world.settings.srv_weight_scale);
-            let weight = (facts::weight(self.world, entry) * scale).min(65_535) as u16;
+            let weight = (facts::weight(self.world, asked.service, entry, asked.filter) * scale).min(65_535) as u16;
             let numbers = [facts::priority(entry), weight, port];
             let rdata = [&numbers.map(u16::to_be_bytes).concat(), &target[..]].concat();
             weights.insert(rdata.clone(), Member { rdata, weight: 1 });

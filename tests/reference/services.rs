@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use nameplate::{
-    catalog::check::CheckStatus,
     publish::settings::{HostNames, NoneEligible},
     wire::name::Name,
 };
@@ -51,7 +50,7 @@ impl<'a> Asking<'a> {
     ) -> Outcome {
         let service = holder.name();
         let all = facts::matching(self.world, holder, filter);
-        let members = facts::eligible(self.world, service, &all);
+        let members = facts::eligible(self.world, service, &all, filter);
         let asked = Asked { name, service, filter, form, tree, all, members, step };
         let answered = |entry: &&PlainInstance| {
             let place = |family| facts::place(self.world, &self.forest.names, entry, self.network, family);
@@ -89,11 +88,8 @@ impl<'a> Asking<'a> {
 
     /// How many are eligible without the help of `none_eligible`.
     fn eligible_of(&self, asked: &Asked) -> usize {
-        let worst = match facts::rule(self.world, asked.service).only_passing {
-            true => CheckStatus::Passing,
-            false => CheckStatus::Warning,
-        };
-        asked.all.iter().filter(|entry| facts::status(self.world, entry) <= worst).count()
+        let is_eligible = |entry: &&&PlainInstance| facts::is_eligible(self.world, asked.service, entry, asked.filter);
+        asked.all.iter().filter(is_eligible).count()
     }
 
     /// One instance that is not eligible: `none_eligible` speaks of services, and may hold for it or not; its TXT
@@ -211,7 +207,8 @@ impl<'a> Asking<'a> {
         let mut weights: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
         for (entry, place) in &with_ip {
             if let Place::Ip(ip) = place {
-                *weights.entry(facts::octets(*ip)).or_default() += facts::weight(self.world, entry);
+                *weights.entry(facts::octets(*ip)).or_default() +=
+                    facts::weight(self.world, asked.service, entry, asked.filter);
             }
         }
         let members = weights.into_iter().map(|(rdata, weight)| Member { rdata, weight }).collect();
@@ -225,8 +222,8 @@ impl<'a> Asking<'a> {
         for (entry, place) in with_host {
             if let Place::Host(host) = place {
                 let known = hosts.entry(host.clone()).or_insert((0, u32::MAX));
-                known.0 += facts::weight(self.world, entry);
-                known.1 = known.1.min(facts::ttl(self.world, entry, asked.service));
+                known.0 += facts::weight(self.world, asked.service, entry, asked.filter);
+                known.1 = known.1.min(facts::ttl(self.world, entry, (asked.service, asked.filter)));
             }
         }
         let some_weight = hosts.values().any(|(weight, _)| *weight > 0);
@@ -322,7 +319,7 @@ impl<'a> Asking<'a> {
     }
 
     pub(super) fn smallest_ttl<'b>(&self, asked: &Asked, entries: impl Iterator<Item = &'b PlainInstance>) -> u32 {
-        entries.map(|entry| facts::ttl(self.world, entry, asked.service)).min().unwrap_or(0)
+        entries.map(|entry| facts::ttl(self.world, entry, (asked.service, asked.filter))).min().unwrap_or(0)
     }
 
     /// The domain that was asked; D for a bare name.
@@ -402,8 +399,9 @@ impl<'a> Asking<'a> {
             None => self.own_soa(asked.name),
         };
         rule.ttls = vec![by_rule, by_meta];
+        rule.ttls.extend(asked.filter.query.as_ref().and_then(|query| query.ttl).map(|ttl| negative.min(ttl)));
         if let Some(rdata) = &mut rule.rdata {
-            rdata.minimums.extend([by_rule, by_meta]);
+            rdata.minimums.extend(&rule.ttls);
         }
         rule
     }

@@ -10,6 +10,7 @@ use nameplate::wire::name::Name;
 use super::{
     facts::{Filter, from_hex, matching},
     labels::{Holder, LabelList, ServiceNames, dotted_labels},
+    prepared::{QueryNames, name_below},
     world::{PlainRecord, PlainZone, World},
 };
 
@@ -57,6 +58,9 @@ pub struct Tree {
     entries: BTreeMap<Key, Entry>,
     /// Parents of the names that spell an address.
     hex_parents: Vec<Key>,
+    /// Parents of the names of queries, and what those are.
+    query_parents: Vec<Key>,
+    queries: QueryNames,
     /// Other zones and forward rules below this zone.
     others_below: Vec<Key>,
 }
@@ -72,6 +76,8 @@ pub enum Found<'a> {
     Empty,
     /// At an address spelled in hex.
     Hex(IpAddr),
+    /// At the name of a query, which chooses these instances.
+    Query(Holder, Filter),
     /// At a wildcard that answers for the name.
     Wildcard(&'a Entry),
     /// Nowhere.
@@ -128,6 +134,8 @@ impl Tree {
             file: file.cloned(),
             entries,
             hex_parents: Vec::new(),
+            query_parents: Vec::new(),
+            queries: QueryNames::of(world, names),
             others_below: Vec::new(),
         };
         for record in file.iter().flat_map(|zone| &zone.records) {
@@ -156,12 +164,15 @@ impl Tree {
 
     fn put_catalog(&mut self, world: &World, names: &ServiceNames) {
         for (location, port) in locations(world) {
-            for kind in ["service", "node", "addr"] {
+            for kind in ["service", "node", "addr", "query"] {
                 if port.is_none() {
                     let labels = join(&[&[kind.into()], &location]);
                     let key = self.key_below(&labels).expect("a kind and a location are short");
                     if kind == "addr" {
                         self.hex_parents.push(key.clone());
+                    }
+                    if kind == "query" {
+                        self.query_parents.push(key.clone());
                     }
                     self.entries.entry(key).or_default();
                 }
@@ -294,6 +305,9 @@ impl Tree {
                 Found::Exact(entry)
             };
         }
+        if let Some((holder, filter)) = self.query_labels(&wanted).and_then(|labels| self.queries.meaning(&labels)) {
+            return Found::Query(holder, filter);
+        }
         if self.exists(&wanted) {
             return Found::Empty;
         }
@@ -314,6 +328,19 @@ impl Tree {
         }
     }
 
+    /// The labels left of `query`, leftmost first, if there are any.
+    fn query_labels(&self, key: &[Vec<u8>]) -> Option<LabelList> {
+        let parents = self.query_parents.iter().filter(|parent| key.len() > parent.len() && key.starts_with(parent));
+        // The kind is the first from the right.
+        let parent = parents.min_by_key(|parent| parent.len())?;
+        Some(key[parent.len()..].iter().rev().cloned().collect())
+    }
+
+    /// Whether templates, which give names that nobody can list, may give one below this name.
+    pub fn may_be_above_templates(&self, name: &Name) -> bool {
+        self.queries.has_templates() && self.query_labels(&key(name)).is_some()
+    }
+
     /// Whether another zone or a forward rule lies below the name.
     pub fn has_others_below(&self, name: &Name) -> bool {
         let above = key(name);
@@ -322,7 +349,9 @@ impl Tree {
 
     /// Whether there is an entry at the key or below it.
     fn exists(&self, key: &[Vec<u8>]) -> bool {
-        self.entries.range(key.to_vec()..).next().is_some_and(|(next, _)| next.starts_with(key))
+        let query = self.query_labels(key);
+        query.is_some_and(|labels| self.queries.meaning(&labels).is_some() || self.queries.is_above(&labels))
+            || self.entries.range(key.to_vec()..).next().is_some_and(|(next, _)| next.starts_with(key))
     }
 
     /// All names with an entry and what they are, for drawing questions.
@@ -341,7 +370,12 @@ impl Tree {
             };
             (form, Name::from_labels(key.iter().rev()).expect("keys come from names"))
         });
-        listed.collect()
+        let queries = self.queries.listed();
+        let below = |parent: &Key| {
+            let parent: LabelList = parent.iter().rev().cloned().collect();
+            queries.iter().filter_map(move |labels| name_below(labels, &parent)).map(|name| ("Q.query", name))
+        };
+        listed.chain(self.query_parents.iter().flat_map(below)).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use nameplate::{
         service::{Instance, Port},
         state::{CheckEntry, State},
     },
+    kv::query::Query,
     publish::{feed::SourceStatus, settings::Settings},
     wire::name::Name,
 };
@@ -26,6 +27,8 @@ pub struct World {
     pub instances: Vec<PlainInstance>,
     /// Static zones.
     pub zones: Vec<PlainZone>,
+    /// Prepared queries.
+    pub queries: Vec<Query>,
     /// The sources and how they are.
     pub sources: Vec<SourceStatus>,
     /// SOA serial.
@@ -59,8 +62,10 @@ pub struct PlainInstance {
 }
 
 /// What matters of a check.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PlainCheck {
+    /// Its ID.
+    pub id: String,
     /// Its status.
     pub status: CheckStatus,
     /// Whether it stands for maintenance.
@@ -112,7 +117,11 @@ fn run(checks: &[CheckEntry]) -> impl Iterator<Item = &CheckEntry> {
 impl World {
     /// Takes everything out of a catalog state.
     pub fn of(state: &State, settings: &Settings, zones: Vec<PlainZone>) -> World {
-        let plain = |check: &Check| PlainCheck { status: check.status, maintenance: check.is_maintenance() };
+        let plain = |check: &Check| PlainCheck {
+            id: check.id.as_str().to_owned(),
+            status: check.status,
+            maintenance: check.is_maintenance(),
+        };
         let mut nodes: Vec<_> = state
             .nodes()
             .map(|entry| PlainNode {
@@ -134,7 +143,8 @@ impl World {
             })
             .collect();
         instances.sort_by_key(|entry| entry.instance.key());
-        World { settings: settings.clone(), nodes, instances, zones, sources: Vec::new(), serial: 1 }
+        let (queries, sources) = (Vec::new(), Vec::new());
+        World { settings: settings.clone(), nodes, instances, zones, queries, sources, serial: 1 }
     }
 
     /// D and all ADs, D first.

@@ -66,6 +66,11 @@ impl Touched {
         self.definitions.extend(effects.checks.iter().cloned());
     }
 
+    /// Whether prepared queries changed, which have names in DNS.
+    pub(super) fn queries(&self) -> bool {
+        self.stored.iter().any(|stored| matches!(stored, Stored::Query(_)))
+    }
+
     /// What now holds for all that a batch touched, as the journal keeps it. What nameplate registers of itself is kept
     /// too, though it registers that anew at each start: an operator may have added checks to it, or put it in
     /// maintenance, and registrations may lie aside of it.
