@@ -5,9 +5,14 @@
 use std::{fmt::Write, path::Path};
 
 use nameplate::{
+    access,
+    api::filter::Filter,
     catalog::{
         change::{Change, Origin, Registration},
-        definition::{self, Owner, json},
+        definition::{
+            self, Owner, json,
+            tree::{Tree, TreeValue},
+        },
         names::NodeName,
         node::{Address, Node},
         service::Meta,
@@ -100,6 +105,95 @@ pub fn docker_labels(data: &[u8]) {
         };
         assert_eq!(replace(), count == 0);
         assert!(replace(), "the same again changes nothing");
+    }
+}
+
+/// Any text is either refused in one line that names one of the text's, or read as rules' language is, and then it is the same
+/// after it was written anew.
+pub fn access_rules(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let lines = 1 + text.matches('\n').count();
+    let told = |error: access::RulesError| {
+        let shown = error.to_string();
+        assert!(!shown.is_empty() && !shown.contains('\n'), "{shown}");
+        assert!((1..=lines).contains(&(error.line as usize)), "{shown}: the text has {lines} lines");
+    };
+    if let Err(error) = access::Rules::parse(text) {
+        told(error);
+    }
+    match access::hcl::parse(text) {
+        Err(error) => told(error),
+        Ok(read) => {
+            let TreeValue::Map(members) = &read.value else { panic!("a body has members") };
+            let written = body(members);
+            match access::hcl::parse(&written) {
+                Ok(again) => assert!(is_same(&read, &again), "{written}"),
+                // Labels of a block do not count as nesting, what they are written as does.
+                Err(error) => assert!(error.to_string().contains("nested more than"), "{error}: {written}"),
+            }
+        }
+    }
+}
+
+fn body(members: &[(String, Tree)]) -> String {
+    members.iter().map(|(name, member)| format!("{} = {}\n", quoted(name), written(member))).collect()
+}
+
+fn written(tree: &Tree) -> String {
+    match &tree.value {
+        TreeValue::Flag(flag) => flag.to_string(),
+        TreeValue::Integer(number) => number.to_string(),
+        TreeValue::Text(text) => quoted(text),
+        TreeValue::List(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(",")),
+        TreeValue::Map(members) => format!("{{ {} }}", body(members)),
+        other => panic!("rules have no {other:?}"),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n"))
+}
+
+/// Whether two say the same, on whatever lines.
+fn is_same(one: &Tree, other: &Tree) -> bool {
+    match (&one.value, &other.value) {
+        (TreeValue::Map(one), TreeValue::Map(other)) => {
+            let same = |(one, other): (&(String, Tree), &(String, Tree))| one.0 == other.0 && is_same(&one.1, &other.1);
+            one.len() == other.len() && one.iter().zip(other).all(same)
+        }
+        (TreeValue::List(one), TreeValue::List(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (one, other) => one == other,
+    }
+}
+
+/// Any filter, before the first line's end, is either refused in one line or holds for a document, what comes after, or not, or
+/// tells why that cannot be told; and then logic holds too.
+pub fn filter(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (text, document) = text.split_once('\n').unwrap_or((text, ""));
+    let document = serde_json::from_str(document).unwrap_or_else(|_| {
+        json!({
+            "ID": "web-1", "Port": 80, "Tags": ["blue", "v1"], "Meta": {"rack": "r1", "": null}, "On": true,
+            "Checks": [{"Status": "passing", "Of": {"a": [1, "1"]}}, {"Status": "critical"}],
+        })
+    });
+    let told = |problem: &String| assert!(!problem.is_empty() && !problem.contains('\n'), "{problem}");
+    let filter = match Filter::parse(text) {
+        Ok(filter) => filter,
+        Err(problem) => return told(&problem),
+    };
+    let keeps = filter.keeps(&document).inspect_err(told);
+    for (other, expected) in [
+        (format!("not ({text})"), keeps.clone().map(|keeps| !keeps)),
+        (format!("({text}) and ({text})"), keeps.clone()),
+        (format!("({text}) or ({text})"), keeps.clone()),
+    ] {
+        // What is longer or deeper may be too long or too deep.
+        if let Ok(other) = Filter::parse(&other) {
+            assert_eq!(other.keeps(&document).ok(), expected.ok(), "{text}");
+        }
     }
 }
 

@@ -37,6 +37,29 @@ fn regressions_of_the_container_oracle_stay_fixed() {
 }
 
 #[test]
+fn regressions_of_the_rules_oracle_stay_fixed() {
+    replay("access_rules", oracles::access_rules);
+}
+
+#[test]
+fn regressions_of_the_filter_oracle_stay_fixed() {
+    replay("filter", oracles::filter);
+}
+
+proptest! {
+    /// Few characters, so that what means something meets.
+    #[test]
+    fn any_rules_hold_the_rules_oracle(text in r#"(?:[a-c]|"x"| |\n|[{}\[\]=,#/*\\\\"]|//|/\*|\*/|-?[0-9]{1,20}|true|policy){0,40}"#) {
+        oracles::access_rules(text.as_bytes());
+    }
+
+    #[test]
+    fn any_filter_holds_the_filter_oracle(text in r#"(?:ID|Tags|Checks|Meta|On| |\.|\["rack"\]|==|!=| in | not | is | empty|matches|contains| as |any |all | and | or |[(){},x*]|"blue"|`v1`|80){0,14}"#) {
+        oracles::filter(text.as_bytes());
+    }
+}
+
+#[test]
 fn the_example_zones_hold_the_zone_oracle() {
     for file in ["zones/corp.example.zone", "zones/internal.zone"] {
         let text = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();

@@ -26,7 +26,7 @@ mod parse;
 
 /// A filter, read.
 #[derive(Debug)]
-pub(super) struct Filter(Expression);
+pub struct Filter(Expression);
 
 #[derive(Debug)]
 enum Expression {
@@ -81,7 +81,7 @@ struct Scope<'a> {
 
 impl Filter {
     /// Reads a filter, or says where it is wrong and what was expected.
-    pub(super) fn parse(text: &str) -> Result<Filter, String> {
+    pub fn parse(text: &str) -> Result<Filter, String> {
         if text.len() > TEXT_MAX_BYTES {
             return Err(format!("must be at most {TEXT_MAX_BYTES} bytes"));
         }
@@ -89,7 +89,7 @@ impl Filter {
     }
 
     /// Whether the element is wanted, or why that cannot be told.
-    pub(super) fn keeps(&self, element: &Value) -> Result<bool, String> {
+    pub fn keeps(&self, element: &Value) -> Result<bool, String> {
         self.0.holds(element, None)
     }
 }

@@ -83,7 +83,7 @@ mod event;
 mod export;
 mod export_body;
 mod external;
-mod filter;
+pub mod filter;
 mod health;
 mod host;
 mod kv;
