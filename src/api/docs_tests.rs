@@ -1,20 +1,6 @@
-//! docs/api.md tells of every route, in the table's order, and of no other.
+//! docs/api.md tells of every route, in the table's order, and of no other. What its examples answer is told by tests/behaviour/openapi.rs.
 
-use std::sync::Arc;
-
-use super::{LocalNode, acl_body, harness, query_body, routes::routes, session, txn};
-use crate::{
-    access::{
-        Realm,
-        directory::{Directory, HashKey},
-        file,
-    },
-    catalog::{
-        change::Origin,
-        definition::{self, Owner, json},
-        table::Seed,
-    },
-};
+use super::routes::routes;
 
 const PAGE: &str = include_str!("../../docs/api.md");
 
@@ -22,18 +8,6 @@ const PAGE: &str = include_str!("../../docs/api.md");
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     PAGE.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("```").next()).collect()
-}
-
-fn owner() -> Owner {
-    let LocalNode { node, .. } = harness::local();
-    Owner { node, origin: Origin::Api }
-}
-
-/// With the policies that the examples name.
-fn realm() -> Realm {
-    let directory = || Directory::new(Seed(1), HashKey([1; 16]));
-    let file = file::read("[policy.deploy]\nrules = ''\n[policy.look]\nrules = ''", directory()).unwrap();
-    Realm { file: Arc::new(file), stored: directory() }
 }
 
 #[test]
@@ -56,35 +30,5 @@ fn every_route_has_an_example_that_calls_it() {
             example.contains(&format!("$N{path}")) && example.contains(end) && route.method == method
         };
         assert!(examples.iter().any(calls), "{route:?}");
-    }
-}
-
-#[test]
-fn the_bodies_of_the_examples_are_accepted() {
-    for example in blocks("sh").iter().filter(|example| example.contains("-d '")) {
-        let body = example.split('\'').nth(1).unwrap();
-        let tree = json::parse(body.as_bytes()).unwrap();
-        let read = if example.contains("service/register") {
-            definition::service(&tree, "", &owner()).map(|_| ())
-        } else if example.contains("check/register") {
-            definition::check(&tree, "", &owner()).map(|_| ())
-        } else if example.contains("catalog/register") {
-            definition::catalog_registration(&tree, Origin::Api).map(|_| ())
-        } else if example.contains("catalog/deregister") {
-            definition::catalog_deregistration(&tree).map(|_| ())
-        } else if example.contains("/v1/txn") {
-            txn::operations(&tree, &owner()).map(|_| ()).map_err(|error| panic!("{error}"))
-        } else if example.contains("/v1/acl/token") {
-            acl_body::token(&tree, &realm(), "dc1").map(|_| ())
-        } else if example.contains("/v1/acl/policy") {
-            acl_body::policy(&tree, "dc1").map(|_| ())
-        } else if example.contains("/v1/query") {
-            query_body::decoded(&tree, "q".into()).map(|_| ())
-        } else if example.contains("session/create") {
-            session::decoded(&tree, &owner().node, "s".into()).map(|_| ())
-        } else {
-            definition::status_update(&tree).map(|_| ())
-        };
-        assert_eq!(read, Ok(()), "{example}");
     }
 }

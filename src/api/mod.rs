@@ -26,12 +26,13 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{RawPathParams, Request},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -89,6 +90,7 @@ mod host;
 mod kv;
 mod missing;
 mod nodes;
+mod openapi;
 mod query;
 mod query_body;
 mod session;
@@ -234,6 +236,8 @@ pub struct Api {
     large_bodies: Arc<Semaphore>,
     /// One permit for each export that may run.
     exporting: Arc<Semaphore>,
+    /// What `/v1/openapi.json` answers, once somebody has asked for it.
+    document: OnceLock<Bytes>,
 }
 
 impl Api {
@@ -246,6 +250,7 @@ impl Api {
             making: Semaphore::new(respond::MAKING_MAX),
             large_bodies: Arc::new(Semaphore::new(call::LARGE_BODIES_MAX)),
             exporting: Arc::new(Semaphore::new(1)),
+            document: OnceLock::new(),
         }
     }
 

@@ -5,6 +5,8 @@
 
 #[path = "../../fuzz/answer_oracles.rs"]
 mod oracles;
+#[path = "../page/mod.rs"]
+mod page;
 #[allow(clippy::too_many_arguments, reason = "it spells out the state of RFC 1034's algorithm")]
 #[path = "../reference/mod.rs"]
 mod reference;
@@ -36,6 +38,7 @@ mod http2;
 mod http_limits;
 mod https;
 mod kv;
+mod openapi;
 mod overload;
 mod registration;
 mod reload;
