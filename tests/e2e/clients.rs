@@ -54,7 +54,7 @@ fn run(sandbox: &Sandbox, library: &str, script: &str) {
 }
 
 /// Where `tests/run` keeps the Python environment: in the build folder, two above that of the profile's programs.
-fn environment() -> PathBuf {
+pub fn environment() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_nameplate")).ancestors().nth(2).unwrap().join("clients")
 }
 

@@ -23,6 +23,8 @@
 //! | `podman` | Podman in Docker's place |
 //! | `clients` | py-consul and python-consul work unchanged (`tests/clients`) |
 //! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
+//! | `pages` | the examples of docs/api.md answer what the page shows |
+//! | `schemathesis` | whatever is made of the API's own description, no request fails the server, and all is answered as described |
 //! | `disk` | a full disk fails writes, names itself, and hinders neither DNS nor checks |
 //!
 //! **Limits:** needs root and Linux, and the Debian packages that a missing program's message names.
@@ -48,8 +50,10 @@ mod images;
 mod kill;
 #[path = "../page/mod.rs"]
 mod page;
+mod pages;
 mod podman;
 mod sandbox;
+mod schemathesis;
 mod server;
 mod swarm;
 mod tour;
