@@ -73,7 +73,7 @@ impl Nginx {
         let mut command = Command::new(find("nginx").context("nginx is not installed")?);
         command.arg("-c").arg(room.join("nginx.conf")).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Process::start("nginx", bench.cores.server, &mut command)?;
-        until("nginx answers", Duration::from_secs(5), || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()))?;
+        until("nginx answers", Duration::from_secs(30), || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()))?;
         Ok(Nginx { process, port, _room: room })
     }
 }
