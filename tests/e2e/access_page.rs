@@ -3,7 +3,7 @@
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::{
-    page::{Learned, examples},
+    pages::follow,
     sandbox::{Sandbox, scenario},
     server::serve,
     until::{SOON, until},
@@ -12,21 +12,10 @@ use crate::{
 #[test]
 fn the_calls_of_the_access_page_answer_what_it_shows() {
     scenario("access-page", |sandbox| {
-        sandbox.needs(&["curl"], "curl");
         let options = "--ephemeral --forward off --docker off --node n1 --advertise 192.0.2.1 --access on";
         let _server = serve(sandbox, options);
-        // What curl adds to each command stands in its own file, so that the page's are run as they are.
-        sandbox.write(".curlrc", "silent\nshow-error\nwrite-out = \"\\n%{http_code}\"\nmax-time = 20\n");
-        let calls = examples(include_str!("../../docs/access.md"));
-        assert!(calls.len() >= 6, "{} calls were found", calls.len());
-        let mut learned = Learned::default();
-        for call in &calls {
-            let command = learned.command(call);
-            let printed = sandbox.run(&format!("N=http://127.0.0.1:8500\n{command}"));
-            let (body, status) = printed.rsplit_once('\n').expect("curl prints the status last");
-            let compared = learned.compare(call, status.parse().unwrap(), body);
-            compared.unwrap_or_else(|problem| panic!("$ {command}\n{problem}"));
-        }
+        let followed = follow(sandbox, "docs/access.md");
+        assert!(followed >= 6, "{followed} calls were found");
     });
 }
 

@@ -123,9 +123,9 @@ pub(in crate::api) const ACQUIRE: Parameter = Parameter::new("acquire", &Text, "
 pub(in crate::api) const RELEASE: Parameter = Parameter::new("release", &Text, "Unlocks the key of this session.");
 pub(in crate::api) const EVENT_NAME: Parameter = Parameter::new("name", &Text, "Only events of this name.");
 pub(in crate::api) const EVENT_FILTERS: &[Parameter] = &[
-    Parameter::new("node", &Text, "For which nodes; shown only."),
-    Parameter::new("service", &Text, "For which services; shown only."),
-    Parameter::new("tag", &Text, "For which tags; shown only."),
+    Parameter::new("node", &Text, "A regular expression: for which nodes it is."),
+    Parameter::new("service", &Text, "A regular expression: for which services it is."),
+    Parameter::new("tag", &Text, "A regular expression: with service: for which tags it is."),
 ];
 pub(in crate::api) const LIMIT: Parameter = Parameter::new("limit", &NUMBER, "So many instances at most.");
 pub(in crate::api) const NEAR: Parameter = Parameter::new("near", &Text, "What is on this node stands first.");
