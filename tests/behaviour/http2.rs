@@ -1,6 +1,9 @@
 //! The HTTP API over HTTP/2: in clear by clients that know, over TLS by agreement; and what one connection may take.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use tokio::{
@@ -20,10 +23,10 @@ async fn one_connection_has_many_requests_on_their_way() {
     let Running { server, at } = start("").await;
     at.register(json!({ "Name": "web", "Port": 80 })).await;
     let index = at.index("web").await;
-    let connection = std::sync::Arc::new(Connection::open(at).await);
+    let connection = Arc::new(Connection::open(at).await);
     let mut reads = JoinSet::new();
     for _ in 0..200 {
-        let connection = std::sync::Arc::clone(&connection);
+        let connection = Arc::clone(&connection);
         reads.spawn(async move { connection.get(&format!("/v1/health/service/web?index={index}&wait=8s")).await });
     }
     until("all wait", async || at.metric("nameplate_http_blocked").await == 200.0).await;
@@ -59,6 +62,21 @@ async fn requests_that_wait_are_answered_when_the_server_stops() {
     };
     let (page, took) = tokio::join!(read, stop);
     assert!(page.status == 200 && took < Duration::from_secs(3), "{page:?} {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_its_client_gives_up_waits_no_more() {
+    let Running { server, at } = start("").await;
+    at.register(json!({ "Name": "web", "Port": 80 })).await;
+    let path = format!("/v1/health/service/web?index={}&wait=8s", at.index("web").await);
+    let connection = Arc::new(Connection::open(at).await);
+    let asking = Arc::clone(&connection);
+    let read = tokio::spawn(async move { asking.get(&path).await });
+    until("it waits", async || at.metric("nameplate_http_blocked").await == 1.0).await;
+    read.abort();
+    until("it waits no more", async || at.metric("nameplate_http_blocked").await == 0.0).await;
+    assert_eq!(connection.get("/v1/status/leader").await.status, 200);
+    server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
