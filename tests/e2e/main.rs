@@ -22,6 +22,9 @@
 //! | `swarm` | services and tasks of a manager |
 //! | `podman` | Podman in Docker's place |
 //! | `clients` | py-consul and python-consul work unchanged (`tests/clients`) |
+//! | `haproxy` | HAProxy follows SRV records without a reload, and 200 servers do not flap |
+//! | `prometheus` | Prometheus finds all targets by SRV and A, follows them, and scrapes the server, whose metrics promtool approves |
+//! | `nginx` | nginx follows addresses without a reload |
 //! | `kill` | what was acknowledged is there after `kill -9`, and nothing half-written is served |
 //! | `pages` | the examples of docs/api.md answer what the page shows |
 //! | `schemathesis` | whatever is made of the API's own description, no request fails the server, and all is answered as described |
@@ -32,6 +35,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test code: what fails, fails the scenario")]
 
 mod access_page;
+mod backends;
 mod bindings;
 mod clients;
 mod compose;
@@ -44,14 +48,18 @@ mod docker_bridge;
 mod docker_dns;
 mod dockerd;
 mod exec;
+mod fenced;
+mod haproxy;
 mod http;
 mod image;
 mod images;
 mod kill;
+mod nginx;
 #[path = "../page/mod.rs"]
 mod page;
 mod pages;
 mod podman;
+mod prometheus;
 mod sandbox;
 mod schemathesis;
 mod server;

@@ -9,12 +9,12 @@ use std::{
     fs,
     io::Write,
     net::TcpListener,
-    path::Path,
     process::{Child, ChildStdin, Stdio},
 };
 
 use crate::{
     dockerd::GATEWAY,
+    fenced::{self, blocks},
     sandbox::{Sandbox, scenario},
     server::{OUTSIDE, UPSTREAM, serve, upstream},
     until::{SOON, until},
@@ -144,15 +144,9 @@ impl Drop for Shell<'_> {
 
 /// The tour's section of the README.
 fn section() -> String {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let readme = fenced::page("README.md");
     let (_, tour) = readme.split_once("\n## A 60-second tour\n").expect("the README has the tour");
     tour.split("\n## ").next().unwrap_or_default().to_owned()
-}
-
-/// The fenced blocks of one language.
-fn blocks(section: &str, language: &str) -> Vec<String> {
-    let opened = format!("```{language}\n");
-    section.split(&opened).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
 }
 
 /// The commands of a console block, each with what it prints. A line that begins with `> ` continues a command.
