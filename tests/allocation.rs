@@ -13,7 +13,7 @@ use nameplate::{
         Realm,
         directory::{Directory, HashKey},
     },
-    answer::{self, Buffer, Client, Transport, Verdict},
+    answer::{self, Buffer, Client, Trail, Transport, Verdict},
     catalog::{
         change::{Change, Origin, Registration},
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
@@ -226,7 +226,7 @@ fn settings(alt_domains: &[&str]) -> Settings {
 
 fn client(transport: Transport, random: u64) -> Client {
     let address = "127.0.0.1".parse().unwrap();
-    Client { address, port: 40_000, own_listener: false, transport, random }
+    Client { address, port: 40_000, own_listener: false, transport, random, trail: Trail::NONE }
 }
 
 /// Puts a query with an OPT of 4,096 bytes into the buffer and returns its length.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use nameplate::{
-    answer::{Buffer, Client, Transport},
+    answer::{Buffer, Client, Trail, Transport},
     catalog::{
         change::{Change, Origin, Registration},
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, HttpCheck},
@@ -176,7 +176,8 @@ pub fn query(name: &str, rtype: u16) -> Vec<u8> {
 /// A client elsewhere, over UDP.
 pub fn client(random: u64) -> Client {
     let address = Ipv4Addr::new(192, 0, 2, 200).into();
-    Client { address, port: 4000, own_listener: false, transport: Transport::Udp, random }
+    let (own_listener, transport) = (false, Transport::Udp);
+    Client { address, port: 4000, own_listener, transport, random, trail: Trail::NONE }
 }
 
 /// Puts a query into the buffer; returns its length.

@@ -56,6 +56,7 @@ const CLIENT: Client = Client {
     own_listener: false,
     transport: Transport::Udp,
     random: 9,
+    trail: Trail::NONE,
 };
 
 /// Answers these bytes; none if there is no response.

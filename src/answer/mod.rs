@@ -46,7 +46,7 @@ use crate::{
     },
 };
 
-pub use crate::publish::snapshot::FOUND_TOGETHER_MAX as TOGETHER_MAX;
+pub use crate::publish::snapshot::{FOUND_TOGETHER_MAX as TOGETHER_MAX, Trail};
 pub use order::Scratch;
 pub use warm::warm;
 
@@ -63,6 +63,8 @@ pub struct Client {
     pub transport: Transport,
     /// Fresh for each query.
     pub random: u64,
+    /// What [`warm`] returned for the query with this random number; [`Trail::NONE`] if it was not asked.
+    pub trail: Trail,
 }
 
 /// How a query came.

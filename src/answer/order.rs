@@ -8,12 +8,14 @@
 //! **Limits:** at most 4,200 records in one answer, which is more than 65,535 bytes hold.
 
 use super::text::Text;
-use crate::publish::snapshot::{Addressed, CHOSEN_TOGETHER_MAX, Measured, Member, Sum, Table, Walk};
+use crate::publish::snapshot::{Addressed, CHOSEN_TOGETHER_MAX, Measured, Member, Sum, Table, Trail, Walk};
 
 /// What choosing needs; kept between queries so that none allocates.
 #[derive(Debug)]
 pub struct Scratch {
     random: Random,
+    /// By which what is drawn first is probably found.
+    trail: Trail,
     /// What an extended error is to say.
     pub text: Text,
     /// Addresses chosen.
@@ -72,6 +74,7 @@ impl Default for Scratch {
     fn default() -> Scratch {
         Scratch {
             random: Random(0),
+            trail: Trail::NONE,
             text: Text::default(),
             picks: Vec::with_capacity(CHOSEN_MAX),
             places: Vec::with_capacity(CHOSEN_MAX),
@@ -105,8 +108,8 @@ impl Random {
 
 impl Scratch {
     /// Begins a response.
-    pub fn begin(&mut self, random: u64) {
-        self.random = Random(random);
+    pub fn begin(&mut self, random: u64, trail: Trail) {
+        (self.random, self.trail) = (Random(random), trail);
         self.text.clear();
     }
 
@@ -144,7 +147,7 @@ impl Scratch {
         match table.few() {
             Some(few) => self.picks.extend(few.map(Pick::of)),
             None => {
-                let _ = table.each_from(0, &mut |each| {
+                let _ = table.each_from((0, Trail::NONE), &mut |each| {
                     self.picks.push(Pick::of(each));
                     Walk::Continue(())
                 });
@@ -191,7 +194,7 @@ impl Scratch {
     /// chose; drawing each for itself would cost several times as much.
     fn take_run<const N: usize>(&mut self, table: &Table<Addressed<N>>, wanted: usize) {
         let start = self.below(table.len() as u64) as usize;
-        let _ = table.each_from(start, &mut |each| {
+        let _ = table.each_from((start, self.trail), &mut |each| {
             self.picks.push(Pick::of(each));
             if self.picks.len() < wanted { Walk::Continue(()) } else { Walk::Break(()) }
         });

@@ -25,7 +25,7 @@ fn first(weights: &[u64], wanted: usize, rounds: u64) -> BTreeMap<u32, u64> {
     let mut scratch = Scratch::default();
     let mut counts = BTreeMap::new();
     for round in 0..rounds {
-        scratch.begin(round.wrapping_mul(0xd134_2543_de82_ef95));
+        scratch.begin(round.wrapping_mul(0xd134_2543_de82_ef95), Trail::NONE);
         scratch.choose(&table, wanted);
         *counts.entry(number(&scratch.picks[0])).or_default() += 1;
     }
@@ -46,7 +46,7 @@ fn of_many_with_the_same_weight_each_comes_as_often_as_any_other_at_each_place()
     let mut scratch = Scratch::default();
     let mut counts = [[0_u32; 200]; 3];
     for round in 0..100_000_u64 {
-        scratch.begin(round.wrapping_mul(0xd134_2543_de82_ef95));
+        scratch.begin(round.wrapping_mul(0xd134_2543_de82_ef95), Trail::NONE);
         scratch.choose(&table, 3);
         for (pick, counts) in scratch.picks.iter().zip(&mut counts) {
             counts[number(pick) as usize] += 1;
@@ -61,7 +61,7 @@ fn a_run_begins_where_the_random_number_says() {
     let table = table(&[1; 500]);
     let mut scratch = Scratch::default();
     for random in [0, 1, 77, u64::MAX] {
-        scratch.begin(random);
+        scratch.begin(random, Trail::NONE);
         scratch.choose(&table, 3);
         let start = Random(random).below(500) as usize;
         let mut run: Vec<u32> =
@@ -85,7 +85,7 @@ fn weight_0_comes_last_and_is_never_dropped() {
     let mut scratch = Scratch::default();
     for (weights, wanted) in [(vec![0, 1, 0, 2], 4), (vec![0; 4], 4)] {
         for random in 0..200 {
-            scratch.begin(random);
+            scratch.begin(random, Trail::NONE);
             scratch.choose(&table(&weights), wanted);
             let chosen: Vec<u64> = scratch.picks.iter().map(|pick| weights[number(pick) as usize]).collect();
             assert_eq!(chosen.len(), wanted);
@@ -94,7 +94,7 @@ fn weight_0_comes_last_and_is_never_dropped() {
     }
     let many: Vec<u64> = (0..1_000).map(|at| u64::from(at % 100 == 0)).collect();
     for random in 0..100 {
-        scratch.begin(random);
+        scratch.begin(random, Trail::NONE);
         scratch.choose(&table(&many), 20);
         let chosen: Vec<u64> = scratch.picks.iter().map(|pick| many[number(pick) as usize]).collect();
         assert_eq!((chosen.iter().sum::<u64>(), chosen.len()), (10, 20));
@@ -109,7 +109,7 @@ fn a_sample_beside_one_that_has_nearly_all_the_weight_follows_the_weights_too() 
     let mut scratch = Scratch::default();
     let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
     for round in 0..4_000_u64 {
-        scratch.begin(round.wrapping_mul(0xd134_2543_de82_ef95));
+        scratch.begin(round.wrapping_mul(0xd134_2543_de82_ef95), Trail::NONE);
         scratch.choose(&table, 3);
         for pick in &scratch.picks {
             *counts.entry(weights[number(pick) as usize]).or_default() += 1;
@@ -125,7 +125,7 @@ fn all_that_are_wanted_are_found_whatever_the_weights() {
     let weights = [vec![1_000_000_000], vec![1; 3], vec![0; 200]].concat();
     let mut scratch = Scratch::default();
     for random in 0..200 {
-        scratch.begin(random);
+        scratch.begin(random, Trail::NONE);
         scratch.choose(&table(&weights), 20);
         let chosen: Vec<u64> = scratch.picks.iter().map(|pick| weights[number(pick) as usize]).collect();
         assert_eq!((chosen.len(), chosen.iter().filter(|weight| **weight > 0).count()), (20, 4), "{chosen:?}");
@@ -139,7 +139,7 @@ fn nothing_is_chosen_twice_whatever_the_weights() {
     for weights in [vec![1; 10_000], uneven, vec![0; 10_000]] {
         let table = table(&weights);
         for wanted in [0, 1, 3, 50, 2_000] {
-            scratch.begin(wanted as u64);
+            scratch.begin(wanted as u64, Trail::NONE);
             scratch.choose(&table, wanted);
             let mut chosen: Vec<u32> = scratch.picks.iter().map(number).collect();
             chosen.sort_unstable();
@@ -155,7 +155,7 @@ fn a_gathered_address_counts_with_the_sum_of_its_weights() {
     let address = |low: u8| [low; 16];
     let mut counts = [0; 3];
     for random in 0..20_000_u64 {
-        scratch.begin(random.wrapping_mul(0xd134_2543_de82_ef95));
+        scratch.begin(random.wrapping_mul(0xd134_2543_de82_ef95), Trail::NONE);
         scratch.begin_gathering(3);
         for (low, weight) in [(0, 1), (1, 2), (1, 1)] {
             scratch.gather(address(low), weight, 0);

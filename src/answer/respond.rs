@@ -73,7 +73,7 @@ pub fn respond(asked: Asked<'_>, message: &mut [u8], scratch: &mut Scratch) -> O
     let Asked { snapshot, query, question, client, limit, .. } = asked;
     let may_recurse = snapshot.plan.may_recurse(client.address);
     let network = snapshot.names.client_network(client.address);
-    scratch.begin(client.random);
+    scratch.begin(client.random, client.trail);
     let mut response = Response {
         asked,
         reading: Reading { snapshot, network },

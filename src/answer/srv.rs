@@ -9,7 +9,7 @@ use super::{
     respond::{Place, Response},
 };
 use crate::{
-    publish::snapshot::{Member, Seed, Set, Table, Target, Walk},
+    publish::snapshot::{Member, Seed, Set, Table, Target, Trail, Walk},
     wire::{
         code::rtype,
         name::{LABEL_MAX_BYTES, NAME_MAX_BYTES},
@@ -53,7 +53,7 @@ impl<'m> Members<'m> {
 
     fn each_from(&self, start: usize, each: &mut impl FnMut(&Member) -> Walk) -> Walk {
         match self {
-            Members::Table(set) => set.table.each_from(start, each),
+            Members::Table(set) => set.table.each_from((start, Trail::NONE), each),
             Members::List(list, _) => {
                 list.iter().skip(start).chain(list.iter().take(start)).try_for_each(|member| each(member))
             }

@@ -7,27 +7,27 @@
 //! It is a guess, and nothing depends on it: a name that is read wrongly here is only answered more slowly.
 
 use crate::{
-    publish::snapshot::{FOUND_TOGETHER_MAX, Seed, Snapshot},
+    publish::snapshot::{FOUND_TOGETHER_MAX, Seed, Snapshot, Trail},
     wire::{code::rtype, name::LABEL_MAX_BYTES, query::HEADER_BYTES},
 };
 
 use super::{order::Random, services::with_length};
 
 /// Guesses what these queries, at most [`FOUND_TOGETHER_MAX`], will be answered from, and has it brought into the cache.
-/// Each comes with the random number that its [`Client`](super::Client) will have.
-pub fn warm<'m>(snapshot: &Snapshot, messages: impl Iterator<Item = (&'m [u8], u64)>) {
+/// Each comes with the random number that its [`Client`](super::Client) will have; what that is to have besides is returned.
+pub fn warm<'m>(snapshot: &Snapshot, messages: impl Iterator<Item = (&'m [u8], u64)>) -> [Trail; FOUND_TOGETHER_MAX] {
     let seed = snapshot.names.seed();
     let (mut hashes, mut asks_srv) = ([0; FOUND_TOGETHER_MAX], [false; FOUND_TOGETHER_MAX]);
     let (mut randoms, mut count) = ([0; FOUND_TOGETHER_MAX], 0);
     for (message, random) in messages.take(FOUND_TOGETHER_MAX) {
-        if let Some((hash, srv)) = guess(seed, message) {
-            (hashes[count], asks_srv[count], randoms[count]) = (hash, srv, random);
-            count += 1;
-        }
+        // One that cannot be guessed has its place too.
+        let (hash, srv) = guess(seed, message).unwrap_or_default();
+        (hashes[count], asks_srv[count], randoms[count]) = (hash, srv, random);
+        count += 1;
     }
     // Where a run of addresses begins is the first thing that is drawn.
     let start = |at: usize, members: usize| Random(randoms[at]).below(members as u64) as usize;
-    snapshot.names.touch(&hashes[..count], &asks_srv[..count], start);
+    snapshot.names.touch(&hashes[..count], &asks_srv[..count], start)
 }
 
 /// The hash of the service's name that is probably asked for, and whether for SRV: the label left of `service`, or the

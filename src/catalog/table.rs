@@ -22,7 +22,7 @@ use foldhash::fast::FixedState;
 mod places;
 mod together;
 
-pub use places::{Counted, Ends, Walk};
+pub use places::{Counted, Ends, Trail, Walk};
 pub use together::{CHOSEN_TOGETHER_MAX, FOUND_TOGETHER_MAX};
 
 /// What a table adds up over its values, for choosing among them.

@@ -45,14 +45,20 @@ fn check(table: &Table<Weighted>, model: &BTreeMap<u32, u32>) {
     let sum = Sum { count: model.len(), weight: model.values().map(|weight| u64::from(*weight)).sum() };
     assert_eq!(table.measure(), sum);
     for start in [0, 1, model.len() / 2, model.len()] {
-        let mut walked = Vec::new();
-        let _ = table.each_from(start, &mut |value| {
-            walked.push(value.key);
-            Walk::Continue(())
-        });
         let turned: Vec<_> =
             order[start.min(order.len())..].iter().chain(&order[..start.min(order.len())]).copied().collect();
-        assert_eq!(walked, turned, "a walk from {start} goes around once");
+        // Found again by its own trail, by those of other places, and by none.
+        let mut all = vec![Trail::NONE];
+        let places = [start, 0, model.len() / 3, model.len()].map(|at| (table, at)).into_iter();
+        all.extend(Table::touch_places(places).0);
+        for trail in all {
+            let mut walked = Vec::new();
+            let _ = table.each_from((start, trail), &mut |value| {
+                walked.push(value.key);
+                Walk::Continue(())
+            });
+            assert_eq!(walked, turned, "a walk from {start} by {trail:?} goes around once");
+        }
     }
     // In hash order, what begins alike lies side by side.
     let hashes: Vec<u32> = order.iter().map(|key| hash(*key)).collect();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    answer::{self, Buffer, Client, External, ExternalRecord, Need, Transport, Verdict},
+    answer::{self, Buffer, Client, External, ExternalRecord, Need, TOGETHER_MAX, Trail, Transport, Verdict},
     forward::{ForwardQuery, Forwarder, ResolvedRecord},
     publish::{
         snapshot::Snapshot,
@@ -64,7 +64,7 @@ impl DnsEngine {
     }
 
     async fn answer_to(&self, query: &[u8], address: IpAddr) -> Vec<u8> {
-        let client = Client { address, port: 1, own_listener: false, transport: Transport::Tcp, random: 0 };
+        let client = crate::transport::engine::client((address, 1).into(), Transport::Tcp, 0);
         let mut buffer = Buffer::tcp();
         buffer.bytes_mut()[..query.len()].copy_from_slice(query);
         let verdict = answer::respond(&self.published.load(), &mut buffer, query.len(), &client);
@@ -140,8 +140,8 @@ impl Engine for DnsEngine {
         reader.current();
     }
 
-    fn warm<'m>(&self, reader: &mut Reader, messages: impl Iterator<Item = (&'m [u8], u64)>) {
-        answer::warm(reader.current(), messages);
+    fn warm<'m>(&self, reader: &mut Reader, messages: impl Iterator<Item = (&'m [u8], u64)>) -> [Trail; TOGETHER_MAX] {
+        answer::warm(reader.current(), messages)
     }
 
     fn respond(&self, reader: &mut Reader, buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {

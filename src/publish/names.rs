@@ -22,7 +22,7 @@ use crate::{
         node::Node,
         service::{FurtherName, IpNetwork},
         state::NodeEntry,
-        table::{FOUND_TOGETHER_MAX, Seed, Table},
+        table::{FOUND_TOGETHER_MAX, Seed, Table, Trail},
     },
     publish::{
         eligible,
@@ -127,8 +127,14 @@ impl Names {
     }
 
     /// Has what is answered about at most 64 names with these hashes brought into the cache: addresses, or members for SRV.
-    /// `start` tells for each, by its number, where an answer begins that takes only some of so many members.
-    pub fn touch(&self, hashes: &[u32], asks_srv: &[bool], start: impl Fn(usize, usize) -> usize) {
+    /// `start` tells for each, by its number, where an answer begins that takes only some of so many members; by the trail
+    /// that is returned for each it is found again.
+    pub fn touch(
+        &self,
+        hashes: &[u32],
+        asks_srv: &[bool],
+        start: impl Fn(usize, usize) -> usize,
+    ) -> [Trail; FOUND_TOGETHER_MAX] {
         let mut found: [Option<&NameEntry>; FOUND_TOGETHER_MAX] = [None; FOUND_TOGETHER_MAX];
         let mut slots = found.iter_mut();
         self.services.find_all(hashes, |entry| {
@@ -139,8 +145,17 @@ impl Names {
         black_box(found.iter().flatten().map(|entry| entry.touch()).fold(0, u32::wrapping_add));
         let answers = || (0..).zip(&found).filter_map(|(at, entry)| Some((at, entry.as_ref()?.answers.as_ref()?)));
         black_box(answers().map(|(at, answers)| answers.touch(asks_srv[at])).fold(0, u32::wrapping_add));
-        let many = answers().filter_map(|(at, answers)| Some((at, answers.many_addresses()?)));
-        black_box(Table::touch_places(many.map(|(at, addresses)| (addresses, start(at, addresses.len())))));
+        let (mut numbers, mut count) = ([0; FOUND_TOGETHER_MAX], 0);
+        let many = answers().filter_map(|(at, answers)| {
+            let addresses = answers.many_addresses()?;
+            (numbers[count], count) = (at, count + 1);
+            Some((addresses, start(at, addresses.len())))
+        });
+        let (found, read) = Table::touch_places(many);
+        black_box(read);
+        let mut trails = [Trail::NONE; FOUND_TOGETHER_MAX];
+        numbers[..count].iter().zip(found).for_each(|(at, trail)| trails[*at] = trail);
+        trails
     }
 
     /// Has what a change to an instance of these services, at most [`FOUND_TOGETHER_MAX`], will change brought into the cache.

@@ -17,7 +17,7 @@ pub use crate::{
         check::CheckStatus,
         names::ServiceName,
         service::{Instance, IpNetwork, Meta},
-        table::{CHOSEN_TOGETHER_MAX, FOUND_TOGETHER_MAX, Measured, Seed, Table, Walk},
+        table::{CHOSEN_TOGETHER_MAX, FOUND_TOGETHER_MAX, Measured, Seed, Table, Trail, Walk},
     },
     kv::{query::Query as PreparedQuery, template::Filling},
     publish::{

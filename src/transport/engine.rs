@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr};
 
-use crate::answer::{Buffer, Client, Slow, Transport, Verdict};
+use crate::answer::{Buffer, Client, Slow, TOGETHER_MAX, Trail, Transport, Verdict};
 
 /// The answering side. One value serves all workers and connections.
 pub trait Engine: Send + Sync + 'static {
@@ -16,8 +16,12 @@ pub trait Engine: Send + Sync + 'static {
     fn refresh(&self, reader: &mut Self::Reader);
 
     /// Says which queries will be answered next, and with which random numbers, for what can be done for all of them
-    /// together: [`answer::warm`](crate::answer::warm).
-    fn warm<'m>(&self, reader: &mut Self::Reader, messages: impl Iterator<Item = (&'m [u8], u64)>);
+    /// together: [`answer::warm`](crate::answer::warm). Returns what their clients are to have of it.
+    fn warm<'m>(
+        &self,
+        reader: &mut Self::Reader,
+        messages: impl Iterator<Item = (&'m [u8], u64)>,
+    ) -> [Trail; TOGETHER_MAX];
 
     /// Answers the query in the first `query_len` bytes of the buffer from the current snapshot:
     /// [`answer::respond`](crate::answer::respond).
@@ -43,5 +47,12 @@ pub struct SlowQuery {
 
 /// The client behind `peer`, taken for no listener of our own.
 pub fn client(peer: SocketAddr, transport: Transport, random: u64) -> Client {
-    Client { address: peer.ip().to_canonical(), port: peer.port(), own_listener: false, transport, random }
+    Client {
+        address: peer.ip().to_canonical(),
+        port: peer.port(),
+        own_listener: false,
+        transport,
+        random,
+        trail: Trail::NONE,
+    }
 }

@@ -26,7 +26,7 @@ use super::{
     engine::{Engine, SlowQuery},
 };
 use crate::{
-    answer::{Buffer, Client, Need, Slow, Verdict},
+    answer::{Buffer, Client, Need, Slow, TOGETHER_MAX, Trail, Verdict},
     observe::metrics::Metrics,
 };
 
@@ -47,11 +47,12 @@ impl Engine for Stub {
         self.refreshes.fetch_add(1, SeqCst);
     }
 
-    fn warm<'m>(&self, (): &mut (), messages: impl Iterator<Item = (&'m [u8], u64)>) {
+    fn warm<'m>(&self, (): &mut (), messages: impl Iterator<Item = (&'m [u8], u64)>) -> [Trail; TOGETHER_MAX] {
         self.warmed.fetch_add(
             messages.filter(|(message, _)| message.get(12..).is_some_and(|name| name.starts_with(b"\x03web"))).count(),
             SeqCst,
         );
+        [Trail::NONE; TOGETHER_MAX]
     }
 
     fn respond(&self, (): &mut (), buffer: &mut Buffer, query_len: usize, client: &Client) -> Verdict {

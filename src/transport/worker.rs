@@ -21,7 +21,7 @@ use std::{
 };
 
 use crate::{
-    answer::{Client, TOGETHER_MAX, Transport, Verdict},
+    answer::{Client, TOGETHER_MAX, Trail, Transport, Verdict},
     observe::dns::{DnsRecorder, DropReason},
 };
 
@@ -211,13 +211,19 @@ impl<E: Engine> Worker<E> {
         socket: &Arc<UdpSocket>,
         received: Instant,
     ) {
-        if messages.len() >= WARM_MIN {
+        let none = [Trail::NONE; TOGETHER_MAX];
+        let trails = if messages.len() >= WARM_MIN {
             let queries = self.batch.messages(messages.clone()).zip(self.randoms[messages.clone()].iter().copied());
-            let warmed = catch_unwind(AssertUnwindSafe(|| self.parts.engine.warm(&mut self.reader, queries)));
-            if warmed.is_err() {
-                self.panicked();
+            match catch_unwind(AssertUnwindSafe(|| self.parts.engine.warm(&mut self.reader, queries))) {
+                Ok(trails) => trails,
+                Err(_) => {
+                    self.panicked();
+                    none
+                }
             }
-        }
+        } else {
+            none
+        };
         let mut next = messages.start;
         while next < messages.end {
             let rest = catch_unwind(AssertUnwindSafe(|| {
@@ -225,7 +231,8 @@ impl<E: Engine> Worker<E> {
                     let index = next;
                     next += 1;
                     self.outcomes[index] = Outcome::None;
-                    self.outcomes[index] = self.answer(index, sockets, socket, received);
+                    let trail = trails[index - messages.start];
+                    self.outcomes[index] = self.answer((index, trail), sockets, socket, received);
                 }
             }));
             if rest.is_err() {
@@ -251,7 +258,7 @@ impl<E: Engine> Worker<E> {
 
     fn answer(
         &mut self,
-        index: usize,
+        (index, trail): (usize, Trail),
         sockets: &[WorkerSocket],
         socket: &Arc<UdpSocket>,
         received: Instant,
@@ -260,6 +267,7 @@ impl<E: Engine> Worker<E> {
         let Some(peer) = peer else { return Outcome::None };
         let client = Client {
             own_listener: sockets.iter().any(|one| one.is_at(peer)),
+            trail,
             ..engine::client(peer, Transport::Udp, self.randoms[index])
         };
         let Parts { engine, slow, .. } = &self.parts;

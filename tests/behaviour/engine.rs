@@ -7,7 +7,7 @@ use nameplate::{
         Realm,
         directory::{Directory, HashKey},
     },
-    answer::{Buffer, Client, Need, Transport, Verdict, respond},
+    answer::{Buffer, Client, Need, Trail, Transport, Verdict, respond},
     catalog::{change::Change, state::State, table::Seed},
     kv::{
         query::{Query, QueryEntry},
@@ -110,6 +110,7 @@ pub fn ask(snapshot: &Snapshot, asker: &Asker, query: &[u8], random: u64) -> Act
         own_listener: asker.suspect && random & 1 != 0,
         transport: if asker.tcp { Transport::Tcp } else { Transport::Udp },
         random,
+        trail: Trail::NONE,
     };
     match respond(snapshot, &mut buffer, query.len(), &client) {
         Verdict::Response(length) => Actual::Sent(buffer.bytes()[..length].to_vec()),

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::{Child, FANOUT, FOUND_TOGETHER_MAX, Inner, Measured, Table};
+use super::{BITS, Child, FANOUT, FOUND_TOGETHER_MAX, Inner, Measured, Table};
 
 /// What an inner node knows of where the values below each child end.
 pub trait Ends: Clone + Default + std::fmt::Debug {
@@ -37,9 +37,33 @@ impl Counted {
         (slot, self.start(slot))
     }
 
+    /// [`Counted::find`] where it is this child, of which only two ends are looked at.
+    fn is_at(&self, slot: usize, at: usize) -> Option<(usize, usize)> {
+        let (start, end) = (self.start(slot), self.0[slot] as usize);
+        (start..end).contains(&at).then_some((slot, start))
+    }
+
     /// How many values lie before a child.
     fn start(&self, slot: usize) -> usize {
         slot.checked_sub(1).map_or(0, |before| self.0[before] as usize)
+    }
+}
+
+/// Which child of each inner node leads to a place, the root's in the lowest bits. It is a guess: who goes by it looks at each
+/// node whether it is right, so that nothing but the time depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trail(u32);
+
+impl Trail {
+    /// Where nothing is known.
+    pub const NONE: Trail = Trail(0);
+
+    fn note(&mut self, level: u32, slot: usize) {
+        self.0 |= (slot as u32).wrapping_shl(level * BITS);
+    }
+
+    fn at(self, level: u32) -> usize {
+        self.0.wrapping_shr(level * BITS) as usize % FANOUT
     }
 }
 
@@ -49,14 +73,15 @@ pub type Walk = std::ops::ControlFlow<()>;
 impl<V: Measured<Ends = Counted>> Table<V> {
     /// The value at a place in the order of hashes.
     pub fn nth(&self, at: usize) -> Option<&V> {
-        let way = Way::to(&self.root, at);
+        let way = Way::to(&self.root, at, Trail::NONE);
         way.child.items().get(way.at).map(|item| &item.value)
     }
 
-    /// Calls `each` for the values from the `start`-th on, and around, until it says stop; never allocates.
-    pub fn each_from(&self, start: usize, each: &mut impl FnMut(&V) -> Walk) -> Walk {
+    /// Calls `each` for the values from the `start`-th on, which is probably found by this trail, and around, until it says
+    /// stop; never allocates.
+    pub fn each_from(&self, (start, trail): (usize, Trail), each: &mut impl FnMut(&V) -> Walk) -> Walk {
         // Most walks are short and end in the leaf in which they begin, or in one of its neighbours.
-        let way = Way::to(&self.root, start);
+        let way = Way::to(&self.root, start, trail);
         let first = way.child.items().get(way.at..).unwrap_or_default();
         first.iter().try_for_each(|item| each(&item.value))?;
         let mut passed = start + first.len();
@@ -72,13 +97,15 @@ impl<V: Measured<Ends = Counted>> Table<V> {
     }
 
     /// Reads the values at these places of tables, at most [`FOUND_TOGETHER_MAX`], and those after each, so that they are in
-    /// the cache: see [`Table::touch`]. It goes down all tables together.
-    pub fn touch_places<'t>(places: impl Iterator<Item = (&'t Table<V>, usize)>) -> u32
+    /// the cache: see [`Table::touch`]. It goes down all tables together. Returns the trail to each place, and the number that
+    /// must be used.
+    pub fn touch_places<'t>(places: impl Iterator<Item = (&'t Table<V>, usize)>) -> ([Trail; FOUND_TOGETHER_MAX], u32)
     where
         V: 't,
     {
         let mut ways = [Way::at(&Child::Empty, 0); FOUND_TOGETHER_MAX];
-        let mut count = 0;
+        let mut trails = [Trail::NONE; FOUND_TOGETHER_MAX];
+        let (mut count, mut level) = (0, 0);
         for (way, (table, at)) in ways.iter_mut().zip(places) {
             *way = Way::at(&table.root, at);
             count += 1;
@@ -88,11 +115,19 @@ impl<V: Measured<Ends = Counted>> Table<V> {
             // What a step of each begins with is read of all before any is waited for.
             let first = |way: &Way<'_, V>| if let Child::Inner(inner) = way.child { inner.ends.0[0] } else { 0 };
             black_box(ways.iter().map(first).fold(0, u32::wrapping_add));
-            if !ways.iter_mut().fold(false, |deeper, way| way.descend() | deeper) {
+            let mut deeper = false;
+            for (way, trail) in ways.iter_mut().zip(&mut trails) {
+                if let Some(slot) = way.descend(None) {
+                    trail.note(level, slot);
+                    deeper = true;
+                }
+            }
+            if !deeper {
                 break;
             }
+            level += 1;
         }
-        ways.iter().map(Way::touch).fold(0, u32::wrapping_add)
+        (trails, ways.iter().map(Way::touch).fold(0, u32::wrapping_add))
     }
 }
 
@@ -120,22 +155,25 @@ impl<'t, V: Measured<Ends = Counted>> Way<'t, V> {
     }
 
     /// All of it: the child is a leaf, or there is no such value.
-    fn to(root: &'t Child<V>, at: usize) -> Way<'t, V> {
-        let mut way = Way::at(root, at);
-        while way.descend() {}
+    fn to(root: &'t Child<V>, at: usize, trail: Trail) -> Way<'t, V> {
+        let (mut way, mut level) = (Way::at(root, at), 0);
+        while way.descend(Some(trail.at(level))).is_some() {
+            level += 1;
+        }
         way
     }
 
-    /// Goes one step; false in a leaf.
-    fn descend(&mut self) -> bool {
-        let Child::Inner(inner) = self.child else { return false };
-        let (slot, before) = inner.ends.find(self.at);
+    /// Goes one step, probably to this child, and tells to which; none in a leaf.
+    fn descend(&mut self, probably: Option<usize>) -> Option<usize> {
+        let Child::Inner(inner) = self.child else { return None };
+        let guessed = probably.and_then(|slot| inner.ends.is_at(slot, self.at));
+        let (slot, before) = guessed.unwrap_or_else(|| inner.ends.find(self.at));
         *self = Way {
             child: inner.children.get(slot).unwrap_or(&Child::Empty),
             at: self.at - before,
             parent: Some((inner, slot)),
         };
-        true
+        Some(slot)
     }
 
     /// What comes after the child below the same node.
