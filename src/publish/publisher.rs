@@ -34,9 +34,11 @@ use crate::{
     zones::Zones,
 };
 
+mod rest;
 mod rights;
 mod touched;
 
+use rest::{Next, Rest};
 use touched::Touched;
 
 /// What the publisher begins with.
@@ -100,6 +102,7 @@ struct Writer {
     began: Instant,
     journal: Journal,
     metrics: Arc<Metrics>,
+    rest: Rest,
 }
 
 /// What one batch did.
@@ -155,6 +158,7 @@ impl Writer {
             clock: start.clock,
             next_expiry: (u64::MAX, None),
             began: Instant::now(),
+            rest: Rest::none(Instant::now()),
             journal: start.journal,
             metrics: start.metrics,
         };
@@ -171,16 +175,17 @@ impl Writer {
             .build()
             .expect("a runtime with nothing but a clock can be built");
         loop {
-            let wait = self.until_expiry().min(if self.retired.is_empty() { IDLE_MAX } else { SCAN_INTERVAL });
-            match runtime.block_on(async { tokio::time::timeout(wait, self.intake.submissions.recv()).await }) {
-                Ok(None) => break,
-                Ok(Some(first)) => self.guarded(|writer| writer.batch(first)),
-                Err(_) => {}
+            match self.next(&runtime) {
+                Next::Batch(first) => {
+                    self.guarded(|writer| writer.batch(first));
+                    // Who hands in many changes one by one goes on, so that the next batch has all of them.
+                    std::thread::yield_now();
+                }
+                Next::Nothing => {}
+                Next::End => break,
             }
             self.guarded(Writer::expire);
             self.free_retired();
-            // Who hands in many changes one by one goes on, so that the next batch has all of them.
-            std::thread::yield_now();
         }
         // Dropping the journal writes what is left.
     }
@@ -201,8 +206,8 @@ impl Writer {
         );
     }
 
-    fn batch(&mut self, first: Submission) {
-        if matches!(first.work, Work::Results) {
+    fn batch(&mut self, first: Option<Submission>) {
+        if let Some(Submission { work: Work::Results, .. }) = first {
             // Who reports one mostly has more, and nobody waits for them: one publish of ten costs less than two.
             std::thread::yield_now();
         }
@@ -211,7 +216,7 @@ impl Writer {
         // First, because what was found before a call or a registration came does not hold against it: a heartbeat that
         // comes a moment after its deadline has passed counts.
         self.take_results(&mut batch);
-        self.take(first, &mut batch);
+        first.into_iter().for_each(|first| self.take(first, &mut batch));
         for _ in 1..BATCH_MAX {
             match self.intake.submissions.try_recv() {
                 Ok(submission) => self.take(submission, &mut batch),
@@ -223,6 +228,7 @@ impl Writer {
 
     fn take_results(&mut self, batch: &mut Batch) {
         let mut results = self.intake.take_results().into_iter();
+        self.rest.taken(results.len(), Instant::now());
         loop {
             let some: Vec<_> = results.by_ref().take(FOUND_TOGETHER_MAX).collect();
             if some.is_empty() {

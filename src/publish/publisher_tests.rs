@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::*;
+use super::{rest::RESULTS_REST, *};
 use crate::{
     access::directory::HashKey,
     catalog::{
@@ -90,7 +90,7 @@ fn what_a_call_sets_holds_against_what_was_found_before() {
     let (mut writer, feed, published) = Writer::new(Start::example(1));
     let mut submit = |changes| {
         let (done, _) = oneshot::channel();
-        writer.batch(Submission { work: Work::Changes(changes), accepted: Instant::now(), done });
+        writer.batch(Some(Submission { work: Work::Changes(changes), accepted: Instant::now(), done }));
     };
     submit(vec![Change::RegisterNode(Node::example("n1")), register("web-1", CheckStatus::Passing)]);
     let key = CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::derived("service:web-1") };
@@ -105,7 +105,7 @@ fn a_result_that_comes_while_a_batch_is_taken_is_not_forgotten() {
     let (mut writer, feed, published) = Writer::new(Start::example(1));
     let submission = |work| Submission { work, accepted: Instant::now(), done: oneshot::channel().0 };
     let changes = vec![Change::RegisterNode(Node::example("n1")), register("web-1", CheckStatus::Critical)];
-    writer.batch(submission(Work::Changes(changes)));
+    writer.batch(Some(submission(Work::Changes(changes))));
     assert_eq!(passing(&published), 0);
     let key = CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::derived("service:web-1") };
     feed.report(key, CheckResult { status: CheckStatus::Passing, output: "up".into() });
@@ -115,6 +115,33 @@ fn a_result_that_comes_while_a_batch_is_taken_is_not_forgotten() {
     writer.take(waking, &mut batch);
     writer.publish(batch);
     assert_eq!(passing(&published), 1);
+}
+
+#[tokio::test]
+async fn results_that_come_one_by_one_are_published_together() {
+    const PUBLISHES: u32 = 10;
+    let (_publisher, feed, published) = start().await;
+    let changes = vec![register("web-1", CheckStatus::Passing), register("web-2", CheckStatus::Passing)];
+    feed.submit(changes).await.unwrap();
+    let mut ticket = published.register(WatchKey::Service(ServiceName::new("web").unwrap()));
+    let key = |id| CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::derived(id) };
+    let began = Instant::now();
+    for number in 0..PUBLISHES {
+        let status = if number % 2 == 0 { CheckStatus::Critical } else { CheckStatus::Passing };
+        feed.report(key("service:web-1"), CheckResult { status, output: "first".into() });
+        if number > 0 {
+            tokio::task::yield_now().await;
+        }
+        feed.report(key("service:web-2"), CheckResult { status, output: "second".into() });
+        let wanted = if number % 2 == 0 { 0 } else { 2 };
+        let seen = async {
+            while passing(&published) != wanted {
+                ticket.changed().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), seen).await.expect("a rest ends");
+    }
+    assert!(began.elapsed() >= RESULTS_REST * (PUBLISHES - 1), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

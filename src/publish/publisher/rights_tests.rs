@@ -97,7 +97,7 @@ fn tokens_go_when_their_time_is_over_and_not_before() {
     for (id, expires_secs) in [("a", Some(1010)), ("b", Some(1070)), ("c", None)] {
         let (done, _) = oneshot::channel();
         let work = Work::Access(AccessChange::CreateToken(token(id, expires_secs)));
-        writer.batch(Submission { work, accepted: std::time::Instant::now(), done });
+        writer.batch(Some(Submission { work, accepted: std::time::Instant::now(), done }));
     }
     let there = || -> Vec<bool> { ["a", "b", "c"].map(|id| published.load().realm.token(id).is_some()).into() };
     assert_eq!(writer.until_expiry(), Duration::from_secs(10));
