@@ -68,8 +68,8 @@ struct Restarting {
 enum Seen {
     /// Nobody listens.
     Closed,
-    /// DNS answers, HTTP is not there yet.
-    OnlyDns,
+    /// HTTP takes connections, which it answers when all are open; DNS is not there yet, or not on both ports.
+    Opening,
     /// Both answer.
     Open,
 }
@@ -106,9 +106,9 @@ impl Restarting {
     async fn seen(&mut self) -> Seen {
         assert_eq!(self.child.try_wait().unwrap(), None, "it goes on");
         // What opens last is asked first: it must not be open where the others are not.
-        let http = is_open(self.at.http).await;
         let udp = self.asked_by_udp().await;
         let tcp = is_open(self.at.dns).await;
+        let http = is_open(self.at.http).await;
         if http {
             let page = self.at.get("/v1/health/service/web?passing").await;
             assert_eq!(page.status, 200, "{}", page.body);
@@ -117,8 +117,8 @@ impl Restarting {
         match (udp, tcp, http) {
             (false, false, false) => Seen::Closed,
             (true, true, true) => Seen::Open,
-            (_, _, false) => Seen::OnlyDns,
-            _ => panic!("HTTP answers before DNS does"),
+            (_, _, true) => Seen::Opening,
+            (_, _, false) => panic!("DNS tells of an API that is not there"),
         }
     }
 
