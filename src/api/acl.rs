@@ -202,6 +202,12 @@ pub(super) async fn other(_: Arc<Api>, call: Call) -> Result<Response, ApiError>
     Err(ApiError::NotFound(format!("no such path: /v1/acl/{}; {there_is}", call.last())))
 }
 
+/// `PUT /v1/agent/token/:type`
+pub(super) async fn agents_token(_: Arc<Api>, _: Call) -> Result<Response, ApiError> {
+    let instead = "give the anonymous token policies for requests without one";
+    Err(ApiError::NotFound(format!("this server needs no token for what it does itself; {instead}")))
+}
+
 fn realm(api: &Api) -> Arc<Realm> {
     Arc::clone(&api.parts.published.load().realm)
 }

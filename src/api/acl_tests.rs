@@ -56,6 +56,7 @@ async fn without_access_control_it_is_as_consul_without_it() {
             ("GET", "/v1/acl/policy/name/a"),
             ("GET", "/v1/acl/roles"),
             ("PUT", "/v1/acl/auth-method"),
+            ("PUT", "/v1/agent/token/default"),
         ] {
             let answer = harness.call(method, path, "").await;
             assert_eq!((answer.status, answer.body.as_str()), (401, "ACL support disabled"), "{method} {path}");
@@ -95,6 +96,8 @@ async fn a_token_reads_itself_and_who_may_reads_all() {
     ] {
         refused_get(&harness, path, missing).await;
     }
+    let agents = with(&harness, ADMIN, "PUT", "/v1/agent/token/default", r#"{"Token": "x"}"#).await;
+    assert!(agents.status == 404 && agents.body.contains("anonymous token"), "{}", agents.body);
 }
 
 async fn refused_get(harness: &Harness, path: &str, missing: &str) {

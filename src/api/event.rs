@@ -15,6 +15,7 @@ use super::{
     base64::Base64,
     call::Call,
     respond::{ApiError, indexed, json},
+    shared::shared,
 };
 use crate::{
     access::{Level, Resource},
@@ -97,12 +98,15 @@ fn expression(parameter: &str, text: &str) -> Result<Option<Regex>, ApiError> {
 pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let name = call.parameter("name").unwrap_or_default().to_owned();
-    let index =
+    let last =
         |snapshot: &Snapshot| events(snapshot, &name, &read.caller).last().map_or(0, |event| index_of(&event.id));
-    let snapshot = api.newer(&read, WatchKey::Events, index).await?;
-    let bodies: Vec<EventBody<'_>> =
-        events(&snapshot, &name, &read.caller).map(|event| EventBody::new(event)).collect();
-    indexed(&bodies, index(&snapshot), &read)
+    drop(api.newer(&read, WatchKey::Events, last).await?);
+    shared(&api, call.into_asked(), 0, move |snapshot| {
+        let events: Vec<&Arc<Event>> = events(snapshot, &name, &read.caller).collect();
+        let bodies: Vec<EventBody<'_>> = events.iter().map(|event| EventBody::new(event)).collect();
+        indexed(&bodies, events.last().map_or(0, |event| index_of(&event.id)), &read)
+    })
+    .await
 }
 
 /// The events of a name, or all, that the caller may read.

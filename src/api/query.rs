@@ -19,6 +19,7 @@ use super::{
     query_body::{QueryBody, decoded},
     respond::{ApiError, indexed, json},
     rights::Guarded,
+    shared::shared,
 };
 use crate::{
     access::{Level, Resource},
@@ -82,22 +83,28 @@ pub(super) async fn delete(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
 pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
     let snapshot = api.newer(&read, WatchKey::Queries, |snapshot| snapshot.store.queries_index()).await?;
-    let bodies: Vec<QueryBody<'_>> = snapshot
-        .store
-        .queries()
-        .filter(|entry| read.caller.may(Resource::Query, &entry.query.name, Level::Read))
-        .map(|entry| QueryBody::of(entry))
-        .collect();
-    indexed(&bodies, snapshot.store.queries_index(), &read)
+    let elements = snapshot.store.queries().count();
+    drop(snapshot);
+    shared(&api, call.into_asked(), elements, move |snapshot| {
+        let queries = snapshot.store.queries();
+        let readable = queries.filter(|entry| read.caller.may(Resource::Query, &entry.query.name, Level::Read));
+        let bodies: Vec<QueryBody<'_>> = readable.map(|entry| QueryBody::of(entry)).collect();
+        indexed(&bodies, snapshot.store.queries_index(), &read)
+    })
+    .await
 }
 
 /// `GET /v1/query/:id`
 pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
-    let snapshot = api.newer(&read, WatchKey::Queries, |snapshot| snapshot.store.queries_index()).await?;
-    let entry = snapshot.store.query(call.last()).ok_or(ApiError::NoQuery)?;
-    read.caller.must(Resource::Query, &entry.query.name, Level::Read)?;
-    indexed(&[QueryBody::of(entry)], snapshot.store.queries_index(), &read)
+    drop(api.newer(&read, WatchKey::Queries, |snapshot| snapshot.store.queries_index()).await?);
+    let id = Text::from(call.last());
+    shared(&api, call.into_asked(), 1, move |snapshot| {
+        let entry = snapshot.store.query(&id).ok_or(ApiError::NoQuery)?;
+        read.caller.must(Resource::Query, &entry.query.name, Level::Read)?;
+        indexed(&[QueryBody::of(entry)], snapshot.store.queries_index(), &read)
+    })
+    .await
 }
 
 /// `GET /v1/query/:name/explain`

@@ -46,6 +46,13 @@ pub(super) const ROUTES: &[Route] = &[
     get("/v1/acl/{*rest}", NONE, Tokens, run!(acl::other)).answers(&[OFF, UNKNOWN]),
     put("/v1/acl/{*rest}", NONE, Tokens, run!(acl::other)).answers(&[OFF, UNKNOWN]),
     delete("/v1/acl/{*rest}", NONE, Tokens, run!(acl::other)).answers(&[OFF, UNKNOWN]),
+    put(
+        "/v1/agent/token/{type}",
+        "Is not there: this server needs no token for what it does itself.",
+        Tokens,
+        run!(acl::agents_token),
+    )
+    .answers(&[OFF, UNKNOWN]),
 ];
 
 const NONE: &str = "Is not there: no roles, no auth methods.";
