@@ -55,6 +55,7 @@ fn an_error_names_what_was_expected() {
     refuses("a = read", "rules line 1: expected a value in quotes: \"read\"");
     refuses("a = \"b", "rules line 1: a text has no closing quote on its line");
     refuses("a = \"b\\x\"", "rules line 1: unknown escape \\x; write \\\\ for a backslash");
+    refuses("a = \"b\\\n\"", "rules line 1: unknown escape \\\\n; write \\\\ for a backslash");
     refuses("a {} }", "rules line 1: a } without its {");
     refuses("= 1", "rules line 1: expected the name of a rule, got '='");
     refuses("a = [\"b\" \"c\"]", "rules line 1: expected a comma or ] in the list, got '\"'");

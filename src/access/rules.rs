@@ -93,8 +93,12 @@ pub struct RulesError {
 }
 
 impl RulesError {
+    /// What it quotes of the text, whatever that is, stays on one line.
     pub(super) fn new(line: u32, problem: impl Into<String>) -> RulesError {
-        RulesError { line, problem: problem.into() }
+        let problem: String = problem.into();
+        let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        let problem = if problem.contains(char::is_control) { problem.chars().map(shown).collect() } else { problem };
+        RulesError { line, problem }
     }
 }
 

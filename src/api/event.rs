@@ -24,7 +24,7 @@ use crate::{
         service::Instance,
         state::State,
     },
-    kv::{change::Change, event::Event},
+    kv::{change::Change, event::Event, template::reason},
     publish::{snapshot::Snapshot, watch::WatchKey},
     random,
 };
@@ -91,7 +91,7 @@ fn expression(parameter: &str, text: &str) -> Result<Option<Regex>, ApiError> {
         return Ok(None);
     }
     let read = RegexBuilder::new(text).size_limit(EXPRESSION_MAX_BYTES).build();
-    read.map(Some).map_err(|error| ApiError::BadRequest(format!("{parameter}: {error}")))
+    read.map(Some).map_err(|error| ApiError::BadRequest(format!("{parameter}: {}", reason(&error))))
 }
 
 /// `GET /v1/event/list`

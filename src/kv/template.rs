@@ -39,6 +39,13 @@ pub struct Expression {
     compiled: Option<Arc<PikeVM>>,
 }
 
+/// Why an expression cannot be read, in one line: the library draws where over several.
+pub fn reason(error: &impl fmt::Display) -> String {
+    let drawn = error.to_string();
+    let last = drawn.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
 impl Expression {
     /// Reads an expression; an empty one matches nothing.
     pub fn new(text: Text) -> Result<Expression, String> {
@@ -48,8 +55,8 @@ impl Expression {
         let limit = thompson::Config::new().nfa_size_limit(Some(EXPRESSION_MAX_BYTES));
         let compiled = PikeVM::builder().thompson(limit).build(&text);
         let compiled = compiled.map_err(|error| match error.source() {
-            Some(source) => source.to_string(),
-            None => error.to_string(),
+            Some(source) => reason(&source),
+            None => reason(&error),
         })?;
         Ok(Expression { text, compiled: Some(Arc::new(compiled)) })
     }

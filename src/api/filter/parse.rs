@@ -16,6 +16,7 @@
 use regex::RegexBuilder;
 
 use super::{Binding, Expression, Selector, Test};
+use crate::kv::template::reason;
 
 /// Reads a whole expression.
 pub(super) fn expression(text: &str) -> Result<Expression, String> {
@@ -161,7 +162,7 @@ impl Parser {
             let column = self.column();
             let pattern = self.value()?;
             let regex = RegexBuilder::new(&pattern).size_limit(REGEX_MAX_BYTES).build();
-            let regex = regex.map_err(|error| format!("column {column}: {error}"))?;
+            let regex = regex.map_err(|error| format!("column {column}: {}", reason(&error)))?;
             return Ok(matched(self.selector_at(left)?, Test::Matches(regex), negated));
         }
         Err(self.expected(if negated {
