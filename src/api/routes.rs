@@ -1,6 +1,6 @@
 //! The route table: what there is, in the order in which docs/api.md tells it. Each area is a file of its own.
 //!
-//! ```ignore
+//! ```text
 //! put("/v1/agent/check/pass/{*id}", "Renews a TTL check as passing.", Pieces, run!(checks::pass))
 //!     .asks(&[&[NOTE]])
 //!     .answers(&[(200, EMPTY), UNKNOWN]),
