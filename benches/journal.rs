@@ -15,7 +15,7 @@ use std::{
 use nameplate::{
     catalog::{
         change::Origin,
-        check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, TcpCheck},
+        check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, ClientTls},
         names::{CheckId, NodeName, ServiceId, ServiceName, Tag},
         node::{Address, Node},
         service::{Instance, Port, Weights},
@@ -171,13 +171,9 @@ fn instance(number: u32) -> Arc<InstanceEntry> {
         output: "".into(),
         target: format!("192.0.2.{}:8080", number % 250 + 1).into(),
         definition: Arc::new(CheckDefinition {
-            kind: CheckKind::Tcp(TcpCheck { use_tls: false, tls_skip_verify: false, tls_server_name: None }),
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(2),
-            success_before_passing: 0,
-            failures_before_warning: 0,
-            failures_before_critical: 0,
-            deregister_critical_service_after: None,
+            ..CheckDefinition::unprobed(CheckKind::Tcp(ClientTls::default()))
         }),
         origin: Origin::Api,
     };

@@ -112,13 +112,9 @@ pub fn registration(number: u32) -> Registration {
         output: Output::new(&output(number, CheckStatus::Passing), &target(number)),
         target: target(number).into(),
         definition: Arc::new(CheckDefinition {
-            kind: CheckKind::Http(Box::new(http)),
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(2),
-            success_before_passing: 0,
-            failures_before_warning: 0,
-            failures_before_critical: 0,
-            deregister_critical_service_after: None,
+            ..CheckDefinition::unprobed(CheckKind::Http(Box::new(http)))
         }),
         // Not the API's, whose registrations are waited for until they are durable.
         origin: Origin::Registry,

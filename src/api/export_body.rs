@@ -2,13 +2,13 @@
 //!
 //! What is left out is what the server itself decides: indexes, and the node where it is its own.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::body::{PortBody, Shown, Tags, WeightsBody, go_duration};
 use crate::catalog::{
-    check::{Check, CheckKind, HttpCheck},
+    check::{Check, CheckKind, ClientTls, HttpCheck, OUTPUT_MAX_BYTES},
     names::NodeName,
     node::Node,
     service::{Instance, Meta},
@@ -201,21 +201,44 @@ impl Serialize for DefinitionBody<'_> {
             CheckKind::Tcp(tcp) => {
                 map.serialize_entry("TCP", &*check.target)?;
                 flag(&mut map, "TCPUseTLS", tcp.use_tls)?;
-                flag(&mut map, "TLSSkipVerify", tcp.tls_skip_verify)?;
-                text(&mut map, "TLSServerName", tcp.tls_server_name.as_deref().unwrap_or_default())?;
+                certificate(&mut map, tcp)?;
             }
             CheckKind::Deadline(period) => map.serialize_entry("TTL", &go_duration(*period))?,
             CheckKind::External | CheckKind::Maintenance => {}
             CheckKind::Grpc(grpc) => {
                 map.serialize_entry("GRPC", &*check.target)?;
                 flag(&mut map, "GRPCUseTLS", grpc.use_tls)?;
-                flag(&mut map, "TLSSkipVerify", grpc.tls_skip_verify)?;
+                certificate(&mut map, grpc)?;
             }
+            CheckKind::H2Ping(ping) => {
+                map.serialize_entry("H2PING", &*check.target)?;
+                // Not given, it is true (Consul).
+                map.serialize_entry("H2PingUseTLS", &ping.use_tls)?;
+                certificate(&mut map, ping)?;
+            }
+            CheckKind::DockerExec(exec) => {
+                map.serialize_entry("DockerContainerID", &exec.container)?;
+                map.serialize_entry("ScriptArgs", &exec.args)?;
+            }
+            CheckKind::Alias(alias) => {
+                text(&mut map, "AliasNode", alias.node.as_ref().map_or("", |node| node.as_str()))?;
+                text(&mut map, "AliasService", alias.service_id.as_ref().map_or("", |id| id.as_str()))?;
+            }
+            CheckKind::Dns(dns) => {
+                let (name, r#type) = (&*dns.name, &*dns.record_type);
+                let body = DnsBody { server: &check.target, name, r#type, expected: &dns.expected };
+                map.serialize_entry("DNS", &body)?;
+            }
+            CheckKind::Udp => map.serialize_entry("UDP", &*check.target)?,
+            CheckKind::Systemd => map.serialize_entry("OSService", &*check.target)?,
+            CheckKind::MySql => map.serialize_entry("MySQL", &*check.target)?,
+            CheckKind::Redis => map.serialize_entry("Redis", &*check.target)?,
+            CheckKind::Postgres => map.serialize_entry("Postgres", &*check.target)?,
+            CheckKind::Amqp => map.serialize_entry("AMQP", &*check.target)?,
+            CheckKind::Icmp => map.serialize_entry("ICMP", &*check.target)?,
             CheckKind::Script(script) => map.serialize_entry("ScriptArgs", &script.args)?,
         }
-        let periodic =
-            !matches!(definition.kind, CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance);
-        if periodic {
+        if definition.kind.is_periodic() {
             map.serialize_entry("Interval", &go_duration(definition.interval))?;
             map.serialize_entry("Timeout", &go_duration(definition.timeout))?;
         }
@@ -227,6 +250,9 @@ impl Serialize for DefinitionBody<'_> {
             if count > 0 {
                 map.serialize_entry(name, &count)?;
             }
+        }
+        if usize::from(definition.output_max_bytes) != OUTPUT_MAX_BYTES {
+            map.serialize_entry("OutputMaxSize", &definition.output_max_bytes)?;
         }
         if let Some(span) = definition.deregister_critical_service_after {
             map.serialize_entry("DeregisterCriticalServiceAfter", &go_duration(span))?;
@@ -244,6 +270,23 @@ fn http_entries<M: SerializeMap>(map: &mut M, http: &HttpCheck) -> Result<(), M:
     flag(map, "DisableRedirects", http.disable_redirects)?;
     flag(map, "TLSSkipVerify", http.tls_skip_verify)?;
     text(map, "TLSServerName", http.tls_server_name.as_deref().unwrap_or_default())
+}
+
+/// What a probe over TLS asks of the certificate.
+fn certificate<M: SerializeMap>(map: &mut M, tls: &ClientTls) -> Result<(), M::Error> {
+    flag(map, "TLSSkipVerify", tls.tls_skip_verify)?;
+    text(map, "TLSServerName", tls.tls_server_name.as_deref().unwrap_or_default())
+}
+
+/// The query of a DNS check.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DnsBody<'a> {
+    server: &'a str,
+    name: &'a str,
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    expected: &'a [Arc<str>],
 }
 
 fn text<M: SerializeMap>(map: &mut M, name: &str, value: &str) -> Result<(), M::Error> {

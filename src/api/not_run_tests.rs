@@ -5,7 +5,7 @@ use serde_json::json;
 use super::harness::start;
 use crate::catalog::{
     change::{Change, Origin, Registration},
-    check::{Check, CheckDefinition, CheckKind, CheckStatus, GrpcCheck, NOT_RUN, ScriptCheck},
+    check::{Check, CheckDefinition, CheckKind, CheckStatus, ClientTls, NOT_RUN, ScriptCheck},
     definition::{self, Owner},
     names::{CheckId, NodeName},
 };
@@ -38,7 +38,7 @@ fn web(kinds: Vec<(&str, CheckKind)>) -> Change {
 #[tokio::test]
 async fn a_check_that_is_not_run_is_shown_as_that_and_hides_nobody() {
     let server = start().await;
-    let grpc = CheckKind::Grpc(GrpcCheck { use_tls: true, tls_skip_verify: false });
+    let grpc = CheckKind::Grpc(ClientTls { use_tls: true, ..ClientTls::default() });
     let script = CheckKind::Script(ScriptCheck { args: Box::new([Arc::from("probe"), Arc::from("-x")]) });
     server.submit(web(vec![("grpc", grpc), ("script", script)])).await;
     let health = server.get("/v1/health/service/web?passing").await.json();

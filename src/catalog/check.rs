@@ -67,7 +67,8 @@ pub struct Check {
     pub status: CheckStatus,
     /// What the last result said; at most [`OUTPUT_MAX_BYTES`].
     pub output: Output,
-    /// Where its probes go: a URL, or `host:port` (an IPv6 address in brackets); empty where nothing is probed.
+    /// Where its probes go: a URL, `host:port` (an IPv6 address in brackets), a host, or a systemd unit; empty where
+    /// nothing is probed and where the kind names it.
     pub target: Text,
     /// How it is probed, and when; shared between equal ones.
     pub definition: Arc<CheckDefinition>,
@@ -156,6 +157,8 @@ pub struct CheckDefinition {
     pub failures_before_critical: u32,
     /// Deregisters the instance after it was critical for so long.
     pub deregister_critical_service_after: Option<Duration>,
+    /// So many bytes of a probe's output are kept; at least 1, at most [`OUTPUT_MAX_BYTES`].
+    pub output_max_bytes: u16,
 }
 
 impl CheckDefinition {
@@ -169,6 +172,7 @@ impl CheckDefinition {
             failures_before_warning: 0,
             failures_before_critical: 0,
             deregister_critical_service_after: None,
+            output_max_bytes: OUTPUT_MAX_BYTES as u16,
         }
     }
 }
@@ -178,18 +182,41 @@ impl CheckDefinition {
 pub enum CheckKind {
     /// An HTTP request; 2xx passes, 429 warns, the rest is critical.
     Http(Box<HttpCheck>),
-    /// A TCP connect.
-    Tcp(TcpCheck),
+    /// A TCP connect, with a TLS handshake where one is asked for.
+    Tcp(ClientTls),
     /// A check deadline: it must be renewed within this time or turns critical (Consul's TTL check).
     Deadline(Duration),
     /// Its status is only ever set from outside.
     External,
     /// Administratively hidden while it exists.
     Maintenance,
-    /// A call of gRPC's health protocol. Not run.
-    Grpc(GrpcCheck),
-    /// A command. Not run.
+    /// A call of gRPC's health protocol (`grpc.health.v1`) at a host and port, which may be followed by `/` and a
+    /// service's name.
+    Grpc(ClientTls),
+    /// A command.
     Script(ScriptCheck),
+    /// A datagram; passes unless an error comes back.
+    Udp,
+    /// A ping of HTTP/2 (RFC 9113 section 6.7).
+    H2Ping(ClientTls),
+    /// A command inside a Docker container.
+    DockerExec(Box<DockerExecCheck>),
+    /// As another instance or node is.
+    Alias(Box<AliasCheck>),
+    /// Whether a systemd unit is active.
+    Systemd,
+    /// The greeting of a MySQL or MariaDB server.
+    MySql,
+    /// A PING of Redis.
+    Redis,
+    /// The start of a PostgreSQL session.
+    Postgres,
+    /// The start of an AMQP 0-9-1 connection.
+    Amqp,
+    /// A DNS query with an expected answer.
+    Dns(Box<DnsCheck>),
+    /// An ICMP echo.
+    Icmp,
 }
 
 impl CheckKind {
@@ -199,7 +226,18 @@ impl CheckKind {
         !matches!(self, CheckKind::Grpc(_) | CheckKind::Script(_))
     }
 
-    /// Consul's word in `Type`.
+    /// Whether something is done to find out how its target is.
+    pub fn is_probed(&self) -> bool {
+        use CheckKind::{Deadline, External, Maintenance};
+        !matches!(self, Deadline(_) | External | Maintenance)
+    }
+
+    /// Whether its probes follow an interval.
+    pub fn is_periodic(&self) -> bool {
+        self.is_probed() && !matches!(self, CheckKind::Alias(_))
+    }
+
+    /// The word in `Type`: Consul's, where it has one.
     pub fn as_str(&self) -> &'static str {
         match self {
             CheckKind::Http(_) => "http",
@@ -209,6 +247,17 @@ impl CheckKind {
             CheckKind::Maintenance => "maintenance",
             CheckKind::Grpc(_) => "grpc",
             CheckKind::Script(_) => "script",
+            CheckKind::Udp => "udp",
+            CheckKind::H2Ping(_) => "h2ping",
+            CheckKind::DockerExec(_) => "docker",
+            CheckKind::Alias(_) => "alias",
+            CheckKind::Systemd => "os_service",
+            CheckKind::MySql => "mysql",
+            CheckKind::Redis => "redis",
+            CheckKind::Postgres => "postgres",
+            CheckKind::Amqp => "amqp",
+            CheckKind::Dns(_) => "dns",
+            CheckKind::Icmp => "icmp",
         }
     }
 }
@@ -230,9 +279,9 @@ pub struct HttpCheck {
     pub tls_server_name: Option<Arc<str>>,
 }
 
-/// A TCP probe of a host and port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TcpCheck {
+/// Whether a probe speaks TLS, and what of the certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct ClientTls {
     /// Passes only if a TLS handshake succeeds too.
     pub use_tls: bool,
     /// Accepts any certificate.
@@ -241,20 +290,40 @@ pub struct TcpCheck {
     pub tls_server_name: Option<Arc<str>>,
 }
 
-/// A call of gRPC's health protocol at a host and port, which may be followed by `/` and a service's name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct GrpcCheck {
-    /// Over TLS.
-    pub use_tls: bool,
-    /// Accepts any certificate.
-    pub tls_skip_verify: bool,
-}
-
 /// A command whose exit status is the result: 0 passes, 1 warns, the rest is critical.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ScriptCheck {
     /// The program and its arguments.
     pub args: Box<[Arc<str>]>,
+}
+
+/// A command inside a Docker container; its exit status is read as a [`ScriptCheck`]'s.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DockerExecCheck {
+    /// The container's ID or name.
+    pub container: Arc<str>,
+    /// The program inside it, and its arguments.
+    pub args: Box<[Arc<str>]>,
+}
+
+/// Whose status a check has: that of an instance with its node, or of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AliasCheck {
+    /// The node; none means that of the check.
+    pub node: Option<NodeName>,
+    /// The instance there; none means the node alone.
+    pub service_id: Option<ServiceId>,
+}
+
+/// A DNS query and what must be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DnsCheck {
+    /// The name that is asked for.
+    pub name: Arc<str>,
+    /// The type, such as `A`, in upper case.
+    pub record_type: Arc<str>,
+    /// What each of some records must say, as in a zone file; empty if any will do.
+    pub expected: Box<[Arc<str>]>,
 }
 
 /// The result of one probe, or of a call that sets a status.

@@ -12,7 +12,7 @@ use crate::{
     api::LocalNode,
     catalog::{
         change::{Change, Origin, Registration},
-        check::{Check, CheckDefinition, CheckKind, CheckStatus, HttpCheck, TcpCheck},
+        check::{Check, CheckDefinition, CheckKind, CheckStatus, ClientTls, HttpCheck},
         names::{CheckId, PortName, ServiceId, ServiceName},
         node::Address,
         service::{Instance, Meta, Port, Weights},
@@ -84,10 +84,7 @@ pub fn registrations(
             (CheckKind::Http(Box::new(check)), format!("https://{probed}/v1/status/leader"))
         }
         // We have no certificate of a client to show.
-        Some(HttpTls { client_ca: Some(_), .. }) => (
-            CheckKind::Tcp(TcpCheck { use_tls: false, tls_skip_verify: false, tls_server_name: None }),
-            probed.to_string(),
-        ),
+        Some(HttpTls { client_ca: Some(_), .. }) => (CheckKind::Tcp(ClientTls::default()), probed.to_string()),
     };
     let check = Check {
         node: local.node.clone(),

@@ -20,7 +20,7 @@ use crate::{
         names::CheckId,
         node::Node,
     },
-    health::stats::{ProbeKind, ProbeResult},
+    health::stats::ProbeResult,
 };
 
 const MILLIS: Duration = Duration::from_millis(1);
@@ -88,7 +88,7 @@ async fn a_status_follows_its_target() {
     *status.lock().unwrap() = "429 Too Many Requests";
     catalog.until("warning", is("http", CheckStatus::Warning)).await;
     let stats = health.stats();
-    assert!(stats.probes(ProbeKind::Http, ProbeResult::Status(CheckStatus::Warning)) > 0);
+    assert!(stats.probes(ProbeResult::Status(CheckStatus::Warning)) > 0);
     assert_eq!(stats.watched(), 1);
     health.shutdown().await;
 }
@@ -193,11 +193,11 @@ async fn the_probe_of_a_changed_check_counts_no_more() {
         .until("the new probe", |catalog| catalog.status("http").is_some_and(|(_, output)| output.ends_with("new")))
         .await;
     first.notify_waiters();
-    let probes = |health: &Health| health.stats().probes(ProbeKind::Http, ProbeResult::Status(CheckStatus::Critical));
+    let probes = |health: &Health| health.stats().probes(ProbeResult::Status(CheckStatus::Critical));
     let before = probes(&health);
     until("more probes", || probes(&health) > before + 2).await;
     assert_eq!(catalog.status("http").unwrap().0, CheckStatus::Critical);
-    assert_eq!(health.stats().probes(ProbeKind::Http, ProbeResult::Status(CheckStatus::Passing)), 0);
+    assert_eq!(health.stats().probes(ProbeResult::Status(CheckStatus::Passing)), 0);
 }
 
 #[tokio::test]
@@ -211,9 +211,8 @@ async fn a_deregistered_check_is_probed_no_more() {
     let stats = health.stats();
     until("the scheduler knows", || stats.watched() == 1).await;
     let before = requests.lock().unwrap().iter().filter(|request| !request.is_empty()).count();
-    let probes = stats.probes(ProbeKind::Tcp, ProbeResult::Status(CheckStatus::Passing));
-    until("the other goes on", || stats.probes(ProbeKind::Tcp, ProbeResult::Status(CheckStatus::Passing)) > probes + 3)
-        .await;
+    let probes = stats.probes(ProbeResult::Status(CheckStatus::Passing));
+    until("the other goes on", || stats.probes(ProbeResult::Status(CheckStatus::Passing)) > probes + 3).await;
     assert_eq!(requests.lock().unwrap().iter().filter(|request| !request.is_empty()).count(), before);
 }
 

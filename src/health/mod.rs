@@ -21,6 +21,7 @@
 //!
 //! **Source:** Consul's agent checks, as far as the API shows them.
 
+mod connect;
 pub mod deadlines;
 mod http;
 mod probe;

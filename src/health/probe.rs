@@ -1,7 +1,6 @@
 //! One execution of a check, whatever its kind: what it may need, and what comes of it.
 //!
-//! A new kind of probe is a file of its own beside `http` and `tcp`, and a line in [`Prober::run`] and
-//! [`kind_of`].
+//! A new kind of probe is a file of its own beside `http` and `tcp`, and a line in [`Prober::run`].
 
 use std::{
     error::Error,
@@ -16,7 +15,7 @@ use std::{
 
 use tokio::time::timeout_at;
 
-use super::{http::HttpProber, stats::ProbeKind, tcp::TcpProber, tls::Tls};
+use super::{connect::Connector, http::HttpProber, tcp, tls::Tls};
 use crate::catalog::{
     check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES},
     names::Text,
@@ -73,14 +72,17 @@ impl Outcome {
 #[derive(Debug)]
 pub(super) struct Prober {
     http: HttpProber,
-    tcp: TcpProber,
+    connector: Connector,
 }
 
 impl Prober {
     /// A prober that resolves names by this resolver, and looks for CA certificates as [`Tls`] says.
     pub(super) fn new(resolver: TargetResolver, ca_bundle: Option<PathBuf>) -> Prober {
         let tls = Arc::new(Tls::new(ca_bundle));
-        Prober { http: HttpProber::new(Arc::clone(&resolver), Arc::clone(&tls)), tcp: TcpProber::new(resolver, tls) }
+        Prober {
+            http: HttpProber::new(Arc::clone(&resolver), Arc::clone(&tls)),
+            connector: Connector::new(resolver, tls),
+        }
     }
 
     /// Probes a target once, within the definition's timeout, which begins when this is first polled: in that same poll
@@ -90,20 +92,9 @@ impl Prober {
         let timeout = if definition.timeout.is_zero() { TIMEOUT } else { definition.timeout };
         match &definition.kind {
             CheckKind::Http(check) => Some(self.http.probe(&target, check, timeout).await),
-            CheckKind::Tcp(check) => Some(self.tcp.probe(&target, check, timeout).await),
-            CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance => None,
-            CheckKind::Grpc(_) | CheckKind::Script(_) => None,
+            CheckKind::Tcp(check) => Some(tcp::probe(&self.connector, &target, check, timeout).await),
+            _ => None,
         }
-    }
-}
-
-/// Which kind of probe a check needs; none if it is not probed.
-pub(super) fn kind_of(kind: &CheckKind) -> Option<ProbeKind> {
-    match kind {
-        CheckKind::Http(_) => Some(ProbeKind::Http),
-        CheckKind::Tcp(_) => Some(ProbeKind::Tcp),
-        CheckKind::Deadline(_) | CheckKind::External | CheckKind::Maintenance => None,
-        CheckKind::Grpc(_) | CheckKind::Script(_) => None,
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 use super::{
     HealthSettings,
     deadlines::Deadlines,
-    probe::{Outcome, Prober, cut, kind_of},
+    probe::{Outcome, Prober, cut},
     reaper::Reaper,
     schedule::{Jitter, Schedule, Slot, following, spread},
     slots::Slots,
@@ -138,7 +138,7 @@ impl Scheduler {
         for CheckDefinition { kind, deregister_critical_service_after: patience, .. } in
             ours().map(|entry| &*entry.check.definition)
         {
-            watched += usize::from(kind_of(kind).is_some() || patience.is_some());
+            watched += usize::from(kind.is_probed() || patience.is_some());
             deadlines += usize::from(matches!(kind, CheckKind::Deadline(_)));
         }
         self.checks.reserve(watched);
@@ -175,7 +175,7 @@ impl Scheduler {
             CheckKind::Deadline(period) => self.shared.deadlines.watch(&key, (created, period), now),
             _ => self.shared.deadlines.forget(&key),
         }
-        let probed = kind_of(&definition.kind).is_some();
+        let probed = definition.kind.is_probed();
         let patience = definition.deregister_critical_service_after.filter(|_| check.service_id.is_some());
         if !probed && patience.is_none() {
             self.forget(&key);
@@ -273,10 +273,9 @@ impl Scheduler {
                 Outcome::NotMade(error.to_string())
             }
         };
-        let Some(kind) = kind_of(&watched.definition.kind) else { return };
         match outcome {
             Outcome::Done { status, output } => {
-                self.shared.stats.count_ended(kind, ProbeResult::Status(status));
+                self.shared.stats.count_ended(ProbeResult::Status(status));
                 self.settings.metrics.check_result(watched.definition.kind.as_str(), status.as_str());
                 if let Some(status) = watched.thresholds.count(&watched.definition, status) {
                     let output = Output::new(cut(&output), &watched.target);
@@ -284,7 +283,7 @@ impl Scheduler {
                 }
             }
             Outcome::NotMade(reason) => {
-                self.shared.stats.count_ended(kind, ProbeResult::NotMade);
+                self.shared.stats.count_ended(ProbeResult::NotMade);
                 self.settings.metrics.checks_not_made.inc();
                 tracing::debug!(check = %key.id, reason, "a probe could not be made; the status of its check stays");
             }
@@ -378,7 +377,7 @@ impl Scheduler {
 /// Whether we run the check: any of our node, and those with probes that were registered here for other nodes, which have
 /// nobody else. Deadlines of other nodes are left to who registered them.
 fn is_ours(check: &Check, node: &NodeName) -> bool {
-    check.node == *node || (check.origin == Origin::Api && kind_of(&check.definition.kind).is_some())
+    check.node == *node || (check.origin == Origin::Api && check.definition.kind.is_probed())
 }
 
 /// A probe that has ended.

@@ -8,15 +8,6 @@ use std::{
 
 use crate::catalog::check::CheckStatus;
 
-/// Kinds of probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProbeKind {
-    /// An HTTP request.
-    Http,
-    /// A TCP connect.
-    Tcp,
-}
-
 /// How a probe ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeResult {
@@ -29,7 +20,7 @@ pub enum ProbeResult {
 /// Numbers since the start. Shared; every one only grows, except where it says otherwise.
 #[derive(Debug, Default)]
 pub struct Stats {
-    probes: [[AtomicU64; 4]; 2],
+    probes: [AtomicU64; 4],
     lateness: [AtomicU64; LATENESS_BOUNDS.len() + 1],
     lateness_micros: AtomicU64,
     in_flight: AtomicU64,
@@ -39,9 +30,9 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Probes of this kind that ended so.
-    pub fn probes(&self, kind: ProbeKind, result: ProbeResult) -> u64 {
-        self.probes[kind as usize][row(result)].load(Relaxed)
+    /// Probes that ended so.
+    pub fn probes(&self, result: ProbeResult) -> u64 {
+        self.probes[row(result)].load(Relaxed)
     }
 
     /// How late probes started after they were due: the number in each bucket of [`LATENESS_BOUNDS`], then of those
@@ -81,8 +72,8 @@ impl Stats {
         self.lateness_micros.fetch_add(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    pub(super) fn count_ended(&self, kind: ProbeKind, result: ProbeResult) {
-        self.probes[kind as usize][row(result)].fetch_add(1, Relaxed);
+    pub(super) fn count_ended(&self, result: ProbeResult) {
+        self.probes[row(result)].fetch_add(1, Relaxed);
     }
 
     pub(super) fn set_levels(&self, in_flight: usize, watched: usize) {

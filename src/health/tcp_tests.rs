@@ -1,4 +1,4 @@
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 
@@ -10,13 +10,13 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn check((target, check): (String, TcpCheck), bundle: Option<&Authority>, status: CheckStatus, words: &str) {
+async fn check((target, check): (String, ClientTls), bundle: Option<&Authority>, status: CheckStatus, words: &str) {
     let (found, output) = probe((&target, CheckKind::Tcp(check)), bundle.map(Authority::bundle), SECOND * 5).await;
     assert_eq!(found, status, "{output}");
     assert!(output.contains(words), "{output}");
 }
 
-fn plain(target: impl Into<String>) -> (String, TcpCheck) {
+fn plain(target: impl Into<String>) -> (String, ClientTls) {
     (target.into(), tcp_check())
 }
 
@@ -63,16 +63,16 @@ async fn a_handshake_must_succeed_where_tls_is_asked_for() {
     })
     .await
     .port();
-    let tls = |host: &str| (format!("{host}:{port}"), TcpCheck { use_tls: true, ..tcp_check() });
+    let tls = |host: &str| (format!("{host}:{port}"), ClientTls { use_tls: true, ..tcp_check() });
     check(tls("web.example"), Some(&authority), CheckStatus::Passing, "Success").await;
     check(tls("other.example"), Some(&authority), CheckStatus::Critical, "certificate").await;
     check(tls("127.0.0.1"), Some(&authority), CheckStatus::Critical, "certificate").await;
     check(tls("web.example"), Some(&Authority::new()), CheckStatus::Critical, "certificate").await;
     check(tls("web.example"), None, CheckStatus::Critical, "CA certificates").await;
     let (target, plain) = tls("127.0.0.1");
-    let named = TcpCheck { tls_server_name: Some(Arc::from("web.example")), ..plain.clone() };
+    let named = ClientTls { tls_server_name: Some(Arc::from("web.example")), ..plain.clone() };
     check((target.clone(), named), Some(&authority), CheckStatus::Passing, "Success").await;
-    let unverified = TcpCheck { tls_skip_verify: true, ..plain };
+    let unverified = ClientTls { tls_skip_verify: true, ..plain };
     check((target, unverified), None, CheckStatus::Passing, "Success").await;
 }
 
@@ -83,7 +83,7 @@ async fn a_server_without_tls_is_critical_where_tls_is_asked_for() {
     })
     .await
     .port();
-    let tls = TcpCheck { use_tls: true, tls_skip_verify: true, ..tcp_check() };
+    let tls = ClientTls { use_tls: true, tls_skip_verify: true, ..tcp_check() };
     check((format!("127.0.0.1:{port}"), tls), None, CheckStatus::Critical, "TLS handshake").await;
 }
 
@@ -94,19 +94,9 @@ async fn a_handshake_that_hangs_ends_with_the_timeout() {
         drop(stream);
     })
     .await;
-    let hanging = TcpCheck { use_tls: true, tls_skip_verify: true, ..tcp_check() };
+    let hanging = ClientTls { use_tls: true, tls_skip_verify: true, ..tcp_check() };
     let target = address.to_string();
     let (status, output) = probe((&target, CheckKind::Tcp(hanging)), None, Duration::from_millis(100)).await;
     assert_eq!(status, CheckStatus::Critical);
     assert!(output.contains("no connection within 100ms"), "{output}");
-}
-
-#[test]
-fn a_target_is_a_host_and_a_port() {
-    assert_eq!(host_and_port("web.example:80"), Some(("web.example", 80)));
-    assert_eq!(host_and_port("[2001:db8::1]:80"), Some(("2001:db8::1", 80)));
-    assert_eq!(host_and_port(":80"), Some(("127.0.0.1", 80)));
-    for bad in ["", "web.example", "web.example:", "web.example:0", "web.example:65536", "2001:db8::1:80", "[::1:80"] {
-        assert_eq!(host_and_port(bad), None, "{bad}");
-    }
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     catalog::{
         change::{Change, Origin, Registration},
-        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus, HttpCheck, TcpCheck},
+        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus, ClientTls, HttpCheck},
         names::{CheckId, NodeName, ServiceId, ServiceName},
         node::Node,
         service::{Instance, InstanceKey, Port, Weights},
@@ -192,8 +192,8 @@ pub(super) fn http_check() -> HttpCheck {
 }
 
 /// A TCP check as plain as can be.
-pub(super) fn tcp_check() -> TcpCheck {
-    TcpCheck { use_tls: false, tls_skip_verify: false, tls_server_name: None }
+pub(super) fn tcp_check() -> ClientTls {
+    ClientTls::default()
 }
 
 /// Executes a check of this target and kind with a prober of its own.
@@ -212,15 +212,7 @@ pub(super) async fn probe(
 
 /// A definition without thresholds.
 pub(super) fn definition(kind: CheckKind, interval: Duration, timeout: Duration) -> CheckDefinition {
-    CheckDefinition {
-        kind,
-        interval,
-        timeout,
-        success_before_passing: 0,
-        failures_before_warning: 0,
-        failures_before_critical: 0,
-        deregister_critical_service_after: None,
-    }
+    CheckDefinition { interval, timeout, ..CheckDefinition::unprobed(kind) }
 }
 
 /// A running publisher with the node `n1` and the instance `web-1` on it.

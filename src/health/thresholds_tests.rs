@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::*;
 use crate::catalog::check::CheckKind;
 
@@ -7,13 +5,10 @@ use crate::catalog::check::CheckKind;
 #[track_caller]
 fn check(thresholds: [u32; 3], results: &str, statuses: &str) {
     let definition = CheckDefinition {
-        kind: CheckKind::Deadline(Duration::from_secs(1)),
-        interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
         success_before_passing: thresholds[0],
         failures_before_warning: thresholds[1],
         failures_before_critical: thresholds[2],
-        deregister_critical_service_after: None,
+        ..CheckDefinition::unprobed(CheckKind::External)
     };
     let mut counted = Thresholds::new(&definition);
     let results = results.chars().map(|letter| match letter {

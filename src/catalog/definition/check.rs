@@ -7,7 +7,7 @@ use super::{
     fields::{Field, Fields},
 };
 use crate::catalog::{
-    check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, HttpCheck, TcpCheck},
+    check::{Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, ClientTls, HttpCheck, OUTPUT_MAX_BYTES},
     duration::format_duration,
     names::{CheckId, ServiceId, Text},
     node::Address,
@@ -141,6 +141,7 @@ fn definition(
         failures_before_warning,
         failures_before_critical,
         deregister_critical_service_after: deregister_after(fields, notices)?,
+        output_max_bytes: OUTPUT_MAX_BYTES as u16,
     };
     Ok((target, definition))
 }
@@ -230,8 +231,8 @@ fn checked_host_and_port(field: &Field<'_>) -> Result<Text, DefinitionError> {
     Ok(Text::from(target))
 }
 
-fn tcp(fields: &Fields<'_>) -> Result<TcpCheck, DefinitionError> {
-    Ok(TcpCheck {
+fn tcp(fields: &Fields<'_>) -> Result<ClientTls, DefinitionError> {
+    Ok(ClientTls {
         use_tls: fields.flag("TCPUseTLS")?,
         tls_skip_verify: fields.flag("TLSSkipVerify")?,
         tls_server_name: fields.text("TLSServerName")?.map(Arc::from),

@@ -10,7 +10,8 @@ use crate::{
     catalog::{
         change::{Origin, Registration},
         check::{
-            Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, GrpcCheck, HttpCheck, ScriptCheck, TcpCheck,
+            AliasCheck, Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, ClientTls, DnsCheck,
+            DockerExecCheck, HttpCheck, ScriptCheck,
         },
         few::Few,
         names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag, Text},
@@ -240,7 +241,7 @@ impl Sharing {
         if let Some((_, known)) = self.untargeted.as_ref().filter(|(last, _)| **last == *part) {
             return Ok((Text::new(), Arc::clone(known)));
         }
-        let (target, definition) = definition(whole(part)?);
+        let (target, definition) = definition(part)?;
         let shared = match self.definitions.get(&definition) {
             Some(known) => Arc::clone(known),
             None => {
@@ -376,22 +377,30 @@ fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> 
     })
 }
 
-fn definition(record: DefinitionRecord<'_>) -> (Text, CheckDefinition) {
-    let (target, kind) = kind(record.kind);
+fn definition(part: &[u8]) -> Result<(Text, CheckDefinition), RecordError> {
+    let (record, rest): (DefinitionRecord<'_>, _) = postcard::take_from_bytes(part)?;
+    let (target, kind) = kind(record.kind)?;
+    let unprobed = CheckDefinition::unprobed(kind);
     let definition = CheckDefinition {
-        kind,
         interval: record.interval,
         timeout: record.timeout,
         success_before_passing: record.success_before_passing,
         failures_before_warning: record.failures_before_warning,
         failures_before_critical: record.failures_before_critical,
         deregister_critical_service_after: record.deregister_critical_service_after,
+        output_max_bytes: if rest.is_empty() { unprobed.output_max_bytes } else { whole(rest)? },
+        ..unprobed
     };
-    (target, definition)
+    Ok((target, definition))
 }
 
-fn kind(record: KindRecord<'_>) -> (Text, CheckKind) {
-    match record {
+fn kind(record: KindRecord<'_>) -> Result<(Text, CheckKind), RecordError> {
+    let tls = |use_tls, tls_skip_verify, name: Option<&str>| ClientTls {
+        use_tls,
+        tls_skip_verify,
+        tls_server_name: name.map(Arc::from),
+    };
+    let (target, kind) = match record {
         KindRecord::Http { url, method, headers, body, disable_redirects, tls_skip_verify, tls_server_name } => {
             let check = HttpCheck {
                 method: Arc::from(method),
@@ -401,22 +410,50 @@ fn kind(record: KindRecord<'_>) -> (Text, CheckKind) {
                 tls_skip_verify,
                 tls_server_name: tls_server_name.map(Arc::from),
             };
-            (Text::from(url), CheckKind::Http(Box::new(check)))
+            (url, CheckKind::Http(Box::new(check)))
         }
         KindRecord::Tcp { target, use_tls, tls_skip_verify, tls_server_name } => {
-            let tls_server_name = tls_server_name.map(Arc::from);
-            (Text::from(target), CheckKind::Tcp(TcpCheck { use_tls, tls_skip_verify, tls_server_name }))
+            (target, CheckKind::Tcp(tls(use_tls, tls_skip_verify, tls_server_name)))
         }
-        KindRecord::Deadline(span) => (Text::new(), CheckKind::Deadline(span)),
-        KindRecord::External => (Text::new(), CheckKind::External),
-        KindRecord::Maintenance => (Text::new(), CheckKind::Maintenance),
+        KindRecord::Deadline(span) => ("", CheckKind::Deadline(span)),
+        KindRecord::External => ("", CheckKind::External),
+        KindRecord::Maintenance => ("", CheckKind::Maintenance),
         KindRecord::Grpc { target, use_tls, tls_skip_verify } => {
-            (Text::from(target), CheckKind::Grpc(GrpcCheck { use_tls, tls_skip_verify }))
+            (target, CheckKind::Grpc(tls(use_tls, tls_skip_verify, None)))
         }
-        KindRecord::Script(args) => {
-            (Text::new(), CheckKind::Script(ScriptCheck { args: args.into_iter().map(Arc::from).collect() }))
+        KindRecord::Script(args) => ("", CheckKind::Script(ScriptCheck { args: texts(args) })),
+        KindRecord::GrpcNamed { target, use_tls, tls_skip_verify, tls_server_name } => {
+            (target, CheckKind::Grpc(tls(use_tls, tls_skip_verify, tls_server_name)))
         }
-    }
+        KindRecord::Udp(target) => (target, CheckKind::Udp),
+        KindRecord::H2Ping { target, use_tls, tls_skip_verify, tls_server_name } => {
+            (target, CheckKind::H2Ping(tls(use_tls, tls_skip_verify, tls_server_name)))
+        }
+        KindRecord::DockerExec { container, args } => {
+            let check = DockerExecCheck { container: Arc::from(container), args: texts(args) };
+            ("", CheckKind::DockerExec(Box::new(check)))
+        }
+        KindRecord::Alias { node, service_id } => {
+            let node = node.map(NodeName::new).transpose()?;
+            let service_id = service_id.map(ServiceId::new).transpose()?;
+            ("", CheckKind::Alias(Box::new(AliasCheck { node, service_id })))
+        }
+        KindRecord::Systemd(unit) => (unit, CheckKind::Systemd),
+        KindRecord::MySql(target) => (target, CheckKind::MySql),
+        KindRecord::Redis(target) => (target, CheckKind::Redis),
+        KindRecord::Postgres(target) => (target, CheckKind::Postgres),
+        KindRecord::Amqp(target) => (target, CheckKind::Amqp),
+        KindRecord::Dns { server, name, record_type, expected } => {
+            let (name, record_type) = (Arc::from(name), Arc::from(record_type));
+            (server, CheckKind::Dns(Box::new(DnsCheck { name, record_type, expected: texts(expected) })))
+        }
+        KindRecord::Icmp(host) => (host, CheckKind::Icmp),
+    };
+    Ok((Text::from(target), kind))
+}
+
+fn texts(texts: Vec<&str>) -> Box<[Arc<str>]> {
+    texts.into_iter().map(Arc::from).collect()
 }
 
 fn port(record: &PortRecord<'_>, sharing: &mut Sharing) -> Result<Port, RecordError> {

@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher13;
 use crate::{
     catalog::{
         change::{Origin, Registration},
-        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus},
+        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus, ClientTls, OUTPUT_MAX_BYTES},
         few::Few,
         names::Tag,
         node::Address,
@@ -198,7 +198,7 @@ fn check(check: &Check, create_index: u64, modify_index: u64) -> CheckRecord<'_>
 }
 
 fn definition(target: &str, definition: &CheckDefinition) -> Cow<'static, [u8]> {
-    Cow::Owned(encoded(&DefinitionRecord {
+    let mut bytes = encoded(&DefinitionRecord {
         kind: kind(target, &definition.kind),
         interval: definition.interval,
         timeout: definition.timeout,
@@ -206,7 +206,11 @@ fn definition(target: &str, definition: &CheckDefinition) -> Cow<'static, [u8]> 
         failures_before_warning: definition.failures_before_warning,
         failures_before_critical: definition.failures_before_critical,
         deregister_critical_service_after: definition.deregister_critical_service_after,
-    }))
+    });
+    if usize::from(definition.output_max_bytes) != OUTPUT_MAX_BYTES {
+        bytes.extend(encoded(&definition.output_max_bytes));
+    }
+    Cow::Owned(bytes)
 }
 
 fn kind<'a>(target: &'a str, kind: &'a CheckKind) -> KindRecord<'a> {
@@ -220,20 +224,53 @@ fn kind<'a>(target: &'a str, kind: &'a CheckKind) -> KindRecord<'a> {
             tls_skip_verify: http.tls_skip_verify,
             tls_server_name: http.tls_server_name.as_deref(),
         },
-        CheckKind::Tcp(tcp) => KindRecord::Tcp {
+        CheckKind::Tcp(ClientTls { use_tls, tls_skip_verify, tls_server_name }) => KindRecord::Tcp {
             target,
-            use_tls: tcp.use_tls,
-            tls_skip_verify: tcp.tls_skip_verify,
-            tls_server_name: tcp.tls_server_name.as_deref(),
+            use_tls: *use_tls,
+            tls_skip_verify: *tls_skip_verify,
+            tls_server_name: tls_server_name.as_deref(),
+        },
+        CheckKind::Grpc(ClientTls { use_tls, tls_skip_verify, tls_server_name }) => KindRecord::GrpcNamed {
+            target,
+            use_tls: *use_tls,
+            tls_skip_verify: *tls_skip_verify,
+            tls_server_name: tls_server_name.as_deref(),
+        },
+        CheckKind::H2Ping(ClientTls { use_tls, tls_skip_verify, tls_server_name }) => KindRecord::H2Ping {
+            target,
+            use_tls: *use_tls,
+            tls_skip_verify: *tls_skip_verify,
+            tls_server_name: tls_server_name.as_deref(),
+        },
+        CheckKind::Dns(check) => KindRecord::Dns {
+            server: target,
+            name: &check.name,
+            record_type: &check.record_type,
+            expected: texts(&check.expected),
+        },
+        CheckKind::DockerExec(check) => {
+            KindRecord::DockerExec { container: &check.container, args: texts(&check.args) }
+        }
+        CheckKind::Alias(alias) => KindRecord::Alias {
+            node: alias.node.as_ref().map(|node| node.as_str()),
+            service_id: alias.service_id.as_ref().map(|id| id.as_str()),
         },
         CheckKind::Deadline(span) => KindRecord::Deadline(*span),
         CheckKind::External => KindRecord::External,
         CheckKind::Maintenance => KindRecord::Maintenance,
-        CheckKind::Grpc(grpc) => {
-            KindRecord::Grpc { target, use_tls: grpc.use_tls, tls_skip_verify: grpc.tls_skip_verify }
-        }
-        CheckKind::Script(script) => KindRecord::Script(script.args.iter().map(|arg| &**arg).collect()),
+        CheckKind::Script(script) => KindRecord::Script(texts(&script.args)),
+        CheckKind::Udp => KindRecord::Udp(target),
+        CheckKind::Systemd => KindRecord::Systemd(target),
+        CheckKind::MySql => KindRecord::MySql(target),
+        CheckKind::Redis => KindRecord::Redis(target),
+        CheckKind::Postgres => KindRecord::Postgres(target),
+        CheckKind::Amqp => KindRecord::Amqp(target),
+        CheckKind::Icmp => KindRecord::Icmp(target),
     }
+}
+
+fn texts(texts: &[Arc<str>]) -> Vec<&str> {
+    texts.iter().map(|text| &**text).collect()
 }
 
 fn tags(tags: &[Tag]) -> Cow<'_, [u8]> {

@@ -72,11 +72,12 @@ fn an_instance_without_further_names_has_the_record_of_format_2() {
 
 #[test]
 fn an_older_format_is_migrated_once_and_as_a_whole() {
-    const STEPS: [Step; 6] = [
-        |_| panic!("the file is of format 5 already"),
-        |_| panic!("the file is of format 5 already"),
-        |_| panic!("the file is of format 5 already"),
-        |_| panic!("the file is of format 5 already"),
+    const STEPS: [Step; 7] = [
+        |_| panic!("the file is of format 6 already"),
+        |_| panic!("the file is of format 6 already"),
+        |_| panic!("the file is of format 6 already"),
+        |_| panic!("the file is of format 6 already"),
+        |_| panic!("the file is of format 6 already"),
         |transaction| note(transaction, "first"),
         |transaction| note(transaction, "second"),
     ];
@@ -94,7 +95,7 @@ fn an_older_format_is_migrated_once_and_as_a_whole() {
     drop(transaction);
     drop(database);
     // And the nameplate from before refuses what the migration made.
-    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 7, known: FORMAT, .. }));
+    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 8, known: FORMAT, .. }));
 }
 
 #[test]

@@ -111,6 +111,7 @@ pub(super) struct ResultRecord<'a> {
     pub(super) modify_index: u64,
 }
 
+/// Since format 6 the most bytes of output stand behind it, a number, unless they are the most that there may be.
 #[derive(Serialize, Deserialize)]
 pub(super) struct DefinitionRecord<'a> {
     #[serde(borrow)]
@@ -150,6 +151,40 @@ pub(super) enum KindRecord<'a> {
         tls_skip_verify: bool,
     },
     Script(Vec<&'a str>),
+    /// Since format 6, as is what follows; before, gRPC had no server name.
+    GrpcNamed {
+        target: &'a str,
+        use_tls: bool,
+        tls_skip_verify: bool,
+        tls_server_name: Option<&'a str>,
+    },
+    Udp(&'a str),
+    H2Ping {
+        target: &'a str,
+        use_tls: bool,
+        tls_skip_verify: bool,
+        tls_server_name: Option<&'a str>,
+    },
+    DockerExec {
+        container: &'a str,
+        args: Vec<&'a str>,
+    },
+    Alias {
+        node: Option<&'a str>,
+        service_id: Option<&'a str>,
+    },
+    Systemd(&'a str),
+    MySql(&'a str),
+    Redis(&'a str),
+    Postgres(&'a str),
+    Amqp(&'a str),
+    Dns {
+        server: &'a str,
+        name: &'a str,
+        record_type: &'a str,
+        expected: Vec<&'a str>,
+    },
+    Icmp(&'a str),
 }
 
 #[derive(Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use crate::{
     catalog::{
         change::{Origin, Registration},
         check::{
-            Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, GrpcCheck, HttpCheck, ScriptCheck,
-            TcpCheck,
+            AliasCheck, Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, ClientTls, DnsCheck,
+            DockerExecCheck, HttpCheck, ScriptCheck,
         },
         few::Few,
         names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
@@ -225,8 +225,20 @@ fn network_address(dice: &mut Dice) -> NetworkAddress {
     }
 }
 
+fn texts(dice: &mut Dice) -> Box<[Arc<str>]> {
+    (0..dice.roll(3)).map(|_| text(dice)).collect()
+}
+
+fn client_tls(dice: &mut Dice) -> ClientTls {
+    ClientTls {
+        use_tls: dice.roll(2) == 0,
+        tls_skip_verify: dice.roll(2) == 0,
+        tls_server_name: (dice.roll(2) == 0).then(|| text(dice)),
+    }
+}
+
 fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &str) -> Check {
-    let kind = match dice.roll(7) {
+    let kind = match dice.roll(18) {
         0 => CheckKind::Http(Box::new(HttpCheck {
             method: Arc::from("GET"),
             headers: (0..dice.roll(3)).map(|_| (text(dice), text(dice))).collect(),
@@ -235,19 +247,37 @@ fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &
             tls_skip_verify: dice.roll(2) == 0,
             tls_server_name: (dice.roll(2) == 0).then(|| text(dice)),
         })),
-        1 => CheckKind::Tcp(TcpCheck {
-            use_tls: dice.roll(2) == 0,
-            tls_skip_verify: dice.roll(2) == 0,
-            tls_server_name: (dice.roll(2) == 0).then(|| text(dice)),
-        }),
+        1 => CheckKind::Tcp(client_tls(dice)),
         2 => CheckKind::Deadline(Duration::from_nanos(dice.roll(u64::MAX))),
         3 => CheckKind::External,
-        4 => CheckKind::Grpc(GrpcCheck { use_tls: dice.roll(2) == 0, tls_skip_verify: dice.roll(2) == 0 }),
-        5 => CheckKind::Script(ScriptCheck { args: (0..dice.roll(3)).map(|_| text(dice)).collect() }),
+        4 => CheckKind::Grpc(client_tls(dice)),
+        5 => CheckKind::Script(ScriptCheck { args: texts(dice) }),
+        6 => CheckKind::Udp,
+        7 => CheckKind::H2Ping(client_tls(dice)),
+        8 => CheckKind::DockerExec(Box::new(DockerExecCheck { container: text(dice), args: texts(dice) })),
+        9 => CheckKind::Alias(Box::new(AliasCheck {
+            node: (dice.roll(2) == 0).then(|| NodeName::new("other").unwrap()),
+            service_id: (dice.roll(2) == 0).then(|| ServiceId::new("other-1").unwrap()),
+        })),
+        10 => CheckKind::Dns(Box::new(DnsCheck { name: text(dice), record_type: text(dice), expected: texts(dice) })),
+        11 => CheckKind::Systemd,
+        12 => CheckKind::MySql,
+        13 => CheckKind::Redis,
+        14 => CheckKind::Postgres,
+        15 => CheckKind::Amqp,
+        16 => CheckKind::Icmp,
         _ => CheckKind::Maintenance,
     };
-    let targeted = matches!(kind, CheckKind::Http(_) | CheckKind::Tcp(_) | CheckKind::Grpc(_));
-    let target = if targeted { text(dice) } else { Arc::from("") };
+    let untargeted = matches!(
+        kind,
+        CheckKind::Deadline(_)
+            | CheckKind::External
+            | CheckKind::Maintenance
+            | CheckKind::Script(_)
+            | CheckKind::DockerExec(_)
+            | CheckKind::Alias(_)
+    );
+    let target = if untargeted { Arc::from("") } else { text(dice) };
     let definition = CheckDefinition {
         kind,
         interval: Duration::from_millis(dice.roll(100_000)),
@@ -256,6 +286,7 @@ fn check(dice: &mut Dice, node: &NodeName, service_id: Option<&ServiceId>, id: &
         failures_before_warning: dice.roll(4) as u32,
         failures_before_critical: dice.roll(4) as u32,
         deregister_critical_service_after: (dice.roll(2) == 0).then(|| Duration::from_secs(dice.roll(9999))),
+        output_max_bytes: [4096, 1, 200][dice.roll(3) as usize],
     };
     // As long as one that is made of the longest service ID.
     let id = if id.ends_with('7') { format!("_service_maintenance:{id}{}", "x".repeat(246)) } else { id.to_owned() };

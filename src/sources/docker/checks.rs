@@ -25,9 +25,7 @@ use super::{
 };
 use crate::catalog::{
     change::Origin,
-    check::{
-        Check, CheckDefinition, CheckKind, CheckStatus, GrpcCheck, HttpCheck, OUTPUT_MAX_BYTES, ScriptCheck, TcpCheck,
-    },
+    check::{Check, CheckDefinition, CheckKind, CheckStatus, ClientTls, HttpCheck, OUTPUT_MAX_BYTES, ScriptCheck},
     duration::{format_duration, parse_duration},
     names::{CheckId, Text},
     service::Instance,
@@ -147,12 +145,13 @@ impl Checked<'_> {
                 ("".into(), CheckKind::Deadline(period))
             }
             "check_tcp" => {
-                let check = TcpCheck { use_tls: false, tls_skip_verify: false, tls_server_name: None };
+                let check = ClientTls::default();
                 (self.socket()?.into(), CheckKind::Tcp(check))
             }
             _ => {
                 let use_tls = self.flag("check_grpc_use_tls");
-                let check = GrpcCheck { use_tls, tls_skip_verify: self.flag("check_tls_skip_verify") };
+                let tls_skip_verify = self.flag("check_tls_skip_verify");
+                let check = ClientTls { use_tls, tls_skip_verify, tls_server_name: None };
                 (self.socket()?.into(), CheckKind::Grpc(check))
             }
         })
