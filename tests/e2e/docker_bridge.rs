@@ -15,11 +15,11 @@ use crate::{
 fn docker0_is_followed_and_a_firewall_before_it_is_told() {
     scenario("docker-bridge", |sandbox| {
         let server = serve(sandbox, "--ephemeral --docker-dns --forward off");
-        assert!(log(sandbox).contains("docker0 is not there yet"), "{}", log(sandbox));
+        told(sandbox, "docker0 is not there yet");
 
         let docker = daemon(sandbox, GATEWAY).has_images();
         until("docker0 is answered on", SOON, || is_answered(GATEWAY).then_some(()));
-        assert!(log(sandbox).contains(&format!("{{ \"dns\": [\"{GATEWAY}\"], \"dns-search\"")), "{}", log(sandbox));
+        told(sandbox, &format!("{{ \"dns\": [\"{GATEWAY}\"], \"dns-search\""));
         assert_eq!(reached(), None, "there is no container to ask from");
         docker.run(&format!("run -d {} sleep 100000", images::BUSYBOX));
         until("a container's side is asked from", SOON, || (reached() == Some(true)).then_some(()));
@@ -29,15 +29,14 @@ fn docker0_is_followed_and_a_firewall_before_it_is_told() {
         sandbox.run("iptables -I INPUT ! -i lo -p udp --dport 53 -j DROP");
         let docker = daemon(sandbox, MOVED);
         until("the new address is answered on", SOON, || is_answered(MOVED).then_some(()));
-        let closed = format!("no longer listening on an address that went address={GATEWAY}:53");
-        assert!(log(sandbox).contains(&closed), "{}", log(sandbox));
+        told(sandbox, &format!("no longer listening on an address that went address={GATEWAY}:53"));
         let client = format!("run -d --name client {} sleep 100000", images::BUSYBOX);
         docker.run(&client);
         until("the firewall is found", SOON, || (reached() == Some(false)).then_some(()));
-        let complaint = format!("containers on docker0 get no answer from {MOVED}:53 over UDP: a firewall");
-        assert!(log(sandbox).contains(&complaint), "{}", log(sandbox));
+        told(sandbox, &format!("containers on docker0 get no answer from {MOVED}:53 over UDP: a firewall"));
         assert!(!docker.attempt("exec client nslookup nameplate.service.internal"), "the firewall drops nothing");
 
+        told(sandbox, "To let it in: ");
         let log = log(sandbox);
         let (_, cure) = log.split_once("To let it in: ").unwrap();
         sandbox.run(cure.split(" #").next().unwrap());
@@ -104,11 +103,12 @@ fn opens(docker: &Docker<'_>, close: &str, cure: &str) {
     let server = serve(sandbox, "--ephemeral --docker-dns --forward off");
     until("the firewall is found", SOON, || (reached() == Some(false)).then_some(()));
     assert!(!asks(), "{close}: drops nothing");
+    told(sandbox, "To let it in: ");
     let log = log(sandbox);
-    let (_, told) = log.rsplit_once("To let it in: ").unwrap();
-    let told = told.lines().next().unwrap().split(" interface=").next().unwrap();
-    let mut commands = told.split(" # and, where nftables has rules of its own: ");
-    let command = commands.find(|command| command.starts_with(cure)).expect(told);
+    let (_, cures) = log.rsplit_once("To let it in: ").unwrap();
+    let cures = cures.lines().next().unwrap().split(" interface=").next().unwrap();
+    let mut commands = cures.split(" # and, where nftables has rules of its own: ");
+    let command = commands.find(|command| command.starts_with(cure)).expect(cures);
     sandbox.run(command);
     assert!(asks(), "{close}: {command} opens it");
     stop(server);
@@ -122,6 +122,11 @@ fn opens(docker: &Docker<'_>, close: &str, cure: &str) {
 /// A daemon whose bridge has this address.
 fn daemon(sandbox: &Sandbox, bridge: Ipv4Addr) -> Docker<'_> {
     Docker::start(sandbox, &format!("--bip {bridge}/24 --dns {bridge}"))
+}
+
+/// Waits until the server has told this: it listens, and counts, before it says so.
+fn told(sandbox: &Sandbox, text: &str) {
+    until(&format!("it tells: {text}"), SOON, || log(sandbox).contains(text).then_some(()));
 }
 
 /// What the server told so far.
