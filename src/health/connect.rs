@@ -53,6 +53,11 @@ impl fmt::Debug for Connector {
 }
 
 impl Target<'_> {
+    /// Where the connection goes.
+    fn host_and_port(&self) -> Result<(&str, u16), Outcome> {
+        host_and_port(self.at).ok_or_else(|| self.critical("the target must be host:port, an IPv6 address in brackets"))
+    }
+
     /// That the target is not as it should be, for this reason.
     pub(super) fn critical(&self, problem: impl fmt::Display) -> Outcome {
         Outcome::critical(format!("{}: {problem}", self.what))
@@ -74,10 +79,19 @@ impl Connector {
         addresses(&self.resolver, host).await
     }
 
+    /// The first address of the target, for probes without connections.
+    pub(super) async fn first_address(&self, target: Target<'_>) -> Result<SocketAddr, Outcome> {
+        let (host, port) = target.host_and_port()?;
+        let addresses = self.addresses(host).await.map_err(|problem| target.critical(problem))?;
+        addresses
+            .first()
+            .map(|address| SocketAddr::new(*address, port))
+            .ok_or_else(|| target.critical(format_args!("{host} has no addresses")))
+    }
+
     /// Connects by TCP.
     pub(super) async fn plain(&self, target: Target<'_>) -> Result<TcpStream, Outcome> {
-        let (host, port) = host_and_port(target.at)
-            .ok_or_else(|| target.critical("the target must be host:port, an IPv6 address in brackets"))?;
+        let (host, port) = target.host_and_port()?;
         let addresses = self.addresses(host).await.map_err(|problem| target.critical(problem))?;
         let targets = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
         first_connection(targets, target.deadline).await.map_err(|error| target.failed(&error))

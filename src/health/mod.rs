@@ -23,9 +23,11 @@
 
 mod connect;
 pub mod deadlines;
+mod exchange;
 mod http;
 mod probe;
 mod reaper;
+mod redis;
 mod schedule;
 mod scheduler;
 pub mod sessions;
@@ -34,7 +36,10 @@ pub mod stats;
 mod tcp;
 mod thresholds;
 mod tls;
+mod udp;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod testing;
 

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::timeout_at;
 
-use super::{connect::Connector, http::HttpProber, tcp, tls::Tls};
+use super::{connect::Connector, http::HttpProber, redis, tcp, tls::Tls, udp};
 use crate::catalog::{
     check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES},
     names::Text,
@@ -93,6 +93,8 @@ impl Prober {
         match &definition.kind {
             CheckKind::Http(check) => Some(self.http.probe(&target, check, timeout).await),
             CheckKind::Tcp(check) => Some(tcp::probe(&self.connector, &target, check, timeout).await),
+            CheckKind::Udp => Some(udp::probe(&self.connector, &target, timeout).await),
+            CheckKind::Redis => Some(redis::probe(&self.connector, &target, timeout).await),
             _ => None,
         }
     }
