@@ -124,6 +124,7 @@ fn watched(server: &Server, instances: u32) -> Health {
         node: NodeName::new("n1").unwrap(),
         restored_index: u64::MAX,
         probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
+        probes_per_host_max: 64,
         metrics: Arc::new(Metrics::new()),
         ca_bundle: None,
     };

@@ -468,7 +468,7 @@ fn what_needs_a_restart_stays_as_it_was_at_the_start_and_is_named_until_then() {
     let changed = "ttl = 2\ndns = \"127.0.0.1:5353\"\nhttp = \"127.0.0.1:81\"\nhttp_tls_cert = \"c\"\nhttp_tls_key = \"k\"\nhttp_tls_client_ca = \"a\"\nhttp_hosts = \"h\"\nhttp_connections_per_client = 2\nhttp_connections = 3\nhttp_waiting = 4\naccess = \"on\"\naccess_default = \"allow\"\naccess_anonymous = \"read\"\naccess_key_list = true\naccess_tokens = \"t\"\ntxn_max_ops = 9\nworkers = 3\nadvertise = \"192.0.2.9\"\n\
                    datacenter = \"dc2\"\nnode = \"n2\"\ndata_dir = \"/d\"\nzones = \"z\"\nservices = \"s\"\nlog_format = \"json\"\n\
                    docker = \"off\"\ndocker_address = \"host\"\ndocker_ip = \"192.0.2.9\"\ndocker_ip_label = \"ip\"\ndocker_network = \"n\"\n\
-                   docker_explicit = true\ndocker_tags = \"t\"\ndocker_name = \"n\"\ndocker_deregister = \"on-success\"";
+                   docker_explicit = true\ndocker_tags = \"t\"\ndocker_name = \"n\"\ndocker_deregister = \"on-success\"\nprobes_per_host_max = 9";
     std::fs::write(&path, changed).unwrap();
     // `ephemeral` is another data directory.
     let restart = keys::KEYS.iter().filter(|key| key.restart && key.name != "ephemeral");

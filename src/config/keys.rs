@@ -38,7 +38,7 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 59] = [
+pub(super) const KEYS: [Key; 60] = [
     at_start("dns", Shape::List),
     live("docker_dns", Shape::One),
     at_start("http", Shape::One),
@@ -74,6 +74,7 @@ pub(super) const KEYS: [Key; 59] = [
     at_start("docker_tags", Shape::One),
     at_start("docker_name", Shape::One),
     at_start("docker_deregister", Shape::One),
+    at_start("probes_per_host_max", Shape::One),
     live("ttl", Shape::One),
     live("negative_ttl", Shape::One),
     live("only_passing", Shape::One),

@@ -27,6 +27,7 @@ use std::{
 
 mod access;
 mod docker;
+mod health;
 mod host;
 mod http;
 mod keys;
@@ -39,6 +40,7 @@ mod values;
 
 pub use access::Access;
 pub use docker::{Docker, DockerDaemon};
+pub use health::HealthChecks;
 pub use host::Host;
 pub use http::{Http, HttpTls};
 pub use problem::{ConfigProblem, Place};
@@ -64,6 +66,8 @@ pub struct Config {
     pub http_api: Http,
     /// Access control.
     pub access: Access,
+    /// How checks are run.
+    pub health: HealthChecks,
     /// Most operations of a transaction.
     pub txn_max_ops: usize,
     /// Threads that answer DNS; none means one a core.
@@ -307,6 +311,7 @@ impl Config {
             http: running.http,
             http_api: running.http_api,
             access: running.access,
+            health: running.health,
             txn_max_ops: running.txn_max_ops,
             workers: running.workers,
             advertise: running.advertise,

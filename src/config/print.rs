@@ -46,6 +46,7 @@ impl Config {
         entries.extend(self.http_api.entries());
         entries.extend(self.access.entries());
         entries.extend(self.docker.entries());
+        entries.extend(self.health.entries());
         entries.extend(self.answer_entries());
         entries.sort_by_key(|(name, _)| KEYS.iter().position(|key| key.name == *name));
         entries

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Config, DataDirectory, DefaultRule, Forward, ForwardZone, HostNames, Inputs, LogFormat, NoneEligible, QueryLog,
-    REFERENCE, ServiceRule, ZoneUpstreams, access, docker,
+    REFERENCE, ServiceRule, ZoneUpstreams, access, docker, health,
     host::ZONES_DIRECTORY,
     http,
     layer::{self, Given, Item},
@@ -135,6 +135,7 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         http: reader.set("http", values::listen_address),
         http_api: http::read(reader),
         access: access::read(reader),
+        health: health::read(reader),
         txn_max_ops: reader.set("txn_max_ops", number(1, TXN_OPS_MOST)),
         workers: reader.one("workers", number(1, WORKERS_MAX)),
         advertise: reader.list("advertise", values::reachable_address),

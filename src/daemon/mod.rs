@@ -371,6 +371,7 @@ fn start_health(
         node: config.node.clone(),
         restored_index,
         probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
+        probes_per_host_max: config.health.probes_per_host_max,
         metrics: Arc::clone(metrics),
         ca_bundle: None,
     };

@@ -31,6 +31,7 @@ fn settings(restored_index: u64) -> HealthSettings {
         node: NodeName::new("n1").unwrap(),
         restored_index,
         probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
+        probes_per_host_max: 64,
         metrics: Arc::new(Metrics::new()),
         ca_bundle: None,
     }
@@ -121,6 +122,69 @@ async fn after_a_restart_first_probes_are_spread() {
 }
 
 #[tokio::test]
+async fn a_host_that_hangs_delays_no_other_and_all_its_checks_get_their_turn() {
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (is_back, asked) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(Mutex::new(HashSet::new())));
+    let (counted, seen, waits, heard) = (open, Arc::clone(&most), Arc::clone(&is_back), Arc::clone(&asked));
+    let hanging = serve(move |mut stream| {
+        let (open, most) = (Arc::clone(&counted), Arc::clone(&seen));
+        let (is_back, asked) = (Arc::clone(&waits), Arc::clone(&heard));
+        async move {
+            let path = request(&mut stream).await.split(' ').nth(1).map(str::to_owned);
+            most.fetch_max(open.fetch_add(1, SeqCst) + 1, SeqCst);
+            drop(is_back.acquire().await);
+            asked.lock().unwrap().insert(path);
+            open.fetch_sub(1, SeqCst);
+            let _ = stream.write_all(response("200 OK", "").as_bytes()).await;
+        }
+    })
+    .await;
+    let (quick, requests) = http(|_| response("200 OK", "")).await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, HealthSettings { probes_in_flight_max: 100, ..settings(0) });
+    let (_, seldom) = but(http_at(hanging), |it| (it.interval, it.timeout) = (3600 * SECOND, 60 * SECOND));
+    let hang = |number| check_of(&format!("hang-{number}"), (format!("http://{hanging}/{number}"), seldom.clone()));
+    catalog.register("n1", (0..1000).map(hang).collect()).await;
+    let stats = health.stats();
+    until("as many hang as may", || stats.in_flight() == 64).await;
+    let began = Instant::now();
+    catalog.submit(Change::RegisterCheck(Box::new(check_of("quick", http_at(quick))))).await;
+    until("ten probes of the other host", || requests.lock().unwrap().len() >= 10).await;
+    assert!(began.elapsed() < 3 * SECOND, "an interval of 100 ms takes {:?}", began.elapsed() / 10);
+    assert_eq!(most.load(SeqCst), 64);
+    is_back.add_permits(tokio::sync::Semaphore::MAX_PERMITS / 2);
+    until("all were asked", || asked.lock().unwrap().len() == 1000).await;
+    assert_eq!(most.load(SeqCst), 64);
+    health.shutdown().await;
+}
+
+#[tokio::test]
+async fn checks_of_a_host_that_hangs_can_go_and_change_while_they_wait() {
+    let hanging = serve(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let quick = serve(|_| async {}).await;
+    let catalog = Catalog::start().await;
+    let health = start(&catalog, HealthSettings { probes_per_host_max: 1, ..settings(0) });
+    let hang = but(http_at(hanging), |it| it.timeout = 60 * SECOND);
+    let all = ["first", "second", "third"].map(|id| check_of(id, hang.clone()));
+    let [first, second, third] = all.clone();
+    catalog.register("n1", vec![first.clone(), second.clone()]).await;
+    let stats = health.stats();
+    until("one hangs", || stats.in_flight() == 1 && stats.watched() == 2).await;
+    catalog.submit(Change::RegisterCheck(Box::new(third))).await;
+    catalog.submit(Change::RegisterCheck(Box::new(check_of("second", tcp_at(quick))))).await;
+    catalog.until("it has another target", is("second", CheckStatus::Passing)).await;
+    let gone = |check: &Check| Change::DeregisterCheck { key: check.key(), origin: check.origin };
+    catalog.submit(gone(&first)).await;
+    catalog.submit(gone(&second)).await;
+    until("the third has its turn", || stats.in_flight() == 1 && stats.watched() == 1).await;
+    health.shutdown().await;
+}
+
+#[tokio::test]
 async fn no_check_delays_another() {
     let hanging = serve(|stream| async move {
         std::future::pending::<()>().await;
@@ -129,7 +193,7 @@ async fn no_check_delays_another() {
     .await;
     let quick = serve(|_| async {}).await;
     let catalog = Catalog::start().await;
-    let health = start(&catalog, settings(0));
+    let health = start(&catalog, HealthSettings { probes_per_host_max: 200, ..settings(0) });
     let hang = but(http_at(hanging), |it| it.timeout = 60 * SECOND);
     catalog.register("n1", (0..200).map(|number| check_of(&format!("hang-{number}"), hang.clone())).collect()).await;
     let stats = health.stats();

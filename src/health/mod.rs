@@ -8,6 +8,7 @@
 //! | bound | value |
 //! |---|---|
 //! | probes in flight | the setting (4,096), or a fourth of the open files; due longest goes first |
+//! | of them of one target host | the setting (64); due longest goes first |
 //! | a probe's time | its timeout, from when its connection is asked for (10 s where none is given), name resolution included; as much again as this process saw its end late |
 //! | body read | 4 KiB and 1 s beyond the head |
 //! | redirects | 10 |
@@ -24,6 +25,7 @@
 mod connect;
 pub mod deadlines;
 mod exchange;
+mod hosts;
 mod http;
 mod probe;
 mod reaper;
@@ -73,6 +75,8 @@ pub struct HealthSettings {
     /// Most probes that run at the same time; each holds one open file, one with redirects two for a moment. A tenth
     /// of this process's limit of open files counts if it is less.
     pub probes_in_flight_max: usize,
+    /// Most of them of one target host.
+    pub probes_per_host_max: usize,
     /// Where the results of probes are counted.
     pub metrics: Arc<Metrics>,
     /// Where CA certificates are; none looks at `SSL_CERT_FILE` and the usual places of the system.

@@ -2,6 +2,8 @@
 //!
 //! Its view of the definitions is a level: whatever hint of a change arrives, what counts is the published snapshot.
 
+mod ends;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -17,6 +19,7 @@ use tokio::{
 use super::{
     HealthSettings,
     deadlines::Deadlines,
+    hosts::{Hosts, host_of},
     probe::{Outcome, Prober, cut},
     reaper::Reaper,
     schedule::{Jitter, Schedule, Slot, following, spread},
@@ -26,14 +29,13 @@ use super::{
 };
 use crate::{
     catalog::{
-        change::{Change, Origin},
+        change::Origin,
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
         names::{NodeName, Text},
         output::Output,
-        service::InstanceKey,
         state::CheckEntry,
     },
-    publish::{feed::Feed, snapshot::Snapshot, watch::Published},
+    publish::{feed::Feed, watch::Published},
 };
 
 /// What the scheduler works with, shared with others.
@@ -50,6 +52,7 @@ pub(super) struct Scheduler {
     shared: Shared,
     checks: Slots<Watched>,
     probes: Schedule,
+    hosts: Hosts,
     reaper: Reaper,
     running: JoinSet<Option<Outcome>>,
     starts: HashMap<Id, Start>,
@@ -94,15 +97,17 @@ enum FirstProbe {
 
 impl Scheduler {
     pub(super) fn new(settings: HealthSettings, shared: Shared) -> Scheduler {
+        let hosts = Hosts::new(settings.probes_per_host_max);
         Scheduler {
             settings,
             shared,
             checks: Slots::default(),
             probes: Schedule::default(),
+            hosts,
             reaper: Reaper::default(),
             running: JoinSet::new(),
             starts: HashMap::new(),
-            deregistering: Arc::new(Semaphore::new(DEREGISTERING_MAX)),
+            deregistering: Arc::new(Semaphore::new(ends::DEREGISTERING_MAX)),
             jitter: Jitter::new(RandomState::new().hash_one(Instant::now())),
             began: Instant::now(),
         }
@@ -213,12 +218,20 @@ impl Scheduler {
         self.checks.remove(key);
     }
 
-    /// Ends the probe of a check if it runs; nothing of it counts any more.
+    /// Ends the probe of a check if it runs or waits for its host; nothing of it counts any more.
     fn end_probe(&mut self, slot: Slot) {
-        let running = self.checks.get_mut(slot).and_then(|(_, watched)| watched.running.take());
-        if let Some(running) = running {
-            self.starts.remove(&running.id());
-            running.abort();
+        let Some((_, watched)) = self.checks.get_mut(slot) else { return };
+        let host = host_of(&watched.definition.kind, &watched.target);
+        let next = match watched.running.take() {
+            Some(running) => {
+                self.starts.remove(&running.id());
+                running.abort();
+                self.hosts.leave(&host)
+            }
+            None => self.hosts.forget(&host, slot),
+        };
+        if let Some((due, next)) = next {
+            self.probes.set(next, due);
         }
     }
 
@@ -233,6 +246,9 @@ impl Scheduler {
         while self.running.len() < self.settings.probes_in_flight_max {
             let Some((slot, due)) = self.probes.pop(now) else { return };
             let Some((_, watched)) = self.checks.get_mut(slot) else { continue };
+            if !self.hosts.enter(&host_of(&watched.definition.kind, &watched.target), (due, slot)) {
+                continue;
+            }
             let probe = Arc::clone(&self.shared.prober).run(watched.target.clone(), Arc::clone(&watched.definition));
             let (stats, metrics) = (Arc::clone(&self.shared.stats), Arc::clone(&self.settings.metrics));
             let task = self.running.spawn(async move {
@@ -262,6 +278,9 @@ impl Scheduler {
         let Some(Start { slot, at }) = self.starts.remove(&id) else { return };
         let Some((key, watched)) = self.checks.get_mut(slot) else { return };
         watched.running = None;
+        if let Some((due, next)) = self.hosts.leave(&host_of(&watched.definition.kind, &watched.target)) {
+            self.probes.set(next, due);
+        }
         self.settings.metrics.check_duration_seconds.observe(now.saturating_duration_since(at).as_secs_f64());
         let random = self.jitter.next();
         self.probes.set(slot, following(at, now, watched.definition.interval, random));
@@ -315,63 +334,6 @@ impl Scheduler {
         }
         self.shared.feed.report(key.clone(), result);
     }
-
-    /// Turns critical what was not renewed in time.
-    fn expire(&mut self, now: Instant) {
-        for (key, result) in self.shared.deadlines.expire(now) {
-            tracing::info!(check = %key.id, "check {} is now critical: its deadline passed", key.id);
-            self.shared.stats.count_expired();
-            self.settings.metrics.check_result("ttl", result.status.as_str());
-            if let Some(slot) = self.checks.find(&key) {
-                self.reaper.turned_critical(slot, now);
-            }
-            self.shared.feed.report(key, result);
-        }
-    }
-
-    /// Deregisters instances that have been critical for too long.
-    fn reap(&mut self, now: Instant) {
-        if self.reaper.next().is_none_or(|next| next > now) {
-            return;
-        }
-        let snapshot = self.shared.published.load();
-        while let Some(slot) = self.reaper.pop(now) {
-            let Some((key, _)) = self.checks.get(slot) else { continue };
-            let entry = snapshot.catalog.check(key);
-            let critical = entry.filter(|entry| entry.check.status == CheckStatus::Critical);
-            let over = self.reaper.look(slot, critical.map(|entry| entry.modify_index), now);
-            if let (true, Some(entry)) = (over, entry)
-                && !self.deregister(&snapshot, &entry.check)
-            {
-                self.reaper.postpone(slot, now);
-            }
-        }
-    }
-
-    /// Deregisters the instance that a check is about. Returns false if too many are being deregistered.
-    fn deregister(&self, snapshot: &Snapshot, check: &Check) -> bool {
-        let Some(id) = check.service_id.clone() else { return true };
-        let key = InstanceKey { node: check.node.clone(), id };
-        let Some(entry) = snapshot.catalog.instance(&key) else { return true };
-        let Ok(place) = Arc::clone(&self.deregistering).try_acquire_owned() else { return false };
-        let (feed, stats) = (self.shared.feed.clone(), Arc::clone(&self.shared.stats));
-        let origin = entry.instance.origin;
-        let check = check.id.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let id = key.id.clone();
-            match feed.submit(vec![Change::Deregister { key, origin }]).await {
-                Ok(_) => {
-                    stats.count_deregistered();
-                    tracing::info!(service = %id, %check, "service {id} is deregistered: critical too long");
-                }
-                Err(error) => {
-                    tracing::warn!(service = %id, %check, %error, "service {id} cannot be deregistered");
-                }
-            }
-        });
-        true
-    }
 }
 
 /// Whether we run the check: any of our node, and those with probes that were registered here for other nodes, which have
@@ -395,8 +357,3 @@ async fn until(when: Option<Instant>) {
 ///
 /// Source: Consul's `check_update_interval`.
 const OUTPUT_HOLD_SECS: u64 = 5 * 60;
-
-/// Most instances that are being deregistered at once.
-///
-/// Source: none, chosen: enough to share one sync of the journal, far below the feed's 1,024 places.
-const DEREGISTERING_MAX: usize = 256;
