@@ -210,6 +210,19 @@ static GOALS: &[Goal] = &[
     goal("answered/s then against full load with checks", TIMES, (Some(AtLeast(0.9)), None), |results| {
         results.get("checked overload answered x")
     }),
+    goal("20,000 HTTP checks of 1,000 targets every 10 s", (2, "of a core"), (Some(AtMost(1.0)), None), |results| {
+        results.get("checks cores")
+    }),
+    goal("memory of the whole server then", (0, "MB"), (Some(AtMost(500.0)), None), |results| {
+        results.get("checks resident MB")
+    }),
+    goal("p99 of how late probes are then, at most, under half load", MILLIS, (Some(AtMost(500.0)), None), |results| {
+        results.get("checks loaded late p99 ms")
+    }),
+    goal("checks that fail meanwhile", (0, ""), (Some(AtMost(0.0)), None), |results| results.get("checks failed")),
+    goal("p99 of answers then against quiet, at half load", TIMES, (Some(AtMost(1.5)), None), |results| {
+        results.get("checks p99 x")
+    }),
     goal("GET /v1/health/service of 3 instances, a second", (0, "/s"), (Some(AtLeast(30_000.0)), None), |results| {
         results.get("http health/s")
     }),

@@ -27,6 +27,7 @@ mod pictures;
 mod process;
 mod results;
 mod rounds;
+mod said;
 mod sections;
 mod server;
 mod svg;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::process::Signal;
 
-use super::{Bench, overload::series, register};
+use super::{Bench, register};
 use crate::{
     catalog::{Edns, Queries},
     http::{Put, Stream, get},
@@ -17,6 +17,7 @@ use crate::{
     numbers::median,
     process::pause,
     rounds::{Entrant, Outcome, Over, Plan, alternate, keep_latency},
+    said::series,
     sections::mix::GROUP,
     server::Server,
     tally::{Checking, Tally},

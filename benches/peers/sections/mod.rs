@@ -1,5 +1,6 @@
 //! What is measured, in the order in which it runs.
 
+pub mod checks;
 pub mod churn;
 pub mod http;
 pub mod large;
@@ -42,6 +43,7 @@ pub static SECTIONS: &[Section] = &[
     Section { name: "tcp", doc: "pipelined queries over TCP", run: tcp::run },
     Section { name: "churn", doc: "queries while instances fail and pass", run: churn::run },
     Section { name: "overload", doc: "three times the load that it can take", run: overload::run },
+    Section { name: "checks", doc: "20,000 HTTP checks of 1,000 targets every 10 s", run: checks::run },
     Section { name: "write", doc: "registrations: when they are visible, and how many a second", run: write::run },
     Section { name: "http", doc: "a read of the API by wrk, beside nginx with a file", run: http::run },
     Section { name: "restart", doc: "memory and restarts with 10,000 and 1,000,000 instances", run: restart::run },

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use super::{Bench, CLIENTS, large::HUGE};
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     numbers::median,
     process::pause,
     rounds::{Entrant, Over, Plan, alternate},
+    said::{Buckets, Checks, series},
     server::Server,
     tally::{Checking, Tally},
 };
@@ -29,11 +30,11 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     measure(bench, "overload", (&server, &queries))?;
     let checked = Checked::start(bench.cores)?;
     checked.register(&server)?;
-    let before = checks(&server)?;
+    let before = Checks::by(&server)?;
     let watch = Watch::start(&server, bench.cores);
     measure(bench, "checked overload", (&server, &queries))?;
     let least = watch.end()?;
-    let checks = before.until(&checks(&server)?);
+    let checks = before.until(&Checks::by(&server)?);
     bench.results.tell("checked overload probes", checks.made, "");
     bench.results.tell("checked overload failed", checks.failed, "");
     bench.results.tell("checked overload late p99 ms", checks.late_p99_millis, "ms, at most");
@@ -110,73 +111,6 @@ impl Said {
         let dropped = series(&page, "nameplate_dns_drops_total")?.into_iter().map(|(_, value)| value).sum();
         Ok(Said { dropped, waits: Buckets::of(&page, "nameplate_dns_wait_seconds")? })
     }
-}
-
-/// What the server says of its checks since its start, or within a time.
-struct Checks {
-    made: f64,
-    failed: f64,
-    late: Buckets,
-    late_p99_millis: f64,
-}
-
-fn checks(server: &Server) -> Result<Checks> {
-    let page = get(server.http, "/metrics")?;
-    let sum = |matches: &dyn Fn(&str) -> bool| -> Result<f64> {
-        let results = series(&page, "nameplate_checks_total")?;
-        Ok(results.iter().filter(|(labels, _)| matches(labels)).map(|(_, value)| value).sum())
-    };
-    let failed = sum(&|labels| !labels.contains("\"passing\""))?;
-    let late = Buckets::of(&page, "nameplate_check_lateness_seconds")?;
-    Ok(Checks { made: sum(&|_| true)?, failed, late, late_p99_millis: 0.0 })
-}
-
-impl Checks {
-    fn until(&self, later: &Checks) -> Checks {
-        let late = self.late.until(&later.late);
-        let late_p99_millis = late.as_ref().map_or(f64::NAN, Buckets::p99_millis);
-        let late = late.unwrap_or(Buckets(Vec::new()));
-        Checks { made: later.made - self.made, failed: later.failed - self.failed, late, late_p99_millis }
-    }
-}
-
-/// A histogram: upper bounds in seconds, each with the count of what lies below.
-struct Buckets(Vec<(f64, f64)>);
-
-impl Buckets {
-    fn of(page: &str, name: &str) -> Result<Buckets> {
-        let mut buckets = Vec::new();
-        for (labels, count) in series(page, &format!("{name}_bucket"))? {
-            let bound = labels.split('"').nth(1).context("a bucket has a bound")?;
-            buckets.push((bound.parse().unwrap_or(f64::INFINITY), count));
-        }
-        Ok(Buckets(buckets))
-    }
-
-    fn until(&self, later: &Buckets) -> Result<Buckets> {
-        let between: Vec<(f64, f64)> =
-            self.0.iter().zip(&later.0).map(|((bound, before), (_, after))| (*bound, after - before)).collect();
-        ensure!(between.last().is_some_and(|(_, count)| *count > 0.0), "the server counted nothing");
-        Ok(Buckets(between))
-    }
-
-    /// The upper bound of the bucket in which the 99th percentile lies.
-    fn p99_millis(&self) -> f64 {
-        let total = self.0.last().map_or(0.0, |(_, count)| *count);
-        let bucket = self.0.iter().find(|(_, below)| *below >= total * 0.99);
-        bucket.map_or(0.0, |(bound, _)| bound * 1e3)
-    }
-}
-
-/// Labels and values of all series of a metric.
-pub fn series<'a>(page: &'a str, name: &str) -> Result<Vec<(&'a str, f64)>> {
-    let mut found = Vec::new();
-    for line in page.lines() {
-        let Some(rest) = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' '])) else { continue };
-        let (labels, value) = rest.rsplit_once(' ').context("a metric has a value")?;
-        found.push((labels, value.parse()?));
-    }
-    Ok(found)
 }
 
 /// All that it can take, without a queue that it would take for an overload: answers take some 25 us here.
