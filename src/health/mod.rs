@@ -22,11 +22,14 @@
 //!
 //! **Source:** Consul's agent checks, as far as the API shows them.
 
+mod amqp;
 mod connect;
 pub mod deadlines;
 mod exchange;
 mod hosts;
 mod http;
+mod mysql;
+mod postgres;
 mod probe;
 mod reaper;
 mod redis;

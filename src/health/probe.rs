@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::timeout_at;
 
-use super::{connect::Connector, http::HttpProber, redis, tcp, tls::Tls, udp};
+use super::{amqp, connect::Connector, http::HttpProber, mysql, postgres, redis, tcp, tls::Tls, udp};
 use crate::catalog::{
     check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES},
     names::Text,
@@ -95,6 +95,9 @@ impl Prober {
             CheckKind::Tcp(check) => Some(tcp::probe(&self.connector, &target, check, timeout).await),
             CheckKind::Udp => Some(udp::probe(&self.connector, &target, timeout).await),
             CheckKind::Redis => Some(redis::probe(&self.connector, &target, timeout).await),
+            CheckKind::MySql => Some(mysql::probe(&self.connector, &target, timeout).await),
+            CheckKind::Postgres => Some(postgres::probe(&self.connector, &target, timeout).await),
+            CheckKind::Amqp => Some(amqp::probe(&self.connector, &target, timeout).await),
             _ => None,
         }
     }
