@@ -11,6 +11,7 @@
 //! | of them of one target host | the setting (64); due longest goes first |
 //! | a probe's time | its timeout, from when its connection is asked for (10 s where none is given), name resolution included; as much again as this process saw its end late |
 //! | body read | 4 KiB and 1 s beyond the head |
+//! | read by probes of other protocols | 4 KiB; a DNS response by TCP 64 KiB |
 //! | redirects | 10 |
 //! | results waiting for the publisher | one a check, the newest |
 //! | instances being deregistered at once | 256; the others 200 ms later |
@@ -25,9 +26,11 @@
 mod amqp;
 mod connect;
 pub mod deadlines;
+mod dns;
 mod exchange;
 mod hosts;
 mod http;
+mod icmp;
 mod mysql;
 mod postgres;
 mod probe;

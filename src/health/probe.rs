@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::timeout_at;
 
-use super::{amqp, connect::Connector, http::HttpProber, mysql, postgres, redis, tcp, tls::Tls, udp};
+use super::{amqp, connect::Connector, dns, http::HttpProber, icmp, mysql, postgres, redis, tcp, tls::Tls, udp};
 use crate::catalog::{
     check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES},
     names::Text,
@@ -98,6 +98,8 @@ impl Prober {
             CheckKind::MySql => Some(mysql::probe(&self.connector, &target, timeout).await),
             CheckKind::Postgres => Some(postgres::probe(&self.connector, &target, timeout).await),
             CheckKind::Amqp => Some(amqp::probe(&self.connector, &target, timeout).await),
+            CheckKind::Dns(check) => Some(dns::probe(&self.connector, &target, check, timeout).await),
+            CheckKind::Icmp => Some(icmp::probe(&self.connector, &target, timeout).await),
             _ => None,
         }
     }
