@@ -171,7 +171,7 @@ async fn no_check_delays_another() {
         let check = json!({ "HTTP": format!("http://{}/", silent.at), "Interval": "1m", "Timeout": "30s" });
         at.register(json!({ "Name": "mute", "ID": format!("mute-{number}"), "Port": 80, "Check": check })).await;
     }
-    until("all of them hang", async || silent.requests.load(SeqCst) >= 300).await;
+    until("as many of them hang as may", async || silent.requests.load(SeqCst) >= 64).await;
     let check = json!({ "HTTP": format!("http://{}/", good.at), "Interval": "1m" });
     let began = Instant::now();
     at.register(json!({ "Name": "web", "Address": "192.0.2.9", "Port": 80, "Check": check })).await;
