@@ -2,7 +2,7 @@
 //!
 //! Taken in by `#[path]`, so that there is one text of each. An oracle panics when its rule is broken.
 
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, path::Path, time::Duration};
 
 use nameplate::{
     access,
@@ -260,7 +260,12 @@ fn is_registered(registration: &Registration, owner: &Owner) {
     let Registration { instance, checks, .. } = registration;
     assert!(instance.ports.len() <= 256 && instance.tags.len() <= 1_024 && checks.len() <= 128);
     assert!(instance.node == owner.node && instance.origin == owner.origin);
-    assert!(checks.iter().all(|check| check.service_id.as_ref() == Some(&instance.id)));
+    for check in checks {
+        assert_eq!(check.service_id.as_ref(), Some(&instance.id));
+        let definition = &check.definition;
+        assert_eq!(definition.kind.is_periodic(), definition.interval >= Duration::from_secs(1));
+        assert!((1..=4096).contains(&definition.output_max_bytes));
+    }
     let mut catalog = catalog_of(&owner.node);
     let mut register = || {
         let effects = catalog.apply(Change::Register(Box::new(registration.clone())));

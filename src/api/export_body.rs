@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::body::{PortBody, Shown, Tags, WeightsBody, go_duration};
 use crate::catalog::{
-    check::{Check, CheckKind, ClientTls, HttpCheck, OUTPUT_MAX_BYTES},
+    check::{Check, CheckKind, ClientTls, DockerExecCheck, HttpCheck, OUTPUT_MAX_BYTES},
     names::NodeName,
     node::Node,
     service::{Instance, Meta},
@@ -216,10 +216,7 @@ impl Serialize for DefinitionBody<'_> {
                 map.serialize_entry("H2PingUseTLS", &ping.use_tls)?;
                 certificate(&mut map, ping)?;
             }
-            CheckKind::DockerExec(exec) => {
-                map.serialize_entry("DockerContainerID", &exec.container)?;
-                map.serialize_entry("ScriptArgs", &exec.args)?;
-            }
+            CheckKind::DockerExec(exec) => exec_entries(&mut map, exec)?,
             CheckKind::Alias(alias) => {
                 text(&mut map, "AliasNode", alias.node.as_ref().map_or("", |node| node.as_str()))?;
                 text(&mut map, "AliasService", alias.service_id.as_ref().map_or("", |id| id.as_str()))?;
@@ -270,6 +267,18 @@ fn http_entries<M: SerializeMap>(map: &mut M, http: &HttpCheck) -> Result<(), M:
     flag(map, "DisableRedirects", http.disable_redirects)?;
     flag(map, "TLSSkipVerify", http.tls_skip_verify)?;
     text(map, "TLSServerName", http.tls_server_name.as_deref().unwrap_or_default())
+}
+
+/// Written as it is read, a shell with the one text that it reads.
+fn exec_entries<M: SerializeMap>(map: &mut M, exec: &DockerExecCheck) -> Result<(), M::Error> {
+    map.serialize_entry("DockerContainerID", &exec.container)?;
+    match &exec.args[..] {
+        [shell, option, command] if &**option == "-c" => {
+            map.serialize_entry("Shell", shell)?;
+            map.serialize_entry("ScriptArgs", &[command])
+        }
+        args => map.serialize_entry("ScriptArgs", args),
+    }
 }
 
 /// What a probe over TLS asks of the certificate.

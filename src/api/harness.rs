@@ -22,6 +22,7 @@ use crate::{
     catalog::{
         change::Change,
         names::{NodeName, Text},
+        policy::ScriptChecks,
         service::Meta,
     },
     observe::metrics::Metrics,
@@ -97,6 +98,15 @@ pub(super) async fn start_guarded(waiting: usize, access: AccessParts) -> Harnes
 
 /// The same, on a publisher that begins so.
 pub(super) async fn start_on(waiting: usize, access: AccessParts, start: Start) -> Harness {
+    start_of(waiting, access, start, ScriptChecks::Off).await
+}
+
+/// A server whose checks may run commands.
+pub(super) async fn start_with_scripts() -> Harness {
+    start_of(WAITING_MAX, access::off(Level::Write), Start::example(100), ScriptChecks::All).await
+}
+
+async fn start_of(waiting: usize, access: AccessParts, start: Start, script_checks: ScriptChecks) -> Harness {
     let metrics = Arc::clone(&start.metrics);
     let (_, feed, published) = Publisher::start(start).unwrap();
     feed.submit(local().registration()).await.unwrap();
@@ -137,6 +147,7 @@ pub(super) async fn start_on(waiting: usize, access: AccessParts, start: Start) 
         reload: Arc::clone(&reload),
         access,
         hosts: super::hosts::Hosts::Any,
+        script_checks,
         txn_max_ops: 64,
         waiting_max: waiting,
         stopping,

@@ -52,6 +52,7 @@ use crate::{
         definition::Owner,
         names::{CheckId, NodeName, Text},
         node::{Address, Node},
+        policy::ScriptChecks,
         service::Meta,
     },
     kv::session::Session,
@@ -137,6 +138,8 @@ pub struct ApiParts {
     pub access: AccessParts,
     /// Which names requests may be for.
     pub hosts: Hosts,
+    /// Whose checks may run commands.
+    pub script_checks: ScriptChecks,
     /// Most operations of a transaction.
     pub txn_max_ops: usize,
     /// Most reads that wait for a change.
@@ -289,7 +292,31 @@ impl Api {
         let lacking = rights::must_all(caller, needs);
         drop(snapshot);
         lacking?;
+        changes.iter().try_for_each(|change| self.may_be_checked(change))?;
         self.parts.feed.submit(changes).await.map(|_| ()).map_err(ApiError::from)
+    }
+
+    /// Refuses checks that run what is not enabled, and those that look at the machine they run on, where that is not this
+    /// node.
+    fn may_be_checked(&self, change: &Change) -> Result<(), ApiError> {
+        let checks = match change {
+            Change::Register(registration) => &registration.checks[..],
+            Change::RegisterCheck(check) => std::slice::from_ref(&**check),
+            _ => return Ok(()),
+        };
+        for check in checks {
+            if let Some(problem) = self.parts.script_checks.refusal(check) {
+                return Err(ApiError::BadRequest(problem));
+            }
+            let (kind, node) = (&check.definition.kind, &check.node);
+            if kind.is_of_its_node() && *node != self.parts.local.node {
+                let (id, kind) = (&check.id, kind.as_str());
+                let problem =
+                    format!("check {id:?}: {kind} checks run on the node they are about; register it on {node}");
+                return Err(ApiError::BadRequest(problem));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -396,5 +423,5 @@ mod protocol_tests;
 mod docs_tests;
 
 #[cfg(test)]
-#[path = "not_run_tests.rs"]
-mod not_run_tests;
+#[path = "kinds_tests.rs"]
+mod kinds_tests;

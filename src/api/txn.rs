@@ -50,6 +50,15 @@ pub(super) async fn txn(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
     if operations.iter().all(Operation::is_read) {
         return answer_reads(&api, operations, &read);
     }
+    for (at, operation) in operations.iter().enumerate() {
+        let Operation::Catalog(catalog::Operation { action: Action::Set { changes, .. }, .. }) = operation else {
+            continue;
+        };
+        changes.iter().try_for_each(|change| api.may_be_checked(change)).map_err(|error| match error {
+            ApiError::BadRequest(problem) => ApiError::BadRequest(format!("[{at}]: {problem}")),
+            other => other,
+        })?;
+    }
     let refused = complete(&api, &mut operations);
     if !refused.is_empty() {
         return conflict(refused, read.pretty);

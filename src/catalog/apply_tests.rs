@@ -5,11 +5,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::catalog::{
     apply_checks::is_derived,
-    check::{
-        CheckDefinition, CheckKind,
-        CheckStatus::{Critical, Passing, Warning},
-        NOT_RUN, ScriptCheck,
-    },
+    check::CheckStatus::{Critical, Passing, Warning},
     model::Model,
     restore::StoredNode,
     state::Indexes,
@@ -393,39 +389,4 @@ fn check_indexes(before: &State, after: &State) {
     }
     let extinction = if vanished { after.index() } else { before.indexes().extinction };
     assert_eq!(after.indexes().extinction, extinction);
-}
-
-/// A check of `web-1` on `n1` by a script, which is not run.
-fn script(status: CheckStatus) -> Check {
-    let kind = CheckKind::Script(ScriptCheck { args: Box::new([Arc::from("/bin/probe")]) });
-    let definition = Arc::new(CheckDefinition::unprobed(kind));
-    Check { definition, output: "as registered".into(), ..check("c", Some("web-1"), status) }
-}
-
-#[test]
-fn no_status_depends_on_a_check_that_is_not_run() {
-    let state = after([register(registration(instance("web", "web-1"), vec![script(Critical)]))]);
-    assert_eq!((entry(&state).status(), entry(&state).checks[0].check.status), (Passing, Critical));
-    assert_eq!(entry(&state).checks[0].check.shown_output(), NOT_RUN);
-    let node = Check { service_id: None, ..script(Critical) };
-    let state = after([Change::RegisterCheck(Box::new(node))]);
-    let node = state.node(&NodeName::new("n1").unwrap()).unwrap();
-    assert_eq!((node.status(), node.checks.len()), (Passing, 1));
-}
-
-#[test]
-fn a_check_that_is_not_run_has_no_result_to_take_or_to_leave_behind() {
-    let run = || register(registration(instance("web", "web-1"), vec![check("c", Some("web-1"), Warning)]));
-    let not_run = || register(registration(instance("web", "web-1"), vec![script(Passing)]));
-    let state = after([not_run(), set_status("n1", "c", Critical, "set")]);
-    assert_eq!(*entry(&state).checks[0].check, script(Passing), "results do not change it");
-    let state = after([run(), set_status("n1", "c", Critical, "set"), not_run()]);
-    assert_eq!(*entry(&state).checks[0].check, script(Passing), "that of the check before is gone");
-    let state = after([not_run(), run()]);
-    assert_eq!(entry(&state).status(), Warning, "the check after begins with its own");
-    let aside = |checks: Vec<Check>| register(registration(of(Origin::Docker, "web", "web-1"), checks));
-    let api = register(registration(of(Origin::Api, "web", "web-1"), vec![]));
-    let failed = aside(vec![check("c", Some("web-1"), Critical)]);
-    let state = after([api, failed, aside(vec![script(Passing)])]);
-    assert_eq!(entry(&state).shadowed[0].checks[0].status, Passing, "also of what is kept aside");
 }

@@ -82,9 +82,9 @@ impl Check {
         CheckKey { node: self.node.clone(), id: self.id.clone() }
     }
 
-    /// What the last result said; of a check that is not run, that it is not.
+    /// What the last result said.
     pub fn shown_output(&self) -> Cow<'_, str> {
-        if self.definition.kind.is_run() { self.output.shown(&self.target) } else { Cow::Borrowed(NOT_RUN) }
+        self.output.shown(&self.target)
     }
 
     /// The same output for a check with this target.
@@ -127,14 +127,14 @@ impl Check {
         matches!(self.definition.kind, CheckKind::Maintenance)
     }
 
-    /// Whether results change it: maintenance is critical while it lasts, and what is not run stays as registered.
+    /// Whether results change it: maintenance is critical while it lasts.
     pub(super) fn takes_results(&self) -> bool {
-        !self.is_maintenance() && self.definition.kind.is_run()
+        !self.is_maintenance()
     }
 
-    /// Takes over the last result of the check whose place it takes, where it has one and takes any.
+    /// Takes over the last result of the check whose place it takes, if it takes any.
     pub(super) fn keep_result(&mut self, before: &Check) {
-        if self.takes_results() && before.definition.kind.is_run() {
+        if self.takes_results() {
             (self.status, self.output) = (before.status, before.output_for(&self.target));
         }
     }
@@ -220,16 +220,15 @@ pub enum CheckKind {
 }
 
 impl CheckKind {
-    /// Whether checks of this kind are run, or set from outside. Others are kept and shown, and no status depends on
-    /// them.
-    pub fn is_run(&self) -> bool {
-        !matches!(self, CheckKind::Grpc(_) | CheckKind::Script(_))
-    }
-
     /// Whether something is done to find out how its target is.
     pub fn is_probed(&self) -> bool {
         use CheckKind::{Deadline, External, Maintenance};
         !matches!(self, Deadline(_) | External | Maintenance)
+    }
+
+    /// Whether it looks at the machine that it runs on, so that only the node that it is about can run it.
+    pub fn is_of_its_node(&self) -> bool {
+        matches!(self, CheckKind::Script(_) | CheckKind::DockerExec(_) | CheckKind::Systemd)
     }
 
     /// Whether its probes follow an interval.
@@ -334,9 +333,6 @@ pub struct CheckResult {
     /// What it said; cut to [`OUTPUT_MAX_BYTES`].
     pub output: Output,
 }
-
-/// The output of a check whose kind is not run.
-pub const NOT_RUN: &str = "not run: checks of this kind are kept and shown, but no status depends on them";
 
 /// Longest output that is kept. Source: Consul's limit of the same name.
 pub const OUTPUT_MAX_BYTES: usize = 4096;

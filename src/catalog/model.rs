@@ -66,7 +66,7 @@ impl Model {
             },
             Change::SetStatus { key, result } => {
                 let check = self.checks.get_mut(&key).ok_or(ChangeError::UnknownCheck(key))?;
-                if !check.is_maintenance() && check.definition.kind.is_run() {
+                if !check.is_maintenance() {
                     (check.status, check.output) = (result.status, result.output);
                 }
                 Ok(())
@@ -261,9 +261,9 @@ impl Model {
     }
 }
 
-/// A check keeps the result of the one before it, unless it is maintenance, or one of the two is not run.
+/// A check keeps the result of the one before it, unless it is maintenance.
 fn keep_result(check: &mut Check, before: &Check) {
-    if !check.is_maintenance() && check.definition.kind.is_run() && before.definition.kind.is_run() {
+    if !check.is_maintenance() {
         (check.status, check.output) = (before.status, before.output_for(&check.target));
     }
 }

@@ -1,6 +1,12 @@
-//! What an operator may say of how services are answered: vocabulary that the configuration and the answering side share.
+//! What an operator may say of how services are answered and checked: vocabulary that the configuration and those who follow it
+//! share.
 
 use std::{cmp::Reverse, sync::Arc};
+
+use super::{
+    change::Origin,
+    check::{Check, CheckKind},
+};
 
 /// What holds for services of one name or pattern; none means the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +56,36 @@ pub enum HostNames {
     Cname,
 }
 
+/// Whose checks may run commands, here or in a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ScriptChecks {
+    /// Nobody's.
+    #[default]
+    Off,
+    /// Those that stand in files of service definitions.
+    Files,
+    /// Everybody's.
+    All,
+}
+
+impl ScriptChecks {
+    /// Whether checks that this source registers may run commands.
+    pub fn allows(self, origin: Origin) -> bool {
+        match self {
+            ScriptChecks::Off => false,
+            ScriptChecks::Files => origin == Origin::File,
+            ScriptChecks::All => true,
+        }
+    }
+
+    /// Why a check may not be registered: it runs a command, and may not.
+    pub fn refusal(self, check: &Check) -> Option<String> {
+        let runs = matches!(check.definition.kind, CheckKind::Script(_) | CheckKind::DockerExec(_));
+        (runs && !self.allows(check.origin))
+            .then(|| format!("check {:?}: scripts are disabled on this agent; to enable, set {SCRIPTS_CURE}", check.id))
+    }
+}
+
 impl DefaultRule {
     /// What holds for a service: each field from the most exact pattern that sets it, else as it is here.
     pub fn with(&self, rules: &[ServiceRule], service: &str) -> DefaultRule {
@@ -78,3 +114,6 @@ impl ServiceRule {
         }
     }
 }
+
+/// What makes scripts run.
+pub const SCRIPTS_CURE: &str = "enable_script_checks, or for checks in files enable_local_script_checks";

@@ -411,8 +411,7 @@ pub(super) fn find_check<'a>(checks: &'a [CheckEntry], id: &CheckId) -> Option<&
 }
 
 fn worst(checks: &[CheckEntry]) -> CheckStatus {
-    let run = checks.iter().filter(|entry| entry.check.definition.kind.is_run());
-    run.map(|entry| entry.check.status).max().unwrap_or(CheckStatus::Passing)
+    checks.iter().map(|entry| entry.check.status).max().unwrap_or(CheckStatus::Passing)
 }
 
 /// Services with more instances are not read ahead by [`State::warm`]. Source: none, chosen.

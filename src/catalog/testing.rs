@@ -6,7 +6,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
     change::{Change, Origin, Registration},
-    check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, ScriptCheck},
+    check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
     names::{CheckId, NodeName, PortName, ServiceId, ServiceName, Tag},
     node::{Address, Node},
     service::{FurtherName, Instance, InstanceKey, IpNetwork, Meta, NetworkAddress, Port, TaggedAddress, Weights},
@@ -134,8 +134,7 @@ fn any_check_key() -> impl Strategy<Value = CheckKey> {
 }
 
 fn any_check() -> impl Strategy<Value = Check> {
-    let not_run = CheckKind::Script(ScriptCheck { args: Box::new([Arc::from("true")]) });
-    let kind = select(vec![CheckKind::External, CheckKind::External, CheckKind::Maintenance, not_run]);
+    let kind = select(vec![CheckKind::External, CheckKind::External, CheckKind::Maintenance]);
     let notes = select(vec!["", "other"]);
     (any_check_key(), option::of(any_id()), any_status(), any_origin(), (notes, kind)).prop_map(
         |(key, service_id, status, origin, (notes, kind))| Check {

@@ -38,7 +38,7 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 60] = [
+pub(super) const KEYS: [Key; 62] = [
     at_start("dns", Shape::List),
     live("docker_dns", Shape::One),
     at_start("http", Shape::One),
@@ -65,6 +65,8 @@ pub(super) const KEYS: [Key; 60] = [
     at_start("ephemeral", Shape::One),
     at_start("zones", Shape::One),
     at_start("services", Shape::One),
+    at_start("enable_script_checks", Shape::One),
+    at_start("enable_local_script_checks", Shape::One),
     at_start("docker", Shape::One),
     at_start("docker_address", Shape::One),
     at_start("docker_ip", Shape::One),

@@ -45,7 +45,7 @@ pub use host::Host;
 pub use http::{Http, HttpTls};
 pub use problem::{ConfigProblem, Place};
 
-pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ServiceRule};
+pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ScriptChecks, ServiceRule};
 use crate::{
     catalog::{names::NodeName, service::IpNetwork},
     wire::name::Name,
@@ -88,6 +88,8 @@ pub struct Config {
     pub zones: Option<PathBuf>,
     /// Directory of service definitions.
     pub services: Option<PathBuf>,
+    /// Whose checks may run commands.
+    pub script_checks: ScriptChecks,
     /// Registration of Docker's containers.
     pub docker: Docker,
     /// What holds for services that no rule names.
@@ -320,6 +322,7 @@ impl Config {
             data: running.data,
             zones: running.zones,
             services: running.services,
+            script_checks: running.script_checks,
             docker: running.docker,
             log_format: running.log_format,
             ..self

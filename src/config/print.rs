@@ -5,7 +5,7 @@ use std::{fmt::Display, path::Path};
 use toml::Value;
 
 use super::{
-    Config, DataDirectory, DockerDns, Forward, HostNames, LogFormat, NoneEligible, QueryLog, ServiceRule,
+    Config, DataDirectory, DockerDns, Forward, HostNames, LogFormat, NoneEligible, QueryLog, ScriptChecks, ServiceRule,
     ZoneUpstreams, keys::KEYS,
 };
 use crate::catalog::duration::format_duration;
@@ -77,6 +77,8 @@ impl Config {
             ("ephemeral", Some(ephemeral)),
             ("zones", Some(path(zones))),
             ("services", self.services.as_deref().map(path)),
+            ("enable_script_checks", Some((self.script_checks == ScriptChecks::All).to_string())),
+            ("enable_local_script_checks", Some((self.script_checks != ScriptChecks::Off).to_string())),
             ("stale_after", Some(quoted(format_duration(self.stale_after)))),
             ("stale_max", Some(quoted(format_duration(self.stale_max)))),
             ("log", Some(quoted(&self.log))),

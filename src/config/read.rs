@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     Config, DataDirectory, DefaultRule, Forward, ForwardZone, HostNames, Inputs, LogFormat, NoneEligible, QueryLog,
-    REFERENCE, ServiceRule, ZoneUpstreams, access, docker, health,
+    REFERENCE, ScriptChecks, ServiceRule, ZoneUpstreams, access, docker, health,
     host::ZONES_DIRECTORY,
     http,
     layer::{self, Given, Item},
@@ -147,6 +147,7 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         node: node(reader, inputs),
         zones: zones(reader, inputs),
         services: reader.one("services", values::path),
+        script_checks: script_checks(reader),
         docker: docker::read(reader, inputs),
         default_rule: DefaultRule {
             ttl_secs: reader.set("ttl", values::ttl_secs),
@@ -175,6 +176,15 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         data,
         warnings: Vec::new(),
         inputs: Arc::new(kept(inputs)),
+    }
+}
+
+fn script_checks(reader: &mut Reader) -> ScriptChecks {
+    let (all, files) = ("enable_script_checks", "enable_local_script_checks");
+    match (reader.set(all, values::boolean), reader.set(files, values::boolean)) {
+        (true, _) => ScriptChecks::All,
+        (false, true) => ScriptChecks::Files,
+        (false, false) => ScriptChecks::Off,
     }
 }
 

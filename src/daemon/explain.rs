@@ -150,11 +150,7 @@ fn networks(instance: &Instance) -> String {
 /// The instance's own check that is as bad as the instance, with the beginning of its output.
 fn worst_check(presence: &Presence, deadlines: &Deadlines) -> Option<(String, String)> {
     let status = eligible::status(presence);
-    let entry = presence
-        .entry
-        .checks
-        .iter()
-        .find(|entry| entry.check.status == status && entry.check.definition.kind.is_run())?;
+    let entry = presence.entry.checks.iter().find(|entry| entry.check.status == status)?;
     let output = match deadlines.newest_output(&entry.check.key(), status) {
         Some(newest) => newest.to_string(),
         None => entry.check.shown_output().into_owned(),

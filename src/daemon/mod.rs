@@ -413,6 +413,7 @@ fn api_parts(
         reload: Arc::default(),
         access: access.parts(config),
         hosts: settings::hosts(config),
+        script_checks: config.script_checks,
         txn_max_ops: config.txn_max_ops,
         waiting_max: config.http_api.waiting,
         stopping,

@@ -62,6 +62,7 @@ impl Sources {
             let settings = FileSettings {
                 directory,
                 node: config.node.clone(),
+                script_checks: config.script_checks,
                 stale_after: config.stale_after,
                 metrics: Arc::clone(metrics),
             };
@@ -136,6 +137,7 @@ fn containers(config: &Config) -> docker::Settings {
         deregister: docker.deregister,
         address: docker.address,
         network: docker.network,
+        script_checks: config.script_checks,
     }
 }
 

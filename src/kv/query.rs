@@ -130,10 +130,7 @@ impl Query {
         if self.ignore_check_ids.is_empty() {
             return node.status().max(entry.status());
         }
-        let counts = |entry: &&CheckEntry| {
-            let check = &entry.check;
-            check.definition.kind.is_run() && !self.ignore_check_ids.iter().any(|id| id == check.id.as_str())
-        };
+        let counts = |entry: &&CheckEntry| !self.ignore_check_ids.iter().any(|id| id == entry.check.id.as_str());
         let checks = node.checks.iter().chain(entry.checks.iter()).filter(counts);
         checks.map(|entry| entry.check.status).max().unwrap_or(CheckStatus::Passing)
     }

@@ -7,7 +7,7 @@ use nameplate::{
         check::{Check, CheckStatus},
         node::Node,
         service::{Instance, Port},
-        state::{CheckEntry, State},
+        state::State,
     },
     kv::query::Query,
     publish::{feed::SourceStatus, settings::Settings},
@@ -109,11 +109,6 @@ pub struct Asker {
     pub may_recurse: bool,
 }
 
-/// Those that count: what is not run counts nowhere.
-fn run(checks: &[CheckEntry]) -> impl Iterator<Item = &CheckEntry> {
-    checks.iter().filter(|entry| entry.check.definition.kind.is_run())
-}
-
 impl World {
     /// Takes everything out of a catalog state.
     pub fn of(state: &State, settings: &Settings, zones: Vec<PlainZone>) -> World {
@@ -126,7 +121,7 @@ impl World {
             .nodes()
             .map(|entry| PlainNode {
                 node: (*entry.node).clone(),
-                checks: run(&entry.checks).map(|entry| plain(&entry.check)).collect(),
+                checks: entry.checks.iter().map(|entry| plain(&entry.check)).collect(),
             })
             .collect();
         nodes.sort_by(|a, b| a.node.name.cmp(&b.node.name));
@@ -135,7 +130,7 @@ impl World {
             .flat_map(|service| service.instances())
             .map(|entry| PlainInstance {
                 instance: (*entry.instance).clone(),
-                checks: run(&entry.checks).map(|entry| plain(&entry.check)).collect(),
+                checks: entry.checks.iter().map(|entry| plain(&entry.check)).collect(),
                 id_label: id_label(entry.instance.id.as_str()),
                 alias_label: alias_label(&entry.instance),
                 tag_labels: entry.instance.tags.iter().map(|tag| dotted_labels(tag.as_str())).collect(),

@@ -31,14 +31,13 @@ const CHECK_COUNTS: &[Field] = &[
     may("SuccessBeforePassing", &PORT_NUMBER),
     may("FailuresBeforeWarning", &PORT_NUMBER),
     may("FailuresBeforeCritical", &PORT_NUMBER),
+    may("Rise", &PORT_NUMBER),
+    may("Fall", &PORT_NUMBER),
+    may("OutputMaxSize", &Count),
     may("DeregisterCriticalServiceAfter", &DURATION),
 ];
-const PERIODIC: &[Field] = &[
-    has("Interval", &DURATION),
-    may("Timeout", &DURATION),
-    may("TLSSkipVerify", &Boolean),
-    may("TLSServerName", &Text),
-];
+const PERIODIC: &[Field] = &[has("Interval", &DURATION), may("Timeout", &DURATION)];
+const CERTIFICATE: &[Field] = &[may("TLSSkipVerify", &Boolean), may("TLSServerName", &Text)];
 const HTTP: &[Field] = &[
     has("HTTP", &Like("^https?://[a-z0-9]")),
     may("Method", &Text),
@@ -46,15 +45,57 @@ const HTTP: &[Field] = &[
     may("Body", &Text),
     may("DisableRedirects", &Boolean),
 ];
-const TCP: &[Field] = &[has("TCP", &Like("^[a-z0-9.]+:[0-9]{1,5}$")), may("TCPUseTLS", &Boolean)];
+const HOST_AND_PORT: Schema = Like(r"^([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}$");
+const TCP: &[Field] = &[has("TCP", &HOST_AND_PORT), may("TCPUseTLS", &Boolean)];
+const GRPC: &[Field] = &[
+    has("GRPC", &Like(r"^([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}(/[A-Za-z0-9._/-]*)?$")),
+    may("GRPCUseTLS", &Boolean),
+];
+const H2PING: &[Field] = &[has("H2PING", &HOST_AND_PORT), may("H2PingUseTLS", &Boolean)];
+const UDP: &[Field] = &[has("UDP", &HOST_AND_PORT)];
+const REDIS: &[Field] = &[has("Redis", &HOST_AND_PORT)];
+const MYSQL: &[Field] = &[has("MySQL", &HOST_AND_PORT)];
+const POSTGRES: &[Field] = &[has("Postgres", &HOST_AND_PORT)];
+const AMQP: &[Field] = &[has("AMQP", &HOST_AND_PORT)];
+const ICMP: &[Field] = &[has("ICMP", &Filled)];
+const DNS: &[Field] = &[has(
+    "DNS",
+    &Only(&[&[
+        has("Server", &HOST_AND_PORT),
+        has("Name", &Filled),
+        may("Type", &Text),
+        may("Expected", &Either(&[&Text, &TEXTS])),
+    ]]),
+)];
+const OS_SERVICE: &[Field] = &[has("OSService", &Filled)];
+const SCRIPT: &[Field] = &[has("ScriptArgs", &TEXTS)];
+const ARGS: &[Field] = &[has("Args", &TEXTS)];
+const DOCKER: &[Field] = &[has("DockerContainerID", &Filled), has("ScriptArgs", &TEXTS), may("Shell", &Text)];
+const ALIAS_OF_SERVICE: &[Field] = &[has("AliasService", &Filled), may("AliasNode", &Text)];
+const ALIAS_OF_NODE: &[Field] = &[has("AliasNode", &Filled)];
 const TTL: &[Field] = &[has("TTL", &DURATION)];
 
 const CHECK_NAME: &[Field] = &[may("Name", &Text)];
 const CHECK_OF_SERVICE: Schema = Named(
     "NewCheckOfService",
     &Either(&[
-        &Only(&[CHECK_NAME, CHECK_NAMES, HTTP, PERIODIC, CHECK_COUNTS, TENANCY]),
-        &Only(&[CHECK_NAME, CHECK_NAMES, TCP, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, HTTP, CERTIFICATE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, TCP, CERTIFICATE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, GRPC, CERTIFICATE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, H2PING, CERTIFICATE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, UDP, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, REDIS, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, MYSQL, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, POSTGRES, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, AMQP, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, ICMP, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, DNS, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, OS_SERVICE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, SCRIPT, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, ARGS, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, DOCKER, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, ALIAS_OF_SERVICE, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_NAME, CHECK_NAMES, ALIAS_OF_NODE, CHECK_COUNTS, TENANCY]),
         &Only(&[CHECK_NAME, CHECK_NAMES, TTL, CHECK_COUNTS, TENANCY]),
     ]),
 );
@@ -63,8 +104,23 @@ const CHECK_MUST_NAME: &[Field] = &[has("Name", &Filled)];
 pub(in crate::api) const CHECK: Schema = Named(
     "NewCheck",
     &Either(&[
-        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, HTTP, PERIODIC, CHECK_COUNTS, TENANCY]),
-        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, TCP, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, HTTP, CERTIFICATE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, TCP, CERTIFICATE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, GRPC, CERTIFICATE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, H2PING, CERTIFICATE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, UDP, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, REDIS, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, MYSQL, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, POSTGRES, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, AMQP, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, ICMP, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, DNS, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, OS_SERVICE, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, SCRIPT, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, ARGS, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, DOCKER, PERIODIC, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, ALIAS_OF_SERVICE, CHECK_COUNTS, TENANCY]),
+        &Only(&[CHECK_MUST_NAME, CHECK_NAMES, ALIAS_OF_NODE, CHECK_COUNTS, TENANCY]),
         &Only(&[CHECK_MUST_NAME, CHECK_NAMES, TTL, CHECK_COUNTS, TENANCY]),
     ]),
 );
@@ -120,15 +176,25 @@ const CATALOG_SERVICE: Schema = Named(
 );
 
 /// How a check of the catalog is probed; without all of it, its status is set from outside.
-const DEFINITION_PERIOD: &[Field] = &[
-    may("Interval", &DURATION),
-    may("Timeout", &DURATION),
-    may("TLSSkipVerify", &Boolean),
-    may("TLSServerName", &Text),
-];
+const DEFINITION_PERIOD: &[Field] = &[may("Interval", &DURATION), may("Timeout", &DURATION)];
 const DEFINITION: Schema = Either(&[
-    &Only(&[HTTP, DEFINITION_PERIOD, CHECK_COUNTS]),
-    &Only(&[TCP, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[HTTP, CERTIFICATE, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[TCP, CERTIFICATE, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[GRPC, CERTIFICATE, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[H2PING, CERTIFICATE, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[UDP, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[REDIS, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[MYSQL, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[POSTGRES, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[AMQP, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[ICMP, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[DNS, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[OS_SERVICE, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[SCRIPT, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[ARGS, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[DOCKER, DEFINITION_PERIOD, CHECK_COUNTS]),
+    &Only(&[ALIAS_OF_SERVICE, CHECK_COUNTS]),
+    &Only(&[ALIAS_OF_NODE, CHECK_COUNTS]),
     &Only(&[TTL, CHECK_COUNTS]),
     &Only(&[&[may("DeregisterCriticalServiceAfter", &DURATION)]]),
 ]);

@@ -244,22 +244,22 @@ fn targets_of_checks_are_looked_at() {
 
 #[test]
 fn a_check_is_of_one_kind_with_what_it_needs() {
-    refused_with(r#""Check": {"Name": "x"}"#, "Check.HTTP: one of HTTP, TCP and TTL must be given");
+    refused_with(
+        r#""Check": {"Name": "x"}"#,
+        "Check.HTTP: one of TTL, HTTP, TCP, UDP, GRPC, H2PING, Redis, MySQL, Postgres, AMQP, ICMP, DNS, DockerContainerID, \
+         ScriptArgs, OSService, AliasService and AliasNode must be given",
+    );
     refused_with(
         r#""Check": {"TTL": "1s", "Interval": "1s"}"#,
         "Check.Interval: Interval and TTL cannot both be given",
     );
     refused_with(
         r#""Check": {"TCP": "192.0.2.1:80"}"#,
-        "Check.Interval: must be given for an HTTP or TCP check, such as \"10s\"",
+        "Check.Interval: must be given, such as \"10s\": the time between two probes",
     );
     refused_with(
         r#""Check": {"TCP": "192.0.2.1:80", "HTTP": "http://192.0.2.1/", "Interval": "1s"}"#,
         "Check.TCP: cannot be given together with HTTP",
-    );
-    refused_with(
-        r#""Check": {"GRPC": "192.0.2.1:80", "Interval": "1s"}"#,
-        "Check.GRPC: this kind of check is not offered; there are HTTP, TCP and TTL checks",
     );
     refused_with(
         r#""Check": {"TTL": "1s", "FailuresBeforeWarning": 3, "FailuresBeforeCritical": 2}"#,
@@ -318,6 +318,15 @@ fn some_json() -> impl Strategy<Value = String> {
             Just("HTTP"),
             Just("Interval"),
             Just("tcp"),
+            Just("GRPC"),
+            Just("ScriptArgs"),
+            Just("DockerContainerID"),
+            Just("AliasService"),
+            Just("OSService"),
+            Just("DNS"),
+            Just("Server"),
+            Just("Rise"),
+            Just("OutputMaxSize"),
             Just("Ports"),
             Just("Port"),
             Just("Meta"),

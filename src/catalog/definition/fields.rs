@@ -105,6 +105,14 @@ impl<'t> Fields<'t> {
             }
         }
     }
+
+    /// As [`Self::wrong`]: something else was expected of a field that was given.
+    pub(crate) fn expected(&self, name: &str, expected: &str) -> DefinitionError {
+        match self.field(name) {
+            Some(field) => field.expected(expected),
+            None => self.wrong(name, Problem::Missing),
+        }
+    }
 }
 
 impl<'t> Field<'t> {
@@ -181,6 +189,17 @@ impl<'t> Field<'t> {
         let path = Rc::new(self.path.clone());
         let item = |(at, tree)| Field { path: Path::below(&path, Step::Item(at)), tree };
         Ok(items.iter().enumerate().map(item).collect())
+    }
+
+    /// A text that is filled, or a list of so many of them.
+    pub(crate) fn text_or_texts(&self, most: usize) -> Result<Box<[Arc<str>]>, DefinitionError> {
+        self.at_most(most)?;
+        let items = if matches!(self.tree.value, TreeValue::List(_)) { self.items()? } else { vec![self.clone()] };
+        let texts = items.iter().map(|item| match item.text()? {
+            "" => Err(item.expected("a text that is not empty")),
+            text => Ok(Arc::from(text)),
+        });
+        texts.collect()
     }
 
     /// The member of this name, if this is an object that has it.

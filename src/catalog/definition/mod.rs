@@ -14,7 +14,7 @@
 //! nearest known one. Fields of Consul features that are not here (Connect, Proxy, Kind, Locality, SocketPath,
 //! Token, Namespace and Partition `default`) are accepted and ignored.
 //!
-//! **Limits:** the first problem is reported, not all of them. Checks are HTTP, TCP or TTL. A definition has at most 256
+//! **Limits:** the first problem is reported, not all of them. A definition has at most 256
 //! ports, 1,024 tags, 128 checks and 64 pairs of meta.
 //!
 //! **Source:** Consul's agent API, `agent/service/register` and `agent/check/register`.
@@ -33,6 +33,7 @@ pub mod tree;
 mod check;
 pub(crate) mod fields;
 mod file;
+mod kinds;
 mod operation;
 mod registration;
 mod service;
@@ -147,6 +148,10 @@ pub fn catalog_registration(tree: &Tree, origin: Origin) -> Result<Decoded<Catal
 pub fn catalog_deregistration(tree: &Tree) -> Result<CatalogDeregistration, DefinitionError> {
     registration::read_deregistration(&root(tree, ""))
 }
+
+#[cfg(test)]
+#[path = "kinds_tests.rs"]
+mod kinds_tests;
 
 #[cfg(test)]
 #[path = "operation_tests.rs"]

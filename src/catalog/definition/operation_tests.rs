@@ -90,6 +90,7 @@ fn without_something_to_probe_the_status_is_set_from_outside() {
     assert_eq!(kind(r#""Name": "disk""#), CheckKind::External);
     let zeros = r#""Name": "disk", "Definition": {"HTTP": "", "Interval": "0s", "Timeout": "0s", "Header": null}"#;
     assert_eq!(kind(zeros), CheckKind::External);
+    assert_eq!(kind(r#""Name": "disk", "Definition": {"Redis": "192.0.2.1:6379"}"#), CheckKind::Redis);
     let deadline = r#""Name": "disk", "Definition": {"TTL": "10s"}"#;
     assert_eq!(kind(deadline), CheckKind::Deadline(std::time::Duration::from_secs(10)));
 }
@@ -126,7 +127,7 @@ fn what_is_wrong_is_named_by_its_operation_and_field() {
         "[0].Check.Check.ModifyIndex: expected an index, not -1",
     );
     refused(
-        r#"{"Check": {"Verb": "set", "Check": {"Name": "c", "Definition": {"GRPC": "192.0.2.1:80"}}}}"#,
-        "[0].Check.Check.Definition.GRPC: this kind of check is not offered; there are HTTP, TCP and TTL checks",
+        r#"{"Check": {"Verb": "set", "Check": {"Name": "c", "Definition": {"GRPC": "192.0.2.1"}}}}"#,
+        "[0].Check.Check.Definition.GRPC: expected host:port (an IPv6 address in brackets), not \"192.0.2.1\"",
     );
 }

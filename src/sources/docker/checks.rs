@@ -3,16 +3,19 @@
 //! | key | check |
 //! |---|---|
 //! | `CHECK_HTTP=/path`, `CHECK_HTTPS=/path` | of that path, by `CHECK_HTTP_METHOD`, `CHECK_HTTPS_METHOD`, `CHECK_METHOD` (GET) |
-//! | `CHECK_CMD=command` | `check-cmd <container> <port> <command>`; not run |
-//! | `CHECK_SCRIPT=command` | the command, `$SERVICE_IP` and `$SERVICE_PORT` put in; not run |
+//! | `CHECK_CMD=command` | `check-cmd <container> <port> <command>` on this host |
+//! | `CHECK_SCRIPT=command` | the command on this host: words in quotes as in a shell, which does not read it, `$SERVICE_IP` and `$SERVICE_PORT` put in |
 //! | `CHECK_TTL=30s` | a check deadline |
 //! | `CHECK_TCP=true` (any value) | a TCP connect |
-//! | `CHECK_GRPC=true` (any value), `CHECK_GRPC_USE_TLS` | gRPC's health protocol; not run |
+//! | `CHECK_GRPC=true` (any value), `CHECK_GRPC_USE_TLS` | gRPC's health protocol |
 //!
 //! The first of these that is given is the one check. For all: `CHECK_INTERVAL` (10 s, at least 1 s), `CHECK_TIMEOUT` (10 s),
 //! `CHECK_INITIAL_STATUS` (critical), `CHECK_DEREGISTER_AFTER` (at least 1 minute), `CHECK_TLS_SKIP_VERIFY`. Probed is the address that
 //! is registered, else that in a Docker network. What cannot be read is left out with a warning, and the service
 //! is registered; by Registrator, Consul refused it as a whole.
+//!
+//! Commands are run only with `enable_script_checks`: who starts a container then runs programs on its host. Otherwise such a check
+//! passes, and its output says that it is not run.
 //!
 //! `HEALTHCHECK`: healthy passes; unhealthy and starting are critical, as for swarm's own routing. A check by key goes beside it.
 
@@ -22,12 +25,14 @@ use super::{
     inspect::Container,
     map::Warnings,
     metadata::{Entry, Metadata},
+    words::words,
 };
 use crate::catalog::{
     change::Origin,
     check::{Check, CheckDefinition, CheckKind, CheckStatus, ClientTls, HttpCheck, OUTPUT_MAX_BYTES, ScriptCheck},
     duration::{format_duration, parse_duration},
     names::{CheckId, Text},
+    policy::ScriptChecks,
     service::Instance,
 };
 
@@ -40,6 +45,8 @@ pub(super) struct Checked<'a> {
     pub(super) target: Option<(std::net::IpAddr, u16)>,
     /// The container's own port.
     pub(super) own_port: Option<u16>,
+    /// Whose checks may run commands.
+    pub(super) script_checks: ScriptChecks,
 }
 
 impl Checked<'_> {
@@ -54,17 +61,14 @@ impl Checked<'_> {
                 return None;
             }
         };
-        if !kind.is_run() {
-            let kind = kind.as_str();
-            warnings.add_once(
-                "not run",
-                format!(
-                    "{}: {kind} checks are not run, so that no status depends on this one; use CHECK_HTTP or CHECK_TCP",
-                    entry.key
-                ),
-            );
+        let id = CheckId::of_service(&self.instance.id);
+        let name = Text::from(format!("Service '{}' check", self.instance.service));
+        if matches!(kind, CheckKind::Script(_)) && !self.script_checks.allows(Origin::Docker) {
+            let cure =
+                "so that no status depends on this check; set enable_script_checks, or use CHECK_HTTP or CHECK_TCP";
+            warnings.add_once("not run", format!("{}: scripts are disabled on this agent, {cure}", entry.key));
+            return Some(Check { id, name, output: NOT_RUN.into(), ..self.check(CheckStatus::Passing) });
         }
-        let is_run = kind.is_run();
         let is_periodic = !matches!(kind, CheckKind::Deadline(_));
         let interval = self.span("check_interval", INTERVAL_MIN, warnings).unwrap_or(INTERVAL);
         let timeout = self.span("check_timeout", Duration::ZERO, warnings).unwrap_or(TIMEOUT);
@@ -75,13 +79,7 @@ impl Checked<'_> {
             ..CheckDefinition::unprobed(kind)
         };
         let initial = self.initial_status(warnings);
-        Some(Check {
-            id: CheckId::of_service(&self.instance.id),
-            name: format!("Service '{}' check", self.instance.service).into(),
-            target,
-            definition: Arc::new(definition),
-            ..self.check(if is_run { initial } else { CheckStatus::Passing })
-        })
+        Some(Check { id, name, target, definition: Arc::new(definition), ..self.check(initial) })
     }
 
     /// The check that Docker runs.
@@ -130,12 +128,14 @@ impl Checked<'_> {
             "check_cmd" => {
                 let port = self.own_port.map_or(String::new(), |port| port.to_string());
                 let id = self.container.id.get(..12).unwrap_or(&self.container.id);
-                ("".into(), script(["check-cmd", id, &port, value]))
+                let args = ["check-cmd", id, &port, value];
+                ("".into(), script(args.map(str::to_owned).into())?)
             }
             "check_script" => {
                 let (address, port) = self.host_and_port()?;
-                let text = value.replace("$SERVICE_IP", &address.to_string());
-                ("".into(), script([&*text.replace("$SERVICE_PORT", &port.to_string())]))
+                let (address, port) = (address.to_string(), port.to_string());
+                let put_in = |word: String| word.replace("$SERVICE_IP", &address).replace("$SERVICE_PORT", &port);
+                ("".into(), script(words(value)?.into_iter().map(put_in).collect())?)
             }
             "check_ttl" => {
                 let period = parse_duration(value).map_err(|problem| problem.to_string())?;
@@ -220,9 +220,15 @@ impl Checked<'_> {
     }
 }
 
-fn script<const N: usize>(args: [&str; N]) -> CheckKind {
-    CheckKind::Script(ScriptCheck { args: args.into_iter().map(Arc::from).collect() })
+fn script(args: Vec<String>) -> Result<CheckKind, String> {
+    if args.iter().any(|arg| arg.contains('\0')) {
+        return Err("a command must not contain zero bytes".to_owned());
+    }
+    Ok(CheckKind::Script(ScriptCheck { args: args.into_iter().map(Arc::from).collect() }))
 }
+
+/// What a check says that would run a command where none is.
+const NOT_RUN: &str = "not run: scripts are disabled on this agent; to enable, set enable_script_checks";
 
 /// The keys that ask for a check; the first that is given counts. Source: Registrator's order.
 const KINDS: &[&str] =

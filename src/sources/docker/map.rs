@@ -144,6 +144,7 @@ fn registrations(context: &Context<'_>, warnings: &mut Warnings) -> Vec<Registra
             instance: &instance,
             target: reached.probed(),
             own_port,
+            script_checks: context.settings.script_checks,
         };
         let mut checks: Vec<_> = checked.by_keys(warnings).into_iter().chain(checked.by_docker()).collect();
         let hidden = state::hidden(context.container, context.around.stopping);

@@ -6,7 +6,7 @@ use super::{
     },
     *,
 };
-use crate::catalog::check::{CheckStatus, NOT_RUN};
+use crate::catalog::{check::CheckStatus, policy::ScriptChecks};
 
 /// The checks of `web` with these keys, and the warnings without their beginning.
 #[track_caller]
@@ -134,32 +134,61 @@ fn the_first_kind_counts() {
 }
 
 #[test]
-fn kinds_that_are_not_run_are_kept_with_one_warning_a_container() {
-    let warning = |key: &str, kind: &str| {
-        format!("{key}: {kind} checks are not run, so that no status depends on this one; use CHECK_HTTP or CHECK_TCP")
+fn commands_are_checks_where_they_are_enabled() {
+    let enabled = Settings { script_checks: ScriptChecks::All, ..host() };
+    let of = |env: &str| map(&web().env(env).container(), &enabled, &around());
+    let args = |env: &str| {
+        let mapped = of(env);
+        assert_eq!(mapped.warnings, [""; 0]);
+        let check = mapped.registrations[0].checks[0].clone();
+        assert_eq!(check_line(&check), "service:n1:web:80 critical script  10/10");
+        match &check.definition.kind {
+            CheckKind::Script(script) => script.args.iter().map(|arg| arg.to_string()).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
     };
-    let line = |text: &str| format!("service:n1:web:80 passing {text} 10/10 {NOT_RUN}");
-    let grpc = line("grpc 192.0.2.101:8080");
-    check(&["SERVICE_CHECK_GRPC=true"], &[&grpc], &[&warning("SERVICE_CHECK_GRPC", "grpc")]);
-    let script = ["SERVICE_CHECK_SCRIPT=probe $SERVICE_IP:$SERVICE_PORT", "SERVICE_CHECK_INITIAL_STATUS=critical"];
-    check(&script, &[&line("script ")], &[&warning("SERVICE_CHECK_SCRIPT", "script")]);
-    let args = |env: &str| match &only_check(env).definition.kind {
-        CheckKind::Script(script) => script.args.iter().map(|arg| arg.to_string()).collect::<Vec<_>>(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(args(script[0]), ["probe 192.0.2.101:8080"]);
+    let script = r#"SERVICE_CHECK_SCRIPT=probe "x $SERVICE_IP" --port=$SERVICE_PORT $HOME"#;
+    assert_eq!(args(script), ["probe", "x 192.0.2.101", "--port=8080", "$HOME"]);
     assert_eq!(args("SERVICE_CHECK_CMD=/bin/x -y"), ["check-cmd", "4bcff63911fc", "80", "/bin/x -y"]);
-    let two = web().publish("81/tcp", &["0.0.0.0:81"]).env("SERVICE_CHECK_GRPC=1").env("SERVICE_81_CHECK_CMD=x");
-    let mapped = map(&two.container(), &host(), &around());
-    assert_eq!((mapped.registrations.len(), mapped.warnings.len()), (2, 1));
-    match &only_check("SERVICE_CHECK_GRPC=1").definition.kind {
-        CheckKind::Grpc(grpc) => assert!(!grpc.use_tls && !grpc.tls_skip_verify),
-        other => panic!("{other:?}"),
+    let broken = of("SERVICE_CHECK_SCRIPT=probe 'x");
+    assert_eq!((broken.registrations[0].checks.len(), broken.warnings.len()), (0, 1));
+    assert!(broken.warnings[0].contains("SERVICE_CHECK_SCRIPT: a quote is not closed; "), "{:?}", broken.warnings);
+}
+
+#[test]
+fn commands_that_are_not_enabled_are_kept_with_one_warning_a_container() {
+    let warning = |key: &str| {
+        format!(
+            "{key}: scripts are disabled on this agent, so that no status depends on this check; set \
+             enable_script_checks, or use CHECK_HTTP or CHECK_TCP"
+        )
+    };
+    let not_run = "not run: scripts are disabled on this agent; to enable, set enable_script_checks";
+    let line = format!("service:n1:web:80 passing   0/0 {not_run}");
+    let script = ["SERVICE_CHECK_SCRIPT=probe $SERVICE_IP:$SERVICE_PORT", "SERVICE_CHECK_INITIAL_STATUS=critical"];
+    check(&script, &[&line], &[&warning("SERVICE_CHECK_SCRIPT")]);
+    check(&["SERVICE_CHECK_CMD=x"], &[&line], &[&warning("SERVICE_CHECK_CMD")]);
+    let two = web().publish("81/tcp", &["0.0.0.0:81"]).env("SERVICE_CHECK_SCRIPT=x").env("SERVICE_81_CHECK_CMD=x");
+    for scripts in [ScriptChecks::Off, ScriptChecks::Files] {
+        let mapped = map(&two.container(), &Settings { script_checks: scripts, ..host() }, &around());
+        assert_eq!((mapped.registrations.len(), mapped.warnings.len()), (2, 1));
     }
 }
 
-fn only_check(env: &str) -> crate::catalog::check::Check {
-    map(&web().env(env).container(), &host(), &around()).registrations.remove(0).checks.remove(0)
+#[test]
+fn a_grpc_check_is_asked_for_by_any_value() {
+    let line = "service:n1:web:80 critical grpc 192.0.2.101:8080 10/10";
+    check(&["SERVICE_CHECK_GRPC=true"], &[line], &[]);
+    let tls = |env: &[&str]| {
+        let document = env.iter().fold(web(), |document, variable| document.env(variable));
+        match &only(&document, &host()).checks[0].definition.kind {
+            CheckKind::Grpc(grpc) => (grpc.use_tls, grpc.tls_skip_verify),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(tls(&["SERVICE_CHECK_GRPC=1"]), (false, false));
+    let both = ["SERVICE_CHECK_GRPC=1", "SERVICE_CHECK_GRPC_USE_TLS=true", "SERVICE_CHECK_TLS_SKIP_VERIFY=true"];
+    assert_eq!(tls(&both), (true, true));
 }
 
 #[test]

@@ -55,6 +55,7 @@ mod stream;
 pub mod swarm;
 pub mod template;
 mod wanted;
+mod words;
 
 use std::{
     collections::BTreeMap,
@@ -70,7 +71,7 @@ pub use self::{
     state::{Fate, is_stop_signal, kept},
     template::Template,
 };
-use crate::catalog::{names::NodeName, service::IpNetwork};
+use crate::catalog::{names::NodeName, policy::ScriptChecks, service::IpNetwork};
 
 /// What an operator sets.
 #[derive(Debug, Clone)]
@@ -94,6 +95,8 @@ pub struct Settings {
     /// The Docker network whose address counts with [`AddressMode::Container`], for containers on several
     /// (`docker_network`).
     pub network: Option<String>,
+    /// Whose checks may run commands (`enable_script_checks`).
+    pub script_checks: ScriptChecks,
 }
 
 impl Settings {
@@ -109,6 +112,7 @@ impl Settings {
             deregister: Deregister::Always,
             address: AddressMode::Auto,
             network: None,
+            script_checks: ScriptChecks::Off,
         }
     }
 }

@@ -9,7 +9,10 @@ use std::{
 
 use super::{FileProblem, toml_tree};
 use crate::{
-    catalog::definition::{self, FileDefinitions, Owner, json},
+    catalog::{
+        definition::{self, FileDefinitions, Owner, json},
+        policy::ScriptChecks,
+    },
     fingerprint::{FileState, Fingerprint, Watched},
 };
 
@@ -18,6 +21,7 @@ use crate::{
 pub(super) struct Directory {
     path: PathBuf,
     owner: Owner,
+    script_checks: ScriptChecks,
     files: BTreeMap<PathBuf, SeenFile>,
 }
 
@@ -32,8 +36,8 @@ struct SeenFile {
 }
 
 impl Directory {
-    pub(super) fn new(path: PathBuf, owner: Owner) -> Directory {
-        Directory { path, owner, files: BTreeMap::new() }
+    pub(super) fn new(path: PathBuf, owner: Owner, script_checks: ScriptChecks) -> Directory {
+        Directory { path, owner, script_checks, files: BTreeMap::new() }
     }
 
     /// Looks at the directory and reads what is new or changed; says whether anything was. On an error, and then only,
@@ -51,7 +55,8 @@ impl Directory {
             }
             changed = true;
             let last_good = before.and_then(|seen| seen.last_good.clone());
-            let seen = match read(path, &self.owner) {
+            let read = read(path, &self.owner).and_then(|decoded| may_run(decoded, self.script_checks));
+            let seen = match read {
                 Ok(decoded) => SeenFile {
                     state: Some(state),
                     last_good: Some(decoded.value),
@@ -125,6 +130,20 @@ fn read(path: &Path, owner: &Owner) -> Result<definition::Decoded<FileDefinition
         _ => json::parse(&bytes).map_err(|error| FileProblem { line: error.line, problem: error.to_string() })?,
     };
     definition::file(&tree, owner).map_err(|error| FileProblem { line: error.line, problem: error.to_string() })
+}
+
+/// Refuses what runs commands where that is not enabled.
+fn may_run(
+    decoded: definition::Decoded<FileDefinitions>,
+    scripts: ScriptChecks,
+) -> Result<definition::Decoded<FileDefinitions>, FileProblem> {
+    let found = &decoded.value;
+    let of_services = found.services.iter().flat_map(|one| one.value.checks.iter().map(|check| (one.line, check)));
+    let mut all = of_services.chain(found.checks.iter().map(|one| (one.line, &one.value)));
+    match all.find_map(|(line, check)| Some((line, scripts.refusal(check)?))) {
+        Some((line, problem)) => Err(FileProblem { line, problem }),
+        None => Ok(decoded),
+    }
 }
 
 /// The line, from 1, of the byte at this place.

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    catalog::{definition, node::Node},
+    catalog::{definition, node::Node, policy::ScriptChecks},
     publish::publisher::{Publisher, Start},
 };
 
@@ -22,6 +22,10 @@ fn node() -> NodeName {
 }
 
 async fn bench() -> Bench {
+    bench_with(ScriptChecks::Off).await
+}
+
+async fn bench_with(scripts: ScriptChecks) -> Bench {
     let (_, feed, published) = Publisher::start(Start::example(1)).unwrap();
     feed.submit(vec![Change::RegisterNode(Node::example("n1"))]).await.unwrap();
     let directory = TempDir::new().unwrap();
@@ -29,6 +33,7 @@ async fn bench() -> Bench {
     let settings = FileSettings {
         directory: directory.path().to_owned(),
         node: node(),
+        script_checks: scripts,
         stale_after: Duration::from_secs(30),
         metrics: Arc::clone(&metrics),
     };
@@ -109,6 +114,31 @@ async fn what_files_define_is_registered_and_what_they_drop_is_deregistered() {
     bench.remove("b.json");
     bench.look().await;
     assert_eq!(bench.ids(), ["web"]);
+}
+
+#[tokio::test]
+async fn commands_in_files_are_run_only_where_that_is_enabled() {
+    for (scripts, taken) in [(ScriptChecks::Off, false), (ScriptChecks::Files, true), (ScriptChecks::All, true)] {
+        let mut bench = bench_with(scripts).await;
+        bench.write("a.toml", "[[services]]\nname = \"db\"\n[[services]]\nname = \"web\"\n[services.check]\nscript_args = [\"true\"]\ninterval = \"10s\"\n");
+        bench.write("b.json", "{\"checks\": [\n{\"name\": \"d\", \"docker_container_id\": \"x\", \"args\": [\"y\"], \"interval\": \"1s\"}]}");
+        bench.look().await;
+        let cure = "scripts are disabled on this agent; to enable, set enable_script_checks, or for checks in files \
+                    enable_local_script_checks";
+        if taken {
+            assert_eq!(
+                (bench.ids(), bench.node_check_ids()),
+                (vec!["db".to_owned(), "web".to_owned()], vec!["d".to_owned()])
+            );
+            continue;
+        }
+        let lines = [("a.toml line 3: check \"service:web\"", cure), ("b.json line 2: check \"d\"", cure)];
+        let said = lines.map(|(place, cure)| format!("{place}: {cure}"));
+        for expected in said {
+            assert!(bench.reports().iter().any(|report| report.starts_with(&expected)), "{:?}", bench.reports());
+        }
+        assert_eq!(bench.ids(), [""; 0]);
+    }
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ use crate::{
         check::{Check, CheckKey},
         definition::Owner,
         names::{CheckId, NodeName, ServiceId},
+        policy::ScriptChecks,
         service::Instance,
         state::State,
     },
@@ -72,6 +73,8 @@ pub struct FileSettings {
     pub directory: PathBuf,
     /// The node on which the instances run: our own.
     pub node: NodeName,
+    /// Whose checks may run commands.
+    pub script_checks: ScriptChecks,
     /// How long the directory may be unreadable before what it brought counts as stale.
     pub stale_after: Duration,
     /// Where reloads are counted.
@@ -144,7 +147,7 @@ impl FileSource {
         let reload = Arc::new(Notify::new());
         let owner = Owner { node: settings.node.clone(), origin: Origin::File };
         let source = FileSource {
-            directory: Directory::new(settings.directory.clone(), owner),
+            directory: Directory::new(settings.directory.clone(), owner, settings.script_checks),
             status: FileSource::initial_status(&settings.directory),
             settings,
             feed,
@@ -219,7 +222,8 @@ impl FileSource {
     }
 
     async fn look(&mut self) -> io::Result<bool> {
-        let empty = Directory::new(PathBuf::new(), Owner { node: self.settings.node.clone(), origin: Origin::File });
+        let owner = Owner { node: self.settings.node.clone(), origin: Origin::File };
+        let empty = Directory::new(PathBuf::new(), owner.clone(), self.settings.script_checks);
         let mut directory = mem::replace(&mut self.directory, empty);
         let looked = spawn_blocking(move || {
             let outcome = directory.look();
@@ -232,8 +236,8 @@ impl FileSource {
             }
             Err(error) => {
                 // Only when the runtime is going down, or by a panic, whose files are then read again.
-                let owner = Owner { node: self.settings.node.clone(), origin: Origin::File };
-                self.directory = Directory::new(self.settings.directory.clone(), owner);
+                let (directory, scripts) = (self.settings.directory.clone(), self.settings.script_checks);
+                self.directory = Directory::new(directory, owner, scripts);
                 Err(io::Error::other(error))
             }
         }
