@@ -23,7 +23,7 @@ use mimalloc::MiMalloc;
 use nameplate::{
     answer::{Buffer, Verdict, respond},
     catalog::{change::Change, check::CheckStatus, names::NodeName},
-    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX},
+    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, ScriptPolicy},
     observe::metrics::Metrics,
     publish::{names::Names, settings::Settings, snapshot::Snapshot},
     wire::name::Name,
@@ -127,6 +127,7 @@ fn watched(server: &Server, instances: u32) -> Health {
         probes_per_host_max: 64,
         metrics: Arc::new(Metrics::new()),
         ca_bundle: None,
+        scripts: ScriptPolicy::default(),
     };
     let (feed, published) = (server.feed.clone(), Arc::clone(&server.published));
     server.runtime.block_on(async {

@@ -48,7 +48,7 @@ use crate::{
     catalog::{names::NodeName, state::State, table::Seed},
     config::{Config, LogFormat},
     forward::Forwarder,
-    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, TargetResolver, deadlines::Heartbeat},
+    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, ScriptPolicy, TargetResolver, deadlines::Heartbeat},
     kv::store::Store,
     observe::{logging, metrics::Metrics, query_log::QueryLog},
     publish::{
@@ -374,6 +374,7 @@ fn start_health(
         probes_per_host_max: config.health.probes_per_host_max,
         metrics: Arc::clone(metrics),
         ca_bundle: None,
+        scripts: ScriptPolicy::default(),
     };
     Health::start(settings, feed.clone(), Arc::clone(published), resolver)
 }

@@ -34,6 +34,7 @@ fn settings(restored_index: u64) -> HealthSettings {
         probes_per_host_max: 64,
         metrics: Arc::new(Metrics::new()),
         ca_bundle: None,
+        scripts: ScriptPolicy::default(),
     }
 }
 

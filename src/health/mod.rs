@@ -13,6 +13,7 @@
 //! | body read | 4 KiB and 1 s beyond the head |
 //! | read by probes of other protocols | 4 KiB; a DNS response by TCP 64 KiB |
 //! | redirects | 10 |
+//! | commands of checks at once | 64, see `command` |
 //! | results waiting for the publisher | one a check, the newest |
 //! | instances being deregistered at once | 256; the others 200 ms later |
 //! | memory | some 100 bytes a check; a probe in flight at most 0.5 MB (the HTTP library's read buffer) |
@@ -24,6 +25,7 @@
 //! **Source:** Consul's agent checks, as far as the API shows them.
 
 mod amqp;
+mod command;
 mod connect;
 pub mod deadlines;
 mod dns;
@@ -38,9 +40,11 @@ mod reaper;
 mod redis;
 mod schedule;
 mod scheduler;
+mod script;
 pub mod sessions;
 mod slots;
 pub mod stats;
+mod systemd;
 mod tcp;
 mod thresholds;
 mod tls;
@@ -56,13 +60,16 @@ use std::{path::PathBuf, sync::Arc};
 use rustix::process::{Resource, getrlimit};
 use tokio::{sync::oneshot, task::JoinHandle};
 
-pub use self::probe::{Resolving, TargetResolver};
 use self::{
     deadlines::Deadlines,
     probe::Prober,
     scheduler::Scheduler,
     sessions::{SessionTimes, Sessions},
     stats::Stats,
+};
+pub use self::{
+    probe::{Resolving, TargetResolver},
+    script::ScriptPolicy,
 };
 use crate::{
     catalog::names::NodeName,
@@ -87,6 +94,8 @@ pub struct HealthSettings {
     pub metrics: Arc<Metrics>,
     /// Where CA certificates are; none looks at `SSL_CERT_FILE` and the usual places of the system.
     pub ca_bundle: Option<PathBuf>,
+    /// Whose checks may run commands.
+    pub scripts: ScriptPolicy,
 }
 
 /// Most probes that run at the same time, unless an operator says otherwise.
@@ -121,7 +130,7 @@ impl Health {
         let deadlines = Arc::new(Deadlines::new(Arc::clone(&published)));
         let stats = Arc::new(Stats::default());
         let sessions = Sessions::start(feed.clone(), Arc::clone(&published));
-        let prober = Arc::new(Prober::new(resolver, settings.ca_bundle.clone()));
+        let prober = Arc::new(Prober::new(resolver, settings.ca_bundle.clone()).with_scripts(settings.scripts));
         let (stop, stopped) = oneshot::channel();
         let shared =
             scheduler::Shared { feed, published, deadlines: Arc::clone(&deadlines), prober, stats: Arc::clone(&stats) };

@@ -15,8 +15,20 @@ use std::{
 
 use tokio::time::timeout_at;
 
-use super::{amqp, connect::Connector, dns, http::HttpProber, icmp, mysql, postgres, redis, tcp, tls::Tls, udp};
+use super::{
+    amqp,
+    command::{Bounds, Commands},
+    connect::Connector,
+    dns,
+    http::HttpProber,
+    icmp, mysql, postgres, redis,
+    script::{self, ScriptPolicy},
+    systemd, tcp,
+    tls::Tls,
+    udp,
+};
 use crate::catalog::{
+    change::Origin,
     check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES},
     names::Text,
 };
@@ -73,6 +85,8 @@ impl Outcome {
 pub(super) struct Prober {
     http: HttpProber,
     connector: Connector,
+    commands: Commands,
+    scripts: ScriptPolicy,
 }
 
 impl Prober {
@@ -82,14 +96,36 @@ impl Prober {
         Prober {
             http: HttpProber::new(Arc::clone(&resolver), Arc::clone(&tls)),
             connector: Connector::new(resolver, tls),
+            commands: Commands::new(None),
+            scripts: ScriptPolicy::default(),
         }
     }
 
+    /// Whose checks may run commands.
+    pub(super) fn with_scripts(self, scripts: ScriptPolicy) -> Prober {
+        Prober { scripts, ..self }
+    }
+
+    /// Why checks of this origin are not probed, if they are not.
+    pub(super) fn forbids(&self, definition: &CheckDefinition, origin: Origin) -> Option<&'static str> {
+        let runs_command = matches!(definition.kind, CheckKind::Script(_) | CheckKind::DockerExec(_));
+        (runs_command && !self.scripts.allows(origin)).then_some(SCRIPTS_OFF)
+    }
+
     /// Probes a target once, within the definition's timeout, which begins when this is first polled: in that same poll
-    /// the connection to an address is asked for. None if it is of a kind that is not
-    /// probed.
-    pub(super) async fn run(self: Arc<Self>, target: Text, definition: Arc<CheckDefinition>) -> Option<Outcome> {
-        let timeout = if definition.timeout.is_zero() { TIMEOUT } else { definition.timeout };
+    /// the connection to an address is asked for; that of a command begins with the command. None if it is of a kind that
+    /// is not probed.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        target: Text,
+        definition: Arc<CheckDefinition>,
+        origin: Origin,
+    ) -> Option<Outcome> {
+        if let Some(reason) = self.forbids(&definition, origin) {
+            return Some(Outcome::NotMade(reason.to_owned()));
+        }
+        let timeout = timeout_of(&definition);
+        let bounds = Bounds { timeout, output_max_bytes: definition.output_max_bytes.into() };
         match &definition.kind {
             CheckKind::Http(check) => Some(self.http.probe(&target, check, timeout).await),
             CheckKind::Tcp(check) => Some(tcp::probe(&self.connector, &target, check, timeout).await),
@@ -100,6 +136,8 @@ impl Prober {
             CheckKind::Amqp => Some(amqp::probe(&self.connector, &target, timeout).await),
             CheckKind::Dns(check) => Some(dns::probe(&self.connector, &target, check, timeout).await),
             CheckKind::Icmp => Some(icmp::probe(&self.connector, &target, timeout).await),
+            CheckKind::Script(check) => Some(script::probe(&self.commands, check, bounds).await),
+            CheckKind::Systemd => Some(systemd::probe(&self.commands, &target, bounds).await),
             _ => None,
         }
     }
@@ -120,11 +158,22 @@ pub(super) async fn addresses(resolver: &TargetResolver, host: &str) -> Result<V
 
 /// An output cut to the length that is kept, between characters.
 pub(super) fn cut(output: &str) -> &str {
-    if output.len() <= OUTPUT_MAX_BYTES {
-        return output;
+    cut_to(output, OUTPUT_MAX_BYTES)
+}
+
+/// A text cut to so many bytes, between characters.
+pub(super) fn cut_to(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
+}
+
+/// The longest time of a probe of this check.
+fn timeout_of(definition: &CheckDefinition) -> Duration {
+    match &definition.kind {
+        _ if !definition.timeout.is_zero() => definition.timeout,
+        CheckKind::Script(_) | CheckKind::Systemd | CheckKind::DockerExec(_) => COMMAND_TIMEOUT,
+        _ => TIMEOUT,
     }
-    let end = (0..=OUTPUT_MAX_BYTES).rev().find(|end| output.is_char_boundary(*end)).unwrap_or(0);
-    &output[..end]
 }
 
 /// When a timeout that begins now ends.
@@ -153,6 +202,12 @@ fn lies_with_us(error: &io::Error) -> bool {
 
 /// Longest time of a probe whose definition names none. Source: Consul's default.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same of a command. Source: Consul's default for scripts and services of the system; it has none for Docker.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a command is not run.
+const SCRIPTS_OFF: &str = "script checks are off; set enable_script_checks";
 
 #[cfg(test)]
 #[path = "probe_tests.rs"]

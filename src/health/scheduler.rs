@@ -68,6 +68,7 @@ struct Watched {
     created: u64,
     target: Text,
     definition: Arc<CheckDefinition>,
+    origin: Origin,
     thresholds: Thresholds,
     running: Option<AbortHandle>,
     /// The last status that was reported; the published one may lag behind it.
@@ -78,7 +79,7 @@ struct Watched {
 
 impl Watched {
     fn is_of(&self, check: &Check) -> bool {
-        self.definition == check.definition && self.target == check.target
+        self.definition == check.definition && self.target == check.target && self.origin == check.origin
     }
 }
 
@@ -196,8 +197,12 @@ impl Scheduler {
         let thresholds = Thresholds::new(definition);
         let (target, definition) = (check.target.clone(), Arc::clone(definition));
         let interval = definition.interval;
-        let running = None;
-        let watched = Watched { created, target, definition, thresholds, running, reported: None, output_held_secs: 0 };
+        if let Some(reason) = self.shared.prober.forbids(&definition, check.origin) {
+            tracing::warn!(node = %key.node, check = %key.id, "check {} is not run: {reason}", key.id);
+        }
+        let (origin, running, reported) = (check.origin, None, None);
+        let watched =
+            Watched { created, target, definition, origin, thresholds, running, reported, output_held_secs: 0 };
         let slot = self.checks.set(&key, watched);
         match first {
             _ if !probed => self.probes.cancel(slot),
@@ -249,7 +254,8 @@ impl Scheduler {
             if !self.hosts.enter(&host_of(&watched.definition.kind, &watched.target), (due, slot)) {
                 continue;
             }
-            let probe = Arc::clone(&self.shared.prober).run(watched.target.clone(), Arc::clone(&watched.definition));
+            let (target, definition) = (watched.target.clone(), Arc::clone(&watched.definition));
+            let probe = Arc::clone(&self.shared.prober).run(target, definition, watched.origin);
             let (stats, metrics) = (Arc::clone(&self.shared.stats), Arc::clone(&self.settings.metrics));
             let task = self.running.spawn(async move {
                 // Now, not when it was handed over: there may be much for this process to do before.

@@ -204,7 +204,7 @@ pub(super) async fn probe(
 ) -> (CheckStatus, String) {
     let bundle = bundle.unwrap_or_else(|| PathBuf::from("/nonexistent/ca.pem"));
     let prober = Arc::new(Prober::new(resolver(), Some(bundle)));
-    match prober.run(target.into(), Arc::new(definition(kind, Duration::from_secs(1), timeout))).await {
+    match prober.run(target.into(), Arc::new(definition(kind, Duration::from_secs(1), timeout)), Origin::Api).await {
         Some(Outcome::Done { status, output }) => (status, output),
         other => panic!("no verdict: {other:?}"),
     }
