@@ -128,6 +128,7 @@ fn watched(server: &Server, instances: u32) -> Health {
         metrics: Arc::new(Metrics::new()),
         ca_bundle: None,
         scripts: ScriptPolicy::default(),
+        docker: Vec::new(),
     };
     let (feed, published) = (server.feed.clone(), Arc::clone(&server.published));
     server.runtime.block_on(async {

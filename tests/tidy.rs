@@ -32,7 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("forward", &["wire", "observe", "fingerprint"]),
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
     ("sources", &["catalog", "publish", "observe", "fingerprint"]),
-    ("health", &["catalog", "kv", "publish", "forward", "observe", "random"]),
+    ("health", &["catalog", "kv", "publish", "forward", "observe", "random", "sources::docker::client"]),
     (
         "api",
         &["catalog", "access", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe", "random"],

@@ -46,6 +46,17 @@ pub enum DockerDaemon {
     At(Endpoint),
 }
 
+impl DockerDaemon {
+    /// Where it may be.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        match self {
+            DockerDaemon::Off => Vec::new(),
+            DockerDaemon::Auto(candidates) => candidates.clone(),
+            DockerDaemon::At(endpoint) => vec![endpoint.clone()],
+        }
+    }
+}
+
 /// Reads the settings.
 pub(super) fn read(reader: &mut Reader, inputs: &Inputs) -> Docker {
     let address = [("auto", AddressMode::Auto), ("host", AddressMode::Host), ("container", AddressMode::Container)];

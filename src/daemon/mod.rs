@@ -375,6 +375,7 @@ fn start_health(
         metrics: Arc::clone(metrics),
         ca_bundle: None,
         scripts: ScriptPolicy::default(),
+        docker: config.docker.daemon.endpoints(),
     };
     Health::start(settings, feed.clone(), Arc::clone(published), resolver)
 }

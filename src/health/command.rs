@@ -26,7 +26,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Child,
     signal::unix::{Signal as Signals, SignalKind, signal},
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -76,9 +76,14 @@ impl Commands {
         Commands { places: Semaphore::new(AT_ONCE_MAX), path }
     }
 
+    /// Waits for a place among the commands that run; it is given back when dropped.
+    pub(super) async fn place(&self) -> SemaphorePermit<'_> {
+        self.places.acquire().await.expect("it is never closed")
+    }
+
     /// Runs a command: the program, found as a shell would, and its arguments.
     pub(super) async fn run(&self, argv: &[&str], bounds: Bounds) -> Result<Ended, CommandError> {
-        let _place = self.places.acquire().await.expect("it is never closed");
+        let _place = self.place().await;
         let name = argv.first().copied().unwrap_or_default();
         let program = self.find(name).map_err(|error| CommandError::Unusable(name.to_owned(), error))?;
         let mut command = std::process::Command::new(&program);

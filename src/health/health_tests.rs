@@ -35,6 +35,7 @@ fn settings(restored_index: u64) -> HealthSettings {
         metrics: Arc::new(Metrics::new()),
         ca_bundle: None,
         scripts: ScriptPolicy::default(),
+        docker: Vec::new(),
     }
 }
 

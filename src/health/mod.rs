@@ -29,6 +29,7 @@ mod command;
 mod connect;
 pub mod deadlines;
 mod dns;
+mod docker;
 mod exchange;
 mod grpc;
 mod h2ping;
@@ -78,6 +79,7 @@ use crate::{
     catalog::names::NodeName,
     observe::metrics::Metrics,
     publish::{feed::Feed, watch::Published},
+    sources::docker::client::Endpoint,
 };
 
 /// What the health checks need to know.
@@ -99,6 +101,8 @@ pub struct HealthSettings {
     pub ca_bundle: Option<PathBuf>,
     /// Whose checks may run commands.
     pub scripts: ScriptPolicy,
+    /// Where a Docker daemon may be, in whose containers checks run commands; the first that is there is asked.
+    pub docker: Vec<Endpoint>,
 }
 
 /// Most probes that run at the same time, unless an operator says otherwise.
@@ -133,7 +137,9 @@ impl Health {
         let deadlines = Arc::new(Deadlines::new(Arc::clone(&published)));
         let stats = Arc::new(Stats::default());
         let sessions = Sessions::start(feed.clone(), Arc::clone(&published));
-        let prober = Arc::new(Prober::new(resolver, settings.ca_bundle.clone()).with_scripts(settings.scripts));
+        let prober = Arc::new(
+            Prober::new(resolver, settings.ca_bundle.clone()).with_commands(settings.scripts, settings.docker.clone()),
+        );
         let (stop, stopped) = oneshot::channel();
         let shared =
             scheduler::Shared { feed, published, deadlines: Arc::clone(&deadlines), prober, stats: Arc::clone(&stats) };

@@ -19,7 +19,7 @@ use super::{
     amqp,
     command::{Bounds, Commands},
     connect::Connector,
-    dns, grpc, h2ping,
+    dns, docker, grpc, h2ping,
     http::HttpProber,
     icmp, mysql, postgres, redis,
     script::{self, ScriptPolicy},
@@ -27,10 +27,13 @@ use super::{
     tls::Tls,
     udp,
 };
-use crate::catalog::{
-    change::Origin,
-    check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES},
-    names::Text,
+use crate::{
+    catalog::{
+        change::Origin,
+        check::{CheckDefinition, CheckKind, CheckStatus, OUTPUT_MAX_BYTES},
+        names::Text,
+    },
+    sources::docker::client::Endpoint,
 };
 
 /// Resolves the host name of a probe's target to its addresses, best first, or says why it cannot.
@@ -87,6 +90,7 @@ pub(super) struct Prober {
     connector: Connector,
     commands: Commands,
     scripts: ScriptPolicy,
+    docker: Vec<Endpoint>,
 }
 
 impl Prober {
@@ -98,12 +102,13 @@ impl Prober {
             connector: Connector::new(resolver, tls),
             commands: Commands::new(None),
             scripts: ScriptPolicy::default(),
+            docker: Vec::new(),
         }
     }
 
-    /// Whose checks may run commands.
-    pub(super) fn with_scripts(self, scripts: ScriptPolicy) -> Prober {
-        Prober { scripts, ..self }
+    /// Whose checks may run commands, and where the Docker daemon may be in whose containers they do.
+    pub(super) fn with_commands(self, scripts: ScriptPolicy, docker: Vec<Endpoint>) -> Prober {
+        Prober { scripts, docker, ..self }
     }
 
     /// Why checks of this origin are not probed, if they are not.
@@ -139,6 +144,7 @@ impl Prober {
             CheckKind::Grpc(check) => Some(grpc::probe(&self.connector, &target, check, timeout).await),
             CheckKind::H2Ping(check) => Some(h2ping::probe(&self.connector, &target, check, timeout).await),
             CheckKind::Script(check) => Some(script::probe(&self.commands, check, bounds).await),
+            CheckKind::DockerExec(check) => Some(docker::probe(&self.docker, &self.commands, check, bounds).await),
             CheckKind::Systemd => Some(systemd::probe(&self.commands, &target, bounds).await),
             _ => None,
         }

@@ -217,6 +217,25 @@ impl Client {
         self.document(&path).await
     }
 
+    /// The document that is answered to one which is sent to a path.
+    pub async fn post(&self, path: &str, document: &Value) -> Result<Vec<u8>, ClientError> {
+        let path = self.versioned(path);
+        self.within(&path, async {
+            let response = self.send(Method::POST, &path, document.to_string()).await?;
+            let response = self.accepted(&path, response).await?;
+            self.body(&path, response, DOCUMENT_MAX_BYTES).await
+        })
+        .await
+    }
+
+    /// The bytes that are answered to a document which is sent to a path, for as long as they come.
+    pub async fn post_for_pieces(&self, path: &str, document: &Value) -> Result<Pieces, ClientError> {
+        let path = self.versioned(path);
+        let response = self.within(&path, self.send(Method::POST, &path, document.to_string())).await?;
+        let response = self.accepted(&path, response).await?;
+        Ok(Pieces { client: self.clone(), path, body: response.into_body() })
+    }
+
     /// The document at a path, read by this function.
     pub async fn read<T>(
         &self,
@@ -305,7 +324,11 @@ impl Client {
             Endpoint::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}"),
             Endpoint::Tcp(host, port) => format!("{host}:{port}"),
         };
-        let request = Request::builder().method(method).uri(path).header(header::HOST, host).body(body);
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(body);
         sender.send_request(request.expect("paths of ours are those of URIs")).await.map_err(broken)
     }
 
@@ -339,6 +362,22 @@ impl Client {
 
     fn broken(&self, path: &str, error: hyper::Error) -> ClientError {
         ClientError::Broken(Endpoint::clone(&self.endpoint), without_query(path).to_owned(), error)
+    }
+}
+
+/// Bytes as they come.
+#[derive(Debug)]
+pub struct Pieces {
+    client: Client,
+    path: String,
+    body: Incoming,
+}
+
+impl Pieces {
+    /// The next ones; none at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, ClientError>> {
+        let piece = next_piece(&mut self.body).await?;
+        Some(piece.map_err(|error| self.client.broken(&self.path, error)))
     }
 }
 
