@@ -45,7 +45,7 @@ pub use self::{access::check as check_tokens, reload::Why};
 use crate::{
     access::directory::{Directory, HashKey},
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
-    catalog::{names::NodeName, state::State, table::Seed},
+    catalog::{change::Origin, names::NodeName, state::State, table::Seed},
     config::{Config, LogFormat},
     forward::Forwarder,
     health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, ScriptPolicy, TargetResolver, deadlines::Heartbeat},
@@ -374,7 +374,10 @@ fn start_health(
         probes_per_host_max: config.health.probes_per_host_max,
         metrics: Arc::clone(metrics),
         ca_bundle: None,
-        scripts: ScriptPolicy::default(),
+        scripts: ScriptPolicy {
+            remote: config.script_checks.allows(Origin::Api),
+            local: config.script_checks.allows(Origin::File),
+        },
         docker: config.docker.daemon.endpoints(),
     };
     Health::start(settings, feed.clone(), Arc::clone(published), resolver)
