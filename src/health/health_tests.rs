@@ -26,7 +26,7 @@ use crate::{
 const MILLIS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn settings(restored_index: u64) -> HealthSettings {
+pub(super) fn settings(restored_index: u64) -> HealthSettings {
     HealthSettings {
         node: NodeName::new("n1").unwrap(),
         restored_index,
@@ -39,7 +39,7 @@ fn settings(restored_index: u64) -> HealthSettings {
     }
 }
 
-fn start(catalog: &Catalog, settings: HealthSettings) -> Health {
+pub(super) fn start(catalog: &Catalog, settings: HealthSettings) -> Health {
     Health::start(settings, catalog.feed.clone(), Arc::clone(&catalog.published), resolver())
 }
 

@@ -18,12 +18,13 @@
 //! | instances being deregistered at once | 256; the others 200 ms later |
 //! | memory | some 100 bytes a check; a probe in flight at most 0.5 MB (the HTTP library's read buffer) |
 //!
-//! **Limits:** deadlines are those of our own node only; of other nodes, checks by HTTP and TCP that were registered by our
-//! API are run, and those of other sources are not. A change of output alone is published at most every 5 minutes a
+//! **Limits:** deadlines are those of our own node only; of other nodes, probed checks that were registered by our API
+//! are run, and those of other sources are not. A change of output alone is published at most every 5 minutes a
 //! check, as in Consul. What a probe lacks for want of open files or memory of ours is no verdict: the status stays.
 //!
 //! **Source:** Consul's agent checks, as far as the API shows them.
 
+mod alias;
 mod amqp;
 mod command;
 mod connect;

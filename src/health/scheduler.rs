@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     HealthSettings,
+    alias::{self, Following},
     deadlines::Deadlines,
     hosts::{Hosts, host_of},
     probe::{Outcome, Prober, cut},
@@ -71,6 +72,9 @@ struct Watched {
     origin: Origin,
     thresholds: Thresholds,
     running: Option<AbortHandle>,
+    /// Where it is an alias: what it follows.
+    #[expect(dead_code, reason = "it ends when it is dropped")]
+    following: Option<Following>,
     /// The last status that was reported; the published one may lag behind it.
     reported: Option<CheckStatus>,
     /// Until when a change of output alone is held back, in seconds since the scheduler began.
@@ -181,9 +185,8 @@ impl Scheduler {
             CheckKind::Deadline(period) => self.shared.deadlines.watch(&key, (created, period), now),
             _ => self.shared.deadlines.forget(&key),
         }
-        let probed = definition.kind.is_probed();
         let patience = definition.deregister_critical_service_after.filter(|_| check.service_id.is_some());
-        if !probed && patience.is_none() {
+        if !definition.kind.is_probed() && patience.is_none() {
             self.forget(&key);
             return;
         }
@@ -201,11 +204,22 @@ impl Scheduler {
             tracing::warn!(node = %key.node, check = %key.id, "check {} is not run: {reason}", key.id);
         }
         let (origin, running, reported) = (check.origin, None, None);
-        let watched =
-            Watched { created, target, definition, origin, thresholds, running, reported, output_held_secs: 0 };
+        let following = alias::follow(check, &self.shared.published, &self.shared.feed);
+        let periodic = definition.kind.is_periodic();
+        let watched = Watched {
+            created,
+            target,
+            definition,
+            origin,
+            thresholds,
+            running,
+            reported,
+            output_held_secs: 0,
+            following,
+        };
         let slot = self.checks.set(&key, watched);
         match first {
-            _ if !probed => self.probes.cancel(slot),
+            _ if !periodic => self.probes.cancel(slot),
             FirstProbe::AtOnce => self.probes.set(slot, now),
             FirstProbe::Spread => self.probes.set(slot, spread(now, interval, self.jitter.next())),
         }
