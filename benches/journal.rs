@@ -155,6 +155,7 @@ fn node(number: u32) -> StoredNode {
         address: Address::parse("192.0.2.1").unwrap(),
         tagged_addresses: Default::default(),
         meta: Arc::default(),
+        origin: Origin::Api,
     };
     StoredNode { node: Arc::new(node), checks: Arc::from([]), create_index: 1, modify_index: 1 }
 }

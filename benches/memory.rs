@@ -23,7 +23,7 @@ use mimalloc::MiMalloc;
 use nameplate::{
     answer::{Buffer, Verdict, respond},
     catalog::{change::Change, check::CheckStatus, names::NodeName},
-    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, ScriptPolicy},
+    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, damping::DampingSettings},
     observe::metrics::Metrics,
     publish::{names::Names, settings::Settings, snapshot::Snapshot},
     wire::name::Name,
@@ -125,10 +125,17 @@ fn watched(server: &Server, instances: u32) -> Health {
         restored_index: u64::MAX,
         probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
         probes_per_host_max: 64,
+        damping: DampingSettings {
+            changes: 5,
+            window: Duration::from_secs(120),
+            hold: Duration::from_secs(30),
+            hold_max: Duration::from_secs(600),
+        },
         metrics: Arc::new(Metrics::new()),
         ca_bundle: None,
-        scripts: ScriptPolicy::default(),
+        scripts: Default::default(),
         docker: Vec::new(),
+        guard: None,
     };
     let (feed, published) = (server.feed.clone(), Arc::clone(&server.published));
     server.runtime.block_on(async {

@@ -2,7 +2,13 @@
 //!
 //! Taken in by `#[path]`, so that there is one text of each. An oracle panics when its rule is broken.
 
-use std::{fmt::Write, path::Path, time::Duration};
+use std::{
+    fmt::Write,
+    path::Path,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use nameplate::{
     access,
@@ -19,6 +25,7 @@ use nameplate::{
         state::State,
         table::Seed,
     },
+    health::reading::{self, Protocol, Reading},
     sources::docker::{self, AddressMode, Container, Fate, Settings, Surroundings},
     wire::name::Name,
     zones::{
@@ -106,6 +113,68 @@ pub fn docker_labels(data: &[u8]) {
         assert_eq!(replace(), count == 0);
         assert!(replace(), "the same again changes nothing");
     }
+}
+
+/// Whatever a probe's target sends, by the protocol that the first byte names, is understood alike however it comes in pieces, ends, and
+/// is told in a text of bounded length.
+pub fn probe(data: &[u8]) {
+    let Some((protocol, bytes)) = data.split_first() else { return };
+    let told = match protocol {
+        b'r' => message_in_pieces(Protocol::Redis, bytes),
+        b'g' => message_in_pieces(Protocol::MySqlGreeting, bytes),
+        b'l' => message_in_pieces(Protocol::MySqlLogin, bytes),
+        b'p' => message_in_pieces(Protocol::Postgres, bytes),
+        b'a' => message_in_pieces(Protocol::Amqp, bytes),
+        b'd' => {
+            let types = ["A", "TXT", "SRV", "CAA"].map(|record_type| reading::dns_response(bytes, record_type));
+            types.into_iter().map(|answer| answer.unwrap_or_else(|problem| problem)).collect()
+        }
+        b'D' => {
+            let whole = reading::docker_output([bytes], 200);
+            assert_eq!(whole, reading::docker_output(bytes.chunks(1), 200));
+            assert_eq!(whole, reading::docker_output(bytes.chunks(7), 200));
+            whole.unwrap_or_default()
+        }
+        b'G' => ended(reading::grpc_answer(bytes.to_vec())).err().unwrap_or_default(),
+        b'h' => ended(reading::h2_ping(bytes.to_vec())).err().unwrap_or_default(),
+        _ => return,
+    };
+    assert!(told.len() <= 8_192, "{} bytes", told.len());
+}
+
+/// A message is nothing until it is whole, takes some of what came, and is then the same whatever follows it.
+fn message_in_pieces(protocol: Protocol, bytes: &[u8]) -> String {
+    let bytes = &bytes[..bytes.len().min(600)];
+    let is_line = |text: &str| text.len() <= 1_024 && !text.chars().any(char::is_control);
+    let mut understood = Reading::More;
+    for end in 0..=bytes.len() {
+        let now = reading::message(protocol, &bytes[..end]);
+        match (&understood, &now) {
+            (Reading::More, Reading::Done(text, taken)) => {
+                assert!((1..=end).contains(taken) && is_line(text), "{now:?}")
+            }
+            (Reading::More, Reading::Wrong(problem)) => assert!(is_line(problem), "{now:?}"),
+            (Reading::More, Reading::More) | (Reading::Wrong(_), Reading::Wrong(_)) => {}
+            _ => assert_eq!(understood, now, "after {end} bytes"),
+        }
+        understood = now;
+    }
+    match understood {
+        Reading::Done(text, _) | Reading::Wrong(text) => text,
+        Reading::More => String::new(),
+    }
+}
+
+/// What comes of work that never waits for anybody.
+fn ended<T>(work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    // Some ten are usual.
+    for _ in 0..100_000 {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return done;
+        }
+    }
+    panic!("a probe does not end though its connection has");
 }
 
 /// Any text is either refused in one line that names one of the text's, or read as rules' language is, and then it is the same
@@ -244,6 +313,7 @@ fn catalog_of(node: &NodeName) -> State {
         address: Address::Ip([192, 0, 2, 1].into()),
         tagged_addresses: Default::default(),
         meta: Meta::default(),
+        origin: Origin::Api,
     };
     catalog.apply(Change::RegisterNode(node)).expect("the node can be registered");
     catalog

@@ -120,6 +120,7 @@ impl Stage {
             address: Address::parse("192.0.2.101").unwrap(),
             tagged_addresses: [(Arc::from("lan_ipv6"), Address::parse("2001:db8::101").unwrap())].into(),
             meta: Meta::default(),
+            origin: Origin::Api,
         }));
         stage
     }
@@ -172,6 +173,7 @@ impl Stage {
             plan: Arc::new(Plan::new(&self.settings, &zones, self.catalog.seed())),
             settings: Arc::new(self.settings.clone()),
             zones: Arc::new(zones),
+            held: None,
             sources: Arc::from([]),
             serial: 1,
         }

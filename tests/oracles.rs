@@ -46,6 +46,11 @@ fn regressions_of_the_filter_oracle_stay_fixed() {
     replay("filter", oracles::filter);
 }
 
+#[test]
+fn regressions_of_the_probe_oracle_stay_fixed() {
+    replay("probe", oracles::probe);
+}
+
 proptest! {
     /// Few characters, so that what means something meets.
     #[test]

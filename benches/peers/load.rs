@@ -34,6 +34,8 @@ pub struct Load<'a> {
     pub checking: Checking,
     pub pace: Pace,
     pub lasts: Duration,
+    /// What else is done on the load's core: called every [`MEANWHILE`] turns, and short.
+    pub meanwhile: &'a dyn Fn(),
 }
 
 impl Load<'_> {
@@ -47,8 +49,14 @@ impl Load<'_> {
             tally: Tally::default(),
             started,
         };
-        while started.elapsed() < self.lasts {
+        for turn in 1_u64.. {
+            if started.elapsed() >= self.lasts {
+                break;
+            }
             run.turn()?;
+            if turn % MEANWHILE == 0 {
+                (self.meanwhile)();
+            }
         }
         // By the time in which queries were sent; what is still on the way is waited for, and counted, in neither rate.
         run.tally.seconds = started.elapsed().as_secs_f64();
@@ -198,6 +206,9 @@ impl Socket {
         lost as u64
     }
 }
+
+/// Turns between two calls of what else is to be done. At half load a turn takes some microseconds.
+const MEANWHILE: u64 = 8;
 
 /// Sockets of the load, each with a port of its own.
 const SOCKETS: usize = 4;

@@ -32,6 +32,7 @@ mod sections;
 mod server;
 mod svg;
 mod tally;
+mod targets;
 mod tcp;
 mod verify;
 

@@ -30,6 +30,8 @@ pub struct Entrant<'a> {
     pub queries: &'a Queries,
     pub checking: Checking,
     pub over: Over,
+    /// What else is done on the load's core while it runs over UDP; see [`Load`].
+    pub meanwhile: &'a dyn Fn(),
 }
 
 /// How it is asked.
@@ -48,14 +50,14 @@ impl Over {
 impl<'a> Entrant<'a> {
     pub fn new(key: String, server: &'a Server, queries: &'a Queries) -> Entrant<'a> {
         let checking = if server.name == "echo" { Checking::Echo } else { Checking::Strict };
-        Entrant { key, server, queries, checking, over: Over::FULL }
+        Entrant { key, server, queries, checking, over: Over::FULL, meanwhile: &|| () }
     }
 
     fn run(&self, lasts: Duration) -> Result<(Tally, Cpu)> {
         let before = self.server.process.cpu();
-        let (port, queries) = (self.server.port, self.queries);
+        let (port, queries, meanwhile) = (self.server.port, self.queries, self.meanwhile);
         let tally = match self.over {
-            Over::Udp(pace) => Load { port, queries, checking: self.checking, pace, lasts }.run()?,
+            Over::Udp(pace) => Load { port, queries, checking: self.checking, pace, lasts, meanwhile }.run()?,
             Over::Tcp(connections, pipelined) => TcpLoad { port, queries, connections, pipelined, lasts }.run()?,
         };
         Ok((tally, self.server.process.cpu().since(&before)))

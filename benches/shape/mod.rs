@@ -224,6 +224,7 @@ fn node() -> Node {
         address: Address::parse("192.0.2.1").unwrap(),
         tagged_addresses: Default::default(),
         meta: Arc::default(),
+        origin: Origin::Registry,
     }
 }
 

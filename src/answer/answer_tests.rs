@@ -45,6 +45,7 @@ fn of_catalog(catalog: State, settings: Settings) -> Snapshot {
         plan: Arc::new(Plan::new(&settings, &zones, Seed(1))),
         settings: Arc::new(settings),
         zones: Arc::new(zones),
+        held: None,
         sources: Arc::from([]),
         serial: 1,
     }
@@ -204,6 +205,20 @@ fn what_is_not_done_is_refused_in_the_words_of_its_kind() {
     check(Pieces { flags: [0x28, 0], ..with_name(b"\x05other\0") }, (rcode::NOTAUTH, None));
     let outside = with_name(b"\x03www\x05other\0").opt(0, &[]);
     check(outside, (rcode::REFUSED, Some(extended::NOT_AUTHORITATIVE)));
+}
+
+#[test]
+fn a_service_with_failures_that_are_held_says_so() {
+    let mut snapshot = snapshot(2, Settings::example());
+    let query = with_name(b"\x03web\x07service\x07example\0").opt(0, &[]);
+    let plain = ask(&snapshot, &CLIENT, &query.bytes()).unwrap();
+    assert_eq!(outcome(&query, &plain), (rcode::NOERROR, None));
+    snapshot.held = Some(Arc::new([ServiceName::new("web").unwrap()].into()));
+    let held = ask(&snapshot, &CLIENT, &query.bytes()).unwrap();
+    assert_eq!(outcome(&query, &held), (rcode::NOERROR, Some(extended::STALE)));
+    assert!(held.ends_with(b"checks held: we may be cut off"));
+    snapshot.held = Some(Arc::new([ServiceName::new("other").unwrap()].into()));
+    assert_eq!(ask(&snapshot, &CLIENT, &query.bytes()).unwrap(), plain);
 }
 
 #[test]

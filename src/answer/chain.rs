@@ -136,6 +136,7 @@ impl<'a> Response<'a> {
         }
         if self.wrote_nothing_since(before) && self.rcode == rcode::NOERROR && !self.flags.truncated {
             self.extended = Some(extended::OTHER);
+            self.scratch.text.clear();
             let _ = write!(self.scratch.text, "cannot resolve {host}");
             self.nodata(place, denier, Some(denied_ttl));
         }
@@ -145,9 +146,7 @@ impl<'a> Response<'a> {
     fn step(&mut self, place: Place<'_>, end: &mut End) -> Step {
         let question = Question::of(&end.name, place.question.rtype, class::IN);
         let meaning = self.reading.meaning(&question);
-        if self.is_stale(meaning) {
-            self.extended = Some(extended::STALE);
-        }
+        self.mark_stale(meaning);
         match meaning {
             Meaning::Service(chosen) => match chosen.both {
                 None => self.step_service(place, chosen.selection, end),

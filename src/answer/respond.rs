@@ -146,13 +146,35 @@ impl<'a> Response<'a> {
             Meaning::Outside => self.outside(place),
             Meaning::NotOurs => self.not_ours(),
         }
-        if self.extended.is_none() && self.rcode == rcode::NOERROR && self.is_stale(meaning) {
+        if self.extended.is_none() && self.rcode == rcode::NOERROR {
+            self.mark_stale(meaning);
+        }
+    }
+
+    /// Says so if what a name means may be out of date.
+    pub fn mark_stale(&mut self, meaning: Meaning<'_>) {
+        if self.is_held(meaning) {
+            self.extended = Some(extended::STALE);
+            self.scratch.text.clear();
+            let _ = self.scratch.text.write_str("checks held: we may be cut off");
+        } else if self.is_stale(meaning) {
             self.extended = Some(extended::STALE);
         }
     }
 
+    /// Whether failures of what a name means are held back, because most checks failed at once.
+    fn is_held(&self, meaning: Meaning<'_>) -> bool {
+        let Asked { snapshot, .. } = self.asked;
+        match meaning {
+            _ if snapshot.held.is_none() => false,
+            Meaning::Service(Chosen { service, .. }) | Meaning::Id { service, .. } => snapshot.is_held(&service.name),
+            Meaning::Query(prepared, _) => snapshot.is_held(&prepared.service.name),
+            _ => false,
+        }
+    }
+
     /// Whether what a name means was told by a source that is away for too long.
-    pub fn is_stale(&self, meaning: Meaning<'_>) -> bool {
+    fn is_stale(&self, meaning: Meaning<'_>) -> bool {
         let Asked { snapshot, .. } = self.asked;
         let tells = |service: &ServiceAnswers| snapshot.stale_origins().any(|origin| service.has_origin(origin));
         match meaning {
@@ -160,9 +182,9 @@ impl<'a> Response<'a> {
             Meaning::Service(Chosen { service, .. }) | Meaning::Id { service, .. } => tells(service),
             Meaning::Query(prepared, _) => tells(prepared.service),
             Meaning::Reverse(Owner::Service(service)) => snapshot.names.answers_of(service).is_some_and(tells),
-            // Nodes beside our own come from other registries, and from the API.
+            // Nodes beside our own come from other machines and registries, and from the API.
             Meaning::Node(..) | Meaning::Reverse(Owner::Node(_)) => {
-                snapshot.stale_origins().any(|origin| origin == Registrant::Registry)
+                snapshot.stale_origins().any(|origin| matches!(origin, Registrant::Cluster | Registrant::Registry))
             }
             _ => false,
         }

@@ -141,6 +141,41 @@ async fn writes_to_the_catalog_need_the_right_of_each_part() {
 }
 
 #[tokio::test]
+async fn an_alias_needs_the_right_to_read_what_it_follows() {
+    let harness = start().await;
+    let refused = async |token: &str, path: &str, body: Value, lacking: &str| {
+        let answer = with(&harness, token, "PUT", path, &body.to_string()).await;
+        assert!(answer.status == 403 && answer.body.contains(lacking), "{body}: {} {}", answer.status, answer.body);
+    };
+    let taken = async |token: &str, path: &str, body: Value| {
+        let answer = with(&harness, token, "PUT", path, &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{body}: {}", answer.body);
+    };
+    let check = |target: &str| json!({ "Name": "alias", "ServiceID": "web", "AliasService": target });
+    refused(WEB, "/v1/agent/check/register", check("db"), "'service:read' on \"db\"").await;
+    taken(WEB, "/v1/agent/check/register", check("web")).await;
+    // Which service an instance will be of is not known.
+    refused(WEB, "/v1/agent/check/register", check("nobody"), "'service:read' on \"\"").await;
+    taken("admin-admin-admin", "/v1/agent/check/register", check("nobody")).await;
+    let service = |target: &str| json!({ "Name": "web", "ID": "web-2", "Check": { "AliasService": target } });
+    refused(WEB, "/v1/agent/service/register", service("db"), "'service:read' on \"db\"").await;
+    taken(WEB, "/v1/agent/service/register", service("web")).await;
+    let on_node = |node: &str| {
+        json!({ "Node": "n9", "Address": "192.0.2.9", "Check": {
+            "Name": "alias", "Definition": { "AliasNode": node, "AliasService": "" } } })
+    };
+    refused("nodes-nodes-nodes", "/v1/catalog/register", on_node("n1"), "'node:read' on \"n1\"").await;
+    taken("nodes-nodes-nodes", "/v1/catalog/register", on_node("n9")).await;
+    let operation = |target: &str| {
+        let check = json!({ "Node": "n1", "CheckID": "txn", "Name": "alias", "ServiceID": "web",
+            "Definition": { "AliasService": target } });
+        json!([{ "Check": { "Verb": "set", "Check": check } }])
+    };
+    refused(WEB, "/v1/txn", operation("db"), "'service:read' on \"db\"").await;
+    taken(WEB, "/v1/txn", operation("web")).await;
+}
+
+#[tokio::test]
 async fn lists_are_what_the_caller_may_read_of_them_and_say_so() {
     let harness = start().await;
     let list = with(&harness, WEB, "GET", "/v1/catalog/services", "").await;

@@ -77,6 +77,7 @@ fn stats(api: &Api) -> Value {
         "consul": { "server": "true", "leader": "true", "acl": "disabled", "known_datacenters": "1" },
         "catalog": {
             "checks": catalog.check_count().to_string(),
+            "checks_held": api.parts.metrics.checks_held.get().to_string(),
             "index": catalog.index().to_string(),
             "instances": catalog.instance_count().to_string(),
             "nodes": catalog.node_count().to_string(),

@@ -398,7 +398,8 @@ async fn a_panic_is_a_500_and_the_server_goes_on() {
 async fn ready_waits_for_every_source() {
     let server = start().await;
     assert_eq!(server.get("/v1/status/ready").await.status, 200);
-    let status = SourceStatus { name: Arc::from("docker"), origin: Origin::Docker, synced: false, stale: false };
+    let status =
+        SourceStatus { name: Arc::from("docker"), origin: Origin::Docker, synced: false, stale: false, away: None };
     server.feed.set_source(status.clone()).await.unwrap();
     let answer = server.get("/v1/status/ready").await;
     assert_eq!((answer.status, &answer.json()["Sources"][0]["Name"]), (503, &json!("docker")));

@@ -1,6 +1,15 @@
+use std::time::Duration;
+
 use axum::{body::Body, http::Request};
 
-use crate::api::harness::{Answer, soon, start, start_with};
+use crate::{
+    api::harness::{Answer, soon, start, start_with},
+    catalog::{
+        change::Change,
+        check::{CheckKey, CheckResult, CheckStatus},
+        names::{CheckId, NodeName},
+    },
+};
 
 #[tokio::test]
 async fn a_blocking_read_is_answered_when_its_service_changes() {
@@ -69,4 +78,46 @@ async fn a_read_with_a_hash_waits_until_it_is_another_one() {
     server.register(r#"{"Name": "web", "Port": 81}"#).await;
     let other = soon(server.get(&format!("/v1/agent/service/web?hash={first}"))).await;
     assert_ne!(hash(&other), first);
+}
+
+#[tokio::test]
+async fn a_result_that_changes_only_the_text_wakes_nobody() {
+    let server = start().await;
+    server.register(r#"{"Name": "web", "Check": {"TTL": "1h", "Status": "passing"}}"#).await;
+    let index = server.get("/v1/health/service/web").await.index();
+    let mut reads = Vec::new();
+    for path in ["health/service/web", "catalog/service/web", "health/state/any", "health/node/n1"] {
+        let index = server.get(&format!("/v1/{path}")).await.index();
+        let (router, path) = (server.router.clone(), format!("/v1/{path}?index={index}&wait=60s"));
+        reads.push(tokio::spawn(async move {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            tower::ServiceExt::oneshot(router, request).await.unwrap()
+        }));
+    }
+    let metrics = &server.metrics;
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let all_wait = async {
+        while metrics.http_blocked.get() < 4 {
+            ticks.tick().await;
+        }
+    };
+    soon(all_wait).await;
+    let set = |status, output: &str| {
+        let key = CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::new("service:web").unwrap() };
+        Change::SetStatus { key, result: CheckResult { status, output: output.into() } }
+    };
+    for output in ["fine", "finer"] {
+        server.submit(set(CheckStatus::Passing, output)).await;
+        let shown = server.get("/v1/health/service/web").await;
+        assert!(shown.body.contains(&format!("\"Output\":\"{output}\"")), "{}", shown.body);
+        assert_eq!(shown.index(), index);
+    }
+    for _ in 0..20 {
+        ticks.tick().await;
+    }
+    assert_eq!((metrics.http_woken.get(), metrics.http_blocked.get()), (0, 4));
+    server.submit(set(CheckStatus::Critical, "finer")).await;
+    for read in reads {
+        assert!(soon(read).await.unwrap().headers()["x-consul-index"] != index.to_string());
+    }
 }

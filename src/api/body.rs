@@ -5,16 +5,17 @@
 //!
 //! **Source:** Consul's `agent/structs`, version 1.22.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Serialize, Serializer};
 
-use super::export_body::DefinitionBody;
 use crate::catalog::{
     change::Origin,
-    names::{PortName, Tag},
+    document::{DefinitionDocument, PortDocument, Shown, TaggedDocument, Tags, WeightsDocument},
+    duration::go_duration,
+    names::PortName,
     node::{Address, Node},
-    service::{Instance, Meta, Port, Weights},
+    service::{Instance, Meta, Port},
     state::{CheckEntry, InstanceEntry, NodeEntry},
 };
 
@@ -79,13 +80,13 @@ pub struct ServiceBody<'a> {
     pub port: u16,
     /// The named ports; left out if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ports: Vec<PortBody<'a>>,
+    pub ports: Vec<PortDocument<'a>>,
     /// Empty for the node's address.
     pub address: Shown<'a>,
     /// Addresses by role.
     pub tagged_addresses: TaggedAddresses<'a>,
     /// How often it is chosen.
-    pub weights: WeightsBody,
+    pub weights: WeightsDocument,
     /// As it was registered.
     pub enable_tag_override: bool,
     /// Ours.
@@ -156,13 +157,13 @@ pub struct CatalogServiceBody<'a> {
     #[serde(rename = "ServiceTaggedAddresses")]
     tagged_addresses: TaggedAddresses<'a>,
     #[serde(rename = "ServiceWeights")]
-    weights: WeightsBody,
+    weights: WeightsDocument,
     #[serde(rename = "ServiceMeta")]
     meta: &'a Meta,
     #[serde(rename = "ServicePort")]
     port: u16,
     #[serde(rename = "ServicePorts", skip_serializing_if = "Vec::is_empty")]
-    ports: Vec<PortBody<'a>>,
+    ports: Vec<PortDocument<'a>>,
     #[serde(rename = "ServiceSocketPath")]
     socket_path: &'static str,
     #[serde(rename = "ServiceEnableTagOverride")]
@@ -266,7 +267,7 @@ pub struct CheckBody<'a> {
     /// Always 0.
     pub exposed_port: u16,
     /// Empty, as for the checks of Consul's agents; shown for other nodes, and by transactions.
-    pub definition: DefinitionBody<'a>,
+    pub definition: DefinitionDocument<'a>,
     /// Index of its registration.
     pub create_index: u64,
     /// Index of its last change.
@@ -291,31 +292,19 @@ impl<'a> CheckBody<'a> {
             interval: go_duration(check.definition.interval),
             timeout: go_duration(check.definition.timeout),
             exposed_port: 0,
-            definition: DefinitionBody::default(),
+            definition: DefinitionDocument::default(),
             create_index: entry.create_index,
             modify_index: entry.modify_index,
         }
     }
 }
 
-/// A named port.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct PortBody<'a> {
-    /// Name; empty for the one port that has none.
-    pub name: &'a str,
-    /// Number.
-    pub port: u16,
-    /// Whether it is the default one.
-    pub default: bool,
-}
-
 /// The named ports, and beside them the one without a name; nothing if no port has a name.
-fn ports<'a>(instance: &'a Instance) -> Vec<PortBody<'a>> {
+fn ports<'a>(instance: &'a Instance) -> Vec<PortDocument<'a>> {
     if instance.ports.iter().all(|port| port.name.is_none()) {
         return Vec::new();
     }
-    let body = |port: &'a Port| PortBody {
+    let body = |port: &'a Port| PortDocument {
         name: port.name.as_ref().map(PortName::as_str).unwrap_or_default(),
         port: port.number,
         default: port.default,
@@ -325,35 +314,6 @@ fn ports<'a>(instance: &'a Instance) -> Vec<PortBody<'a>> {
 
 fn port_number(instance: &Instance) -> u16 {
     instance.default_port().map_or(0, |port| port.number)
-}
-
-/// Weights.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct WeightsBody {
-    /// While passing.
-    pub passing: u16,
-    /// While warning.
-    pub warning: u16,
-}
-
-impl From<Weights> for WeightsBody {
-    fn from(weights: Weights) -> WeightsBody {
-        WeightsBody { passing: weights.passing, warning: weights.warning }
-    }
-}
-
-/// An address as text; empty for none.
-#[derive(Debug, Clone, Copy)]
-pub struct Shown<'a>(pub Option<&'a Address>);
-
-impl Serialize for Shown<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Some(address) => serializer.collect_str(address),
-            None => serializer.serialize_str(""),
-        }
-    }
 }
 
 /// Where an instance is reached by who reads of it here: by its own address; if it has addresses in client networks only, as a
@@ -367,16 +327,6 @@ fn shown_address(instance: &Instance) -> Option<&Address> {
     instance.address.as_ref().or_else(first)
 }
 
-/// Tags; a list, also if there are none.
-#[derive(Debug, Clone, Copy)]
-pub struct Tags<'a>(pub &'a [Tag]);
-
-impl Serialize for Tags<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Tag::as_str))
-    }
-}
-
 /// The tagged addresses of an instance, and those that Consul's agent adds: `lan_ipv4` and `wan_ipv4`, or the same
 /// with `ipv6`, for an instance whose own address is of that family.
 #[derive(Debug, Clone, Copy)]
@@ -385,59 +335,19 @@ pub struct TaggedAddresses<'a>(pub &'a Instance);
 impl Serialize for TaggedAddresses<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let instance = self.0;
-        let mut by_role: BTreeMap<&str, TaggedAddressBody<'_>> = BTreeMap::new();
+        let mut by_role: BTreeMap<&str, TaggedDocument<'_>> = BTreeMap::new();
         if let Some((own, ip)) = instance.address.as_ref().and_then(|own| Some((own, own.ip()?))) {
             let roles = if ip.is_ipv4() { ["lan_ipv4", "wan_ipv4"] } else { ["lan_ipv6", "wan_ipv6"] };
             let port = port_number(instance);
-            by_role.extend(roles.map(|role| (role, TaggedAddressBody { address: Shown(Some(own)), port })));
+            by_role.extend(roles.map(|role| (role, TaggedDocument { address: Shown(Some(own)), port })));
         }
         for tagged in &instance.tagged_addresses {
-            by_role
-                .insert(&tagged.role, TaggedAddressBody { address: Shown(Some(&tagged.address)), port: tagged.port });
+            by_role.insert(&tagged.role, TaggedDocument { address: Shown(Some(&tagged.address)), port: tagged.port });
         }
         serializer.collect_map(by_role)
     }
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct TaggedAddressBody<'a> {
-    address: Shown<'a>,
-    port: u16,
-}
-
 /// `{}`.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Nothing {}
-
-/// Go's own text of a span, which keeps the smaller units: `1h0m0s`, `1.5s`, `250ms`, `0s`.
-///
-/// Source: `time.Duration.String` of Go, which Consul's answers carry.
-pub(super) fn go_duration(span: Duration) -> String {
-    let fraction = |whole: u64, rest: u32, digits: usize, unit: &str| {
-        let rest = format!("{rest:0digits$}");
-        match rest.trim_end_matches('0') {
-            "" => format!("{whole}{unit}"),
-            rest => format!("{whole}.{rest}{unit}"),
-        }
-    };
-    let (seconds, nanoseconds) = (span.as_secs(), span.subsec_nanos());
-    if seconds == 0 {
-        return match nanoseconds {
-            0 => "0s".to_owned(),
-            1..1_000 => format!("{nanoseconds}ns"),
-            1_000..1_000_000 => fraction(u64::from(nanoseconds / 1_000), nanoseconds % 1_000, 3, "µs"),
-            _ => fraction(u64::from(nanoseconds / 1_000_000), nanoseconds % 1_000_000, 6, "ms"),
-        };
-    }
-    let last = fraction(seconds % 60, nanoseconds, 9, "s");
-    match (seconds / 3_600, seconds / 60 % 60) {
-        (0, 0) => last,
-        (0, minutes) => format!("{minutes}m{last}"),
-        (hours, minutes) => format!("{hours}h{minutes}m{last}"),
-    }
-}
-
-#[cfg(test)]
-#[path = "body_tests.rs"]
-mod tests;

@@ -9,7 +9,6 @@ use super::{
     agent::{ID_SHOWN_MAX_BYTES, cut},
     body::CheckBody,
     call::Call,
-    export_body::DefinitionBody,
     respond::{ApiError, done, json, made},
     rights,
 };
@@ -19,6 +18,7 @@ use crate::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckKind, CheckResult, CheckStatus, OUTPUT_MAX_BYTES},
         definition,
+        document::DefinitionDocument,
         names::CheckId,
         service::{Instance, InstanceKey},
         state::{CheckEntry, NodeEntry},
@@ -117,7 +117,7 @@ pub(super) fn body<'a>(api: &Api, entry: &'a CheckEntry, instance: Option<&'a In
     }
     if check.node != api.parts.local.node {
         // No agent of Consul's runs it, so that it shows what was registered; consul-esm reads it.
-        body.definition = DefinitionBody::new(check);
+        body.definition = DefinitionDocument::new(check);
     }
     body
 }

@@ -5,6 +5,7 @@
 //! All of it is of one index. The instances are held while they are written out, the snapshot is not.
 
 use std::{
+    collections::HashSet,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -55,7 +56,7 @@ pub(super) async fn export(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
 /// What is to be written.
 struct Export {
     own: NodeName,
-    /// All nodes with checks of their own by HTTP, and all but our own.
+    /// All nodes with checks of their own by HTTP, and all but our own and other machines'.
     nodes: Vec<(Arc<Node>, Arc<[CheckEntry]>)>,
     instances: Vec<Arc<InstanceEntry>>,
     counts: Counts,
@@ -77,10 +78,6 @@ impl Export {
         let mut nodes: Vec<_> =
             catalog.nodes().map(|entry| (Arc::clone(&entry.node), Arc::clone(&entry.checks))).collect();
         nodes.sort_unstable_by(|(left, _), (right, _)| left.name.cmp(&right.name));
-        for (node, checks) in &nodes {
-            counts.nodes += usize::from(node.name != own);
-            counts.checks += checks.iter().filter(|entry| is_ours(&entry.check)).count();
-        }
         let mut instances = Vec::new();
         for entry in catalog.services().flat_map(|service| service.instances()) {
             let of_others = entry.instance.origin != Origin::Api;
@@ -95,7 +92,17 @@ impl Export {
             (counts.services, counts.checks) = (counts.services + 1, counts.checks + checks);
             instances.push(Arc::clone(entry));
         }
-        instances.sort_unstable_by(|left: &Arc<InstanceEntry>, right| {
+        // A node that another machine told us of is that one's, unless there is something of ours on it.
+        let on: HashSet<&NodeName> = instances.iter().map(|entry: &Arc<InstanceEntry>| &entry.instance.node).collect();
+        nodes.retain(|(node, checks)| {
+            let has_ours = on.contains(&node.name) || checks.iter().any(|entry| is_ours(&entry.check));
+            node.origin != Origin::Cluster || has_ours
+        });
+        for (node, checks) in &nodes {
+            counts.nodes += usize::from(node.name != own);
+            counts.checks += checks.iter().filter(|entry| is_ours(&entry.check)).count();
+        }
+        instances.sort_unstable_by(|left, right| {
             let (left, right) = (&left.instance, &right.instance);
             (left.node != own, &left.node, &left.id).cmp(&(right.node != own, &right.node, &right.id))
         });

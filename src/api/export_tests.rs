@@ -3,6 +3,9 @@ use serde_json::{Value, json};
 use super::super::harness::{Answer, Harness, start};
 use crate::catalog::{
     change::{Change, Origin},
+    names::NodeName,
+    node::Node,
+    service::Instance,
     testing::{check, instance, registration},
 };
 
@@ -114,6 +117,28 @@ async fn what_other_sources_register_is_theirs() {
         (&lines[1]["Check"]["Check"]["CheckID"], &answer.headers["x-nameplate-left-out"]),
         (&json!("c-both"), &"1".parse().unwrap())
     );
+}
+
+#[tokio::test]
+async fn a_node_that_another_machine_told_us_of_is_there_only_under_what_is_ours() {
+    let server = start().await;
+    let origin = Origin::Cluster;
+    for name in ["n2", "n3", "n4"] {
+        server.submit(Change::RegisterNode(Node { origin, ..Node::example(name) })).await;
+        let instance = Instance { node: NodeName::new(name).unwrap(), origin, ..instance("web", "web-1") };
+        server.submit(Change::Register(Box::new(registration(instance, vec![])))).await;
+    }
+    let operations = json!([
+        { "Service": { "Verb": "set", "Node": "n3", "Service": { "ID": "db-1", "Service": "db" } } },
+        { "Check": { "Verb": "set", "Check": { "Node": "n4", "CheckID": "disk", "Name": "Disk" } } },
+    ]);
+    let answer = server.put("/v1/txn", &operations.to_string()).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let (answer, lines) = export(&server).await;
+    assert_eq!(answer.headers["x-nameplate-nodes"], "2");
+    let kinds = |line: &Value| line.as_object().unwrap().keys().next().unwrap().clone();
+    assert_eq!(lines.iter().map(kinds).collect::<Vec<_>>(), ["Node", "Node", "Check", "Service"]);
+    assert_eq!((&lines[0]["Node"]["Node"]["Node"], &lines[1]["Node"]["Node"]["Node"]), (&json!("n3"), &json!("n4")));
 }
 
 #[tokio::test]

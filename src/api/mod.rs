@@ -207,6 +207,7 @@ impl LocalNode {
             tagged_addresses: roles.into_iter().map(|role| (Arc::from(role), address.clone())).collect(),
             address,
             meta: Arc::clone(&self.meta),
+            origin: Origin::Server,
         };
         let alive = Check {
             node: self.node.clone(),
@@ -349,6 +350,7 @@ async fn answer(api: Arc<Api>, routes: Arc<[&'static Route]>, params: RawPathPar
         None => other_method(&routes, &method),
     };
     response.headers_mut().insert(ACL_POLICY_HEADER, HeaderValue::from_static(api.access.default_policy()));
+    respond::tell_of_store(&mut response, api.parts.published.load().store_is_away());
     api.parts.metrics.http_request(method.as_str(), path, response.status().as_u16(), began.elapsed());
     response
 }

@@ -171,7 +171,7 @@ pub(super) fn with_index(response: &mut Response, index: u64, read: &Read) {
     let headers = response.headers_mut();
     headers.insert(INDEX_HEADER, HeaderValue::from(index_shown(index)));
     for (name, value) in [
-        ("x-consul-knownleader", "true"),
+        (KNOWN_LEADER, "true"),
         ("x-consul-lastcontact", "0"),
         ("x-consul-effective-consistency", read.consistency),
         ("x-consul-query-backend", "blocking-query"),
@@ -186,6 +186,13 @@ pub(super) fn with_index(response: &mut Response, index: u64, read: &Read) {
         headers.insert(HeaderName::from_static("x-cache"), HeaderValue::from_static("HIT"));
         headers.insert(header::AGE, HeaderValue::from_static("0"));
     }
+}
+
+/// Says of what was read that other machines may have newer, where the store that they share cannot be reached.
+pub(super) fn tell_of_store(response: &mut Response, away: Option<&str>) {
+    let Some(problem) = away.filter(|_| response.headers().contains_key(KNOWN_LEADER)) else { return };
+    response.headers_mut().insert(KNOWN_LEADER, HeaderValue::from_static("false"));
+    warn(response, &[format!("what other machines have is as last heard of: {problem}")]);
 }
 
 /// Makes a response of so many elements from a snapshot. A large one is made on a thread of its own, so that it holds up
@@ -214,6 +221,9 @@ pub(super) const MAKING_MAX: usize = 4;
 
 /// Most warnings that are written out. Source: none, chosen: a third of the headers that HTTP libraries take.
 const WARNINGS_MAX: usize = 32;
+
+/// Whether what was read is known to be what all machines have.
+const KNOWN_LEADER: &str = "x-consul-knownleader";
 
 /// The index of what was read.
 const INDEX_HEADER: HeaderName = HeaderName::from_static("x-consul-index");

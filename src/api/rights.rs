@@ -13,7 +13,7 @@ use crate::{
     access::{Level, Resource},
     catalog::{
         change::Change,
-        check::{Check, CheckKey},
+        check::{Check, CheckKey, CheckKind},
         names::{NodeName, ServiceName},
         service::InstanceKey,
         state::State,
@@ -78,8 +78,9 @@ pub(super) fn needs_of(change: &Change, catalog: &State) -> Vec<Need> {
         Change::Register(registration) => {
             let instance = &registration.instance;
             let new = Need::One(Resource::Service, instance.service.as_str().to_owned(), Level::Write);
+            let followed = registration.checks.iter().flat_map(|check| alias_needs(check, catalog));
             // Its ID may be that of another service's instance, which goes.
-            instance_need(&instance.key(), catalog, Level::Write).into_iter().chain([new]).collect()
+            instance_need(&instance.key(), catalog, Level::Write).into_iter().chain([new]).chain(followed).collect()
         }
         Change::RegisterNode(node) => vec![node_need(node.name.as_str(), Level::Write)],
         Change::DeregisterNode { name, .. } => vec![node_need(name.as_str(), Level::Write)],
@@ -149,7 +150,20 @@ fn check_needs(check: &Check, catalog: &State) -> Vec<Need> {
         None => Some(node_need(check.node.as_str(), Level::Write)),
         Some(id) => instance_need(&InstanceKey { node: check.node.clone(), id: id.clone() }, catalog, Level::Write),
     };
-    known.into_iter().chain(new).collect()
+    known.into_iter().chain(new).chain(alias_needs(check, catalog)).collect()
+}
+
+/// What an alias tells of: the node that it follows, and the service. Of an instance that is not there yet, nobody knows of
+/// which service it will be.
+fn alias_needs(check: &Check, catalog: &State) -> Vec<Need> {
+    let CheckKind::Alias(alias) = &check.definition.kind else { return Vec::new() };
+    let node = alias.node.clone().unwrap_or_else(|| check.node.clone());
+    let mut needs = vec![node_need(node.as_str(), Level::Read)];
+    if let Some(id) = alias.service_id.clone() {
+        let known = instance_need(&InstanceKey { node, id }, catalog, Level::Read);
+        needs.push(known.unwrap_or_else(|| Need::Below(Resource::Service, String::new(), Level::Read)));
+    }
+    needs
 }
 
 /// Refuses a caller that lacks one of these.

@@ -32,12 +32,16 @@ pub(super) async fn ready(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
         .sources
         .iter()
         .map(|source| {
-            json!({
+            let mut status = json!({
                 "Name": &*source.name,
                 "Origin": source.origin.as_str(),
                 "Synced": source.synced,
                 "Stale": source.stale,
-            })
+            });
+            if let Some(problem) = &source.away {
+                status["Away"] = Value::from(&**problem);
+            }
+            status
         })
         .collect();
     let mut response = respond::json(&json!({ "Ready": ready, "Sources": sources }), call.pretty())?;

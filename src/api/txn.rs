@@ -12,7 +12,6 @@ use super::{
     body::{CheckBody, NodeBody, ServiceBody},
     call::{Call, Read},
     checks,
-    export_body::DefinitionBody,
     kv::KeyBody,
     respond::{ApiError, indexed, json, warn},
     rights, txn_key,
@@ -26,6 +25,7 @@ use crate::{
             fields::{Field, root},
             tree::{Tree, TreeValue},
         },
+        document::DefinitionDocument,
         names::NodeName,
         node::Node,
         state::State,
@@ -248,7 +248,7 @@ fn body<'a>(api: &'a Api, found: &'a [Found]) -> TxnBody<'a> {
         }
         Found::Catalog(catalog::Found::Instance(entry)) => ResultBody::Service(ServiceBody::new(entry, datacenter)),
         Found::Catalog(catalog::Found::Check { entry, instance }) => {
-            let definition = DefinitionBody::new(&entry.check);
+            let definition = DefinitionDocument::new(&entry.check);
             ResultBody::Check(CheckBody { definition, ..checks::body(api, entry, instance.as_deref()) })
         }
     };

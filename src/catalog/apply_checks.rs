@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     apply::Apply,
+    apply_instances::Results,
     change::{ChangeError, Origin},
     check::{Check, CheckKey, CheckResult},
     names::{CheckId, NodeName, ServiceId},
@@ -12,16 +13,20 @@ use super::{
 };
 
 impl Apply<'_> {
-    /// A check with the status and output that it had, and its indexes; the same one if nothing is new.
-    pub(super) fn check_entry(&self, before: Option<&CheckEntry>, mut check: Check) -> CheckEntry {
+    /// A check with its indexes, and if so wanted with the status and output that it had; the same one if nothing is new.
+    pub(super) fn check_entry(&self, before: Option<&CheckEntry>, mut check: Check, results: Results) -> CheckEntry {
         match before {
             None => CheckEntry { check: Arc::new(check), create_index: self.index, modify_index: self.index },
             Some(before) => {
-                check.keep_result(&before.check);
+                if results == Results::Kept {
+                    check.keep_result(&before.check);
+                }
                 if *before.check == check {
                     return before.clone();
                 }
-                CheckEntry { check: Arc::new(check), create_index: before.create_index, modify_index: self.index }
+                let said_only = Check { output: check.output.clone(), ..Check::clone(&before.check) } == check;
+                let modify_index = if said_only { before.modify_index } else { self.index };
+                CheckEntry { check: Arc::new(check), create_index: before.create_index, modify_index }
             }
         }
     }
@@ -92,7 +97,7 @@ impl Apply<'_> {
         let node = self.node(&key.node)?;
         let checks = home.as_ref().map_or(&node.checks[..], |home| &home.checks);
         let before = find_check(checks, &key.id);
-        let after = check.map(|check| self.check_entry(before, check));
+        let after = check.map(|check| self.check_entry(before, check, Results::Kept));
         if before.map(|before| Arc::as_ptr(&before.check)) == after.as_ref().map(|after| Arc::as_ptr(&after.check)) {
             return Ok(());
         }

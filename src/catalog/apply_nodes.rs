@@ -34,7 +34,7 @@ impl Apply<'_> {
         self.put_node(before, after);
     }
 
-    /// Takes a node away with all that is on it, if all of that is this origin's.
+    /// Takes a node away with all that is on it, if it and all of that is this origin's.
     pub(super) fn deregister_node(&mut self, name: &NodeName, origin: Origin) -> Result<(), ChangeError> {
         let before = self.node(name)?;
         let instance = |key| self.state.instance(&key).expect("a node's instance is in its service");
@@ -44,7 +44,8 @@ impl Apply<'_> {
             let checks = entry.checks.iter().map(|check| check.check.origin);
             shadowed.chain(checks).chain([entry.instance.origin])
         });
-        let mut owners = of_instances.chain(before.checks.iter().map(|check| check.check.origin));
+        let of_checks = before.checks.iter().map(|check| check.check.origin);
+        let mut owners = of_instances.chain(of_checks).chain([before.node.origin]);
         if let Some(owner) = owners.find(|owner| *owner != origin) {
             return Err(ChangeError::OwnedBy { what: format!("what is on node {:?}", name.as_str()), owner });
         }

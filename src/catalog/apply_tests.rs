@@ -5,7 +5,11 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::catalog::{
     apply_checks::is_derived,
-    check::CheckStatus::{Critical, Passing, Warning},
+    change::{Origin, Registration},
+    check::{
+        Check,
+        CheckStatus::{Critical, Passing, Warning},
+    },
     model::Model,
     restore::StoredNode,
     state::Indexes,
@@ -91,6 +95,45 @@ fn a_reregistration_keeps_the_state_of_the_checks_that_it_keeps() {
     assert_eq!((entry(&state).status(), &*entry(&state).checks[0].check.shown_output()), (Passing, "200 OK"));
     assert_eq!((state.index(), entry(&state).checks[0].modify_index), (index + 1, index + 1));
     assert!(entry(&state).modify_index < index, "the instance itself is as it was");
+}
+
+#[test]
+fn what_is_mirrored_is_as_it_was_given_at_one_index() {
+    let told = |checks: Vec<Check>| {
+        let registration = registration(of(Origin::Cluster, "web", "web-1"), checks);
+        Change::Mirror(Box::new(registration))
+    };
+    let maintenance = Check::maintenance(&key("n1", "web-1"), Arc::from("why"));
+    let (a, b) = (check("a", Some("web-1"), Passing), check("b", Some("web-1"), Passing));
+    let added = Check { origin: Origin::File, ..check("f", Some("web-1"), Passing) };
+    let mut state = after([told(vec![a, b, maintenance]), Change::RegisterCheck(Box::new(added))]);
+    assert!(entry(&state).in_maintenance());
+    let index = state.index();
+    let failed = || Check { output: "refused".into(), ..check("b", Some("web-1"), Critical) };
+    let effects = state.apply(told(vec![failed()])).unwrap();
+    check_state(&state);
+    assert_eq!((state.index(), index_of(&state, "web")), (index + 1, index + 1));
+    let held: Vec<_> = entry(&state).checks.iter().map(|entry| (entry.check.id.as_str(), entry.check.status)).collect();
+    assert_eq!(held, [("b", Critical), ("f", Passing)], "what another origin added stays");
+    assert_eq!((effects.statuses, effects.checks.len(), effects.outputs_only), (vec![check_key("n1", "b")], 2, false));
+    assert!(state.apply(told(vec![failed()])).unwrap().is_empty(), "the same again is nothing");
+    let said = Check { output: "timeout".into(), ..failed() };
+    assert!(state.apply(told(vec![said])).unwrap().outputs_only);
+    assert_eq!((state.index(), entry(&state).checks[0].modify_index), (index + 1, index + 1));
+    assert_eq!(entry(&state).checks[0].check.shown_output(), "timeout");
+}
+
+#[test]
+fn what_is_mirrored_aside_has_its_status_too() {
+    let told = |status| {
+        let checks = vec![check("c", Some("web-1"), status)];
+        Change::Mirror(Box::new(registration(of(Origin::Cluster, "web", "web-1"), checks)))
+    };
+    let api = register(registration(of(Origin::Api, "web", "web-1"), vec![]));
+    let mut state = after([api, told(Passing), told(Critical)]);
+    assert_eq!(entry(&state).shadowed[0].checks[0].status, Critical);
+    state.apply(Change::Deregister { key: key("n1", "web-1"), origin: Origin::Api }).unwrap();
+    assert_eq!(entry(&state).status(), Critical);
 }
 
 #[test]

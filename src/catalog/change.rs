@@ -21,6 +21,8 @@ pub enum Origin {
     Api,
     /// A file in the services directory.
     File,
+    /// Another machine, as the shared store tells it.
+    Cluster,
     /// A Docker daemon.
     Docker,
     /// Another registry.
@@ -37,6 +39,7 @@ impl Origin {
             Origin::Server => "server",
             Origin::Api => "api",
             Origin::File => "file",
+            Origin::Cluster => "cluster",
             Origin::Docker => "docker",
             Origin::Registry => "registry",
         }
@@ -65,7 +68,7 @@ pub struct Registration {
 pub enum Change {
     /// Creates a node or replaces what is known of it; its instances and checks stay.
     RegisterNode(Node),
-    /// Takes a node away with its instances and checks, all of which must be this origin's.
+    /// Takes a node away with its instances and checks, all of which, as itself, must be this origin's.
     DeregisterNode {
         /// Which node.
         name: NodeName,
@@ -74,6 +77,9 @@ pub enum Change {
     },
     /// Registers an instance, or replaces the registration of the same key and origin.
     Register(Box<Registration>),
+    /// Registers an instance as who owns it has it: its checks have the status and output given, and are all that this
+    /// origin has of it, maintenance among them.
+    Mirror(Box<Registration>),
     /// Takes this origin's registration of an instance away.
     Deregister {
         /// Which instance.

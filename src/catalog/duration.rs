@@ -76,6 +76,34 @@ pub fn format_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// Go's own text of a span, which keeps the smaller units: `1h0m0s`, `1.5s`, `250ms`, `0s`.
+///
+/// Source: `time.Duration.String` of Go, which Consul's answers carry.
+pub fn go_duration(span: Duration) -> String {
+    let fraction = |whole: u64, rest: u32, digits: usize, unit: &str| {
+        let rest = format!("{rest:0digits$}");
+        match rest.trim_end_matches('0') {
+            "" => format!("{whole}{unit}"),
+            rest => format!("{whole}.{rest}{unit}"),
+        }
+    };
+    let (seconds, nanoseconds) = (span.as_secs(), span.subsec_nanos());
+    if seconds == 0 {
+        return match nanoseconds {
+            0 => "0s".to_owned(),
+            1..1_000 => format!("{nanoseconds}ns"),
+            1_000..1_000_000 => fraction(u64::from(nanoseconds / 1_000), nanoseconds % 1_000, 3, "µs"),
+            _ => fraction(u64::from(nanoseconds / 1_000_000), nanoseconds % 1_000_000, 6, "ms"),
+        };
+    }
+    let last = fraction(seconds % 60, nanoseconds, 9, "s");
+    match (seconds / 3_600, seconds / 60 % 60) {
+        (0, 0) => last,
+        (0, minutes) => format!("{minutes}m{last}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{last}"),
+    }
+}
+
 /// Reads one number with its unit: its nanoseconds, and what follows.
 fn component(text: &[u8]) -> Result<(u128, &[u8]), DurationError> {
     let (whole, rest) = digits(text);

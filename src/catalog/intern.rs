@@ -46,7 +46,7 @@ impl Interner {
     /// Makes a change share what was said before.
     pub fn change(&mut self, change: &mut Change) {
         match change {
-            Change::Register(registration) => self.registration(registration),
+            Change::Register(registration) | Change::Mirror(registration) => self.registration(registration),
             Change::RegisterCheck(check) => self.check(check),
             Change::SetStatus { result, .. } => self.output(&mut result.output),
             Change::ReplaceOrigin { registrations, .. } => {

@@ -9,10 +9,12 @@
 
 pub mod apply;
 mod apply_checks;
+mod apply_instances;
 mod apply_nodes;
 pub mod change;
 pub mod check;
 pub mod definition;
+pub mod document;
 pub mod duration;
 pub mod few;
 pub mod intern;

@@ -53,7 +53,8 @@ impl Model {
                 Ok(())
             }
             Change::DeregisterNode { name, origin } => self.deregister_node(&name, origin),
-            Change::Register(registration) => self.register(*registration),
+            Change::Register(registration) => self.register(*registration, Results::Kept),
+            Change::Mirror(registration) => self.register(*registration, Results::Given),
             Change::Deregister { key, origin } => self.deregister(&key, origin),
             Change::RegisterCheck(check) => self.register_check(*check),
             Change::DeregisterCheck { key, origin } => match self.checks.get(&key) {
@@ -77,13 +78,11 @@ impl Model {
     }
 
     fn deregister_node(&mut self, name: &NodeName, origin: Origin) -> Result<(), ChangeError> {
-        if !self.nodes.contains_key(name) {
-            return Err(ChangeError::UnknownNode(name.clone()));
-        }
+        let Some(node) = self.nodes.get(name) else { return Err(ChangeError::UnknownNode(name.clone())) };
         let here = self.instances.values().filter(|one| one.instance.node == *name);
         let of_instances = here.flat_map(|one| one.aside.keys().copied().chain([one.instance.origin]));
         let of_checks = self.checks.values().filter(|check| check.node == *name).map(|check| check.origin);
-        if let Some(owner) = of_instances.chain(of_checks).find(|owner| *owner != origin) {
+        if let Some(owner) = of_instances.chain(of_checks).chain([node.origin]).find(|owner| *owner != origin) {
             return Err(owned(owner));
         }
         self.nodes.remove(name);
@@ -105,22 +104,29 @@ impl Model {
         }
     }
 
-    fn put_check(&mut self, mut check: Check) {
-        if let Some(before) = self.checks.get(&check.key()) {
+    fn put_check(&mut self, check: Check) {
+        self.put_check_with(check, Results::Kept);
+    }
+
+    fn put_check_with(&mut self, mut check: Check, results: Results) {
+        if let Some(before) = self.checks.get(&check.key()).filter(|_| results == Results::Kept) {
             keep_result(&mut check, before);
         }
         self.checks.insert(check.key(), check);
     }
 
-    fn register(&mut self, registration: Registration) -> Result<(), ChangeError> {
+    fn register(&mut self, registration: Registration, results: Results) -> Result<(), ChangeError> {
         let Registration { instance, checks, replace_existing_checks } = registration;
         let (key, origin) = (instance.key(), instance.origin);
         if !self.nodes.contains_key(&key.node) {
             return Err(ChangeError::UnknownNode(key.node));
         }
         let mut first: BTreeMap<CheckId, Check> = BTreeMap::new();
+        let wins = self.instances.get(&key).is_none_or(|old| old.instance.origin >= origin);
         for check in checks {
-            self.free(&key.node, &check.id, Some(&key.id))?;
+            if wins || results == Results::Kept {
+                self.free(&key.node, &check.id, Some(&key.id))?;
+            }
             first.entry(check.id.clone()).or_insert(check);
         }
         let mut aside = BTreeMap::new();
@@ -130,21 +136,25 @@ impl Model {
             let own = |check: &Check| check.origin == winner && !check.is_maintenance();
             let owned: Vec<Check> = self.of_instance(&key).filter(|check| own(check)).cloned().collect();
             if winner < origin {
-                return self.put_aside(&key, instance, first.into_values().collect());
+                return self.put_aside(&key, instance, (first.into_values().collect(), results));
             }
             if winner > origin {
                 aside.insert(winner, (old.instance.clone(), owned.clone()));
             }
             let replaced = |check: &Check| {
                 let own = check.origin == origin && !check.is_maintenance();
-                replace_existing_checks && own && !first.contains_key(&check.id)
+                let goes = match results {
+                    Results::Kept => replace_existing_checks && own,
+                    Results::Given => check.origin == origin,
+                };
+                goes && !first.contains_key(&check.id)
             };
             let goes = |check: &&Check| (winner > origin && own(check)) || replaced(check);
             let gone: Vec<Check> = self.of_instance(&key).filter(goes).cloned().collect();
             for check in first.into_values() {
                 let explicit = self.checks.get(&check.key()).is_some_and(|before| before.origin < origin);
                 if !explicit {
-                    self.put_check(check);
+                    self.put_check_with(check, results);
                 }
             }
             for check in gone {
@@ -159,9 +169,14 @@ impl Model {
         Ok(())
     }
 
-    fn put_aside(&mut self, key: &InstanceKey, instance: Instance, mut checks: Vec<Check>) -> Result<(), ChangeError> {
+    fn put_aside(
+        &mut self,
+        key: &InstanceKey,
+        instance: Instance,
+        (mut checks, results): (Vec<Check>, Results),
+    ) -> Result<(), ChangeError> {
         let aside = &mut self.instances.get_mut(key).expect("it has a winner").aside;
-        if let Some((_, kept)) = aside.get(&instance.origin) {
+        if let Some((_, kept)) = aside.get(&instance.origin).filter(|_| results == Results::Kept) {
             for check in &mut checks {
                 if let Some(kept) = kept.iter().find(|kept| kept.id == check.id) {
                     keep_result(check, kept);
@@ -257,8 +272,15 @@ impl Model {
             gone.iter().for_each(|key| drop(self.checks.remove(key)));
         }
         here.iter().filter(|key| !wanted.contains_key(key)).try_for_each(|key| self.deregister(key, origin))?;
-        wanted.into_values().try_for_each(|one| self.register(one))
+        wanted.into_values().try_for_each(|one| self.register(one, Results::Kept))
     }
+}
+
+/// Which result a check has that is there already.
+#[derive(Clone, Copy, PartialEq)]
+enum Results {
+    Kept,
+    Given,
 }
 
 /// A check keeps the result of the one before it, unless it is maintenance.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use super::{
+    change::Origin,
     names::{IdentifierError, NodeName},
     service::Meta,
 };
@@ -20,6 +21,8 @@ pub struct Node {
     pub tagged_addresses: BTreeMap<Arc<str>, Address>,
     /// Free pairs, answered as TXT at the node's name.
     pub meta: Meta,
+    /// Who registered it.
+    pub origin: Origin,
 }
 
 /// Where something is reached: by number, or by a name that is resolved when it is asked for.
@@ -97,6 +100,7 @@ impl Node {
             address: Address::Ip("192.0.2.101".parse().unwrap()),
             tagged_addresses: BTreeMap::new(),
             meta: Meta::default(),
+            origin: Origin::Api,
         }
     }
 }

@@ -80,6 +80,7 @@ pub(crate) fn any_change() -> impl Strategy<Value = Change> {
         2 => any_node().prop_map(Change::RegisterNode),
         1 => (any_node_name(), any_origin()).prop_map(|(name, origin)| Change::DeregisterNode { name, origin }),
         12 => any_registration().prop_map(register),
+        4 => any_registration().prop_map(|one| Change::Mirror(Box::new(one))),
         3 => (any_key(), any_origin()).prop_map(|(key, origin)| Change::Deregister { key, origin }),
         2 => any_check().prop_map(|check| Change::RegisterCheck(Box::new(check))),
         1 => (any_check_key(), any_origin()).prop_map(|(key, origin)| Change::DeregisterCheck { key, origin }),
@@ -109,7 +110,7 @@ fn any_node_name() -> impl Strategy<Value = NodeName> {
 }
 
 fn any_origin() -> impl Strategy<Value = Origin> {
-    select(vec![Origin::Api, Origin::File, Origin::Docker])
+    select(vec![Origin::Api, Origin::File, Origin::Cluster, Origin::Docker])
 }
 
 pub(crate) fn any_status() -> impl Strategy<Value = CheckStatus> {
@@ -263,13 +264,14 @@ pub(crate) fn any_instance() -> impl Strategy<Value = Instance> {
         )
 }
 
-fn any_node() -> impl Strategy<Value = Node> {
+pub(crate) fn any_node() -> impl Strategy<Value = Node> {
     let addresses = ["192.0.2.101", "192.0.2.2", "2001:db8::101", "host.example"];
-    (any_node_name(), select(addresses.to_vec()), option::of(Just("2001:db8::102"))).prop_map(
-        |(name, address, tagged)| {
+    let origin = select(vec![Origin::Api, Origin::Api, Origin::Cluster]);
+    (any_node_name(), select(addresses.to_vec()), option::of(Just("2001:db8::102")), origin).prop_map(
+        |(name, address, tagged, origin)| {
             let tagged = tagged.map(|text| (Arc::from("lan_ipv6"), Address::parse(text).unwrap()));
             let (address, tagged_addresses) = (Address::parse(address).unwrap(), tagged.into_iter().collect());
-            Node { name, uuid: Arc::from("u"), address, tagged_addresses, meta: Meta::default() }
+            Node { name, uuid: Arc::from("u"), address, tagged_addresses, meta: Meta::default(), origin }
         },
     )
 }

@@ -128,6 +128,9 @@ pub struct ServeArgs {
     /// Keeps nothing on disk: what was registered is forgotten at the end
     #[arg(long)]
     pub ephemeral: bool,
+    /// Catalog that several machines share: etcd://HOST:PORT,HOST:PORT/PREFIX, or etcds:// with TLS
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
     /// Directory of static zones, *.zone [default: zones, if it is there]
     #[arg(long, value_name = "DIR")]
     pub zones: Option<String>,
@@ -455,6 +458,7 @@ impl ServeArgs {
             ("workers", one(&self.workers)),
             ("data_dir", one(&self.data_dir)),
             ("ephemeral", set(self.ephemeral)),
+            ("store", one(&self.store)),
             ("zones", one(&self.zones)),
             ("services", one(&self.services)),
             ("docker", one(&self.docker)),

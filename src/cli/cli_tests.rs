@@ -68,7 +68,7 @@ fn wrong_use_is_refused() {
     check_refused("nameplate exec --name web --port 80", ErrorKind::MissingRequiredArgument);
     check_refused("nameplate exec --name web --port 80 --json -- ./server", ErrorKind::UnknownArgument);
     check_refused("nameplate serve --server http://127.0.0.1:8500", ErrorKind::UnknownArgument);
-    check_refused("nameplate serve --store etcd://127.0.0.1", ErrorKind::UnknownArgument);
+    check_refused("nameplate serve --cluster etcd://127.0.0.1", ErrorKind::UnknownArgument);
 }
 
 #[test]
@@ -116,6 +116,7 @@ fn every_flag_of_serve_is_a_setting() {
         workers: Some("x".into()),
         data_dir: Some("x".into()),
         ephemeral: true,
+        store: Some("x".into()),
         zones: Some("x".into()),
         services: Some("x".into()),
         docker: Some("x".into()),

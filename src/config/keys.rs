@@ -38,7 +38,7 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 62] = [
+pub(super) const KEYS: [Key; 75] = [
     at_start("dns", Shape::List),
     live("docker_dns", Shape::One),
     at_start("http", Shape::One),
@@ -63,6 +63,12 @@ pub(super) const KEYS: [Key; 62] = [
     at_start("node", Shape::One),
     at_start("data_dir", Shape::One),
     at_start("ephemeral", Shape::One),
+    at_start("store", Shape::One),
+    at_start("store_password_file", Shape::One),
+    at_start("store_tls_ca", Shape::One),
+    at_start("store_tls_cert", Shape::One),
+    at_start("store_tls_key", Shape::One),
+    at_start("store_lease", Shape::One),
     at_start("zones", Shape::One),
     at_start("services", Shape::One),
     at_start("enable_script_checks", Shape::One),
@@ -77,6 +83,10 @@ pub(super) const KEYS: [Key; 62] = [
     at_start("docker_name", Shape::One),
     at_start("docker_deregister", Shape::One),
     at_start("probes_per_host_max", Shape::One),
+    at_start("flap_changes", Shape::One),
+    at_start("flap_window", Shape::One),
+    at_start("flap_hold", Shape::One),
+    at_start("flap_hold_max", Shape::One),
     live("ttl", Shape::One),
     live("negative_ttl", Shape::One),
     live("only_passing", Shape::One),
@@ -95,6 +105,9 @@ pub(super) const KEYS: [Key; 62] = [
     live("fallthrough", Shape::Pairs),
     live("stale_after", Shape::One),
     live("stale_max", Shape::One),
+    at_start("mass_failure_guard", Shape::One),
+    at_start("mass_failure_targets", Shape::List),
+    at_start("mass_failure_hold", Shape::One),
     live("log", Shape::One),
     at_start("log_format", Shape::One),
     live("query_log", Shape::One),

@@ -26,6 +26,7 @@ use std::{
 };
 
 mod access;
+mod cluster;
 mod docker;
 mod health;
 mod host;
@@ -36,14 +37,17 @@ mod print;
 mod problem;
 mod read;
 mod rules;
+mod store;
 mod values;
 
 pub use access::Access;
+pub use cluster::Cluster;
 pub use docker::{Docker, DockerDaemon};
 pub use health::HealthChecks;
 pub use host::Host;
 pub use http::{Http, HttpTls};
 pub use problem::{ConfigProblem, Place};
+pub use store::{StoreAddress, StoreAddressError, StoreHost};
 
 pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ScriptChecks, ServiceRule};
 use crate::{
@@ -84,6 +88,8 @@ pub struct Config {
     pub node: NodeName,
     /// Where data is kept.
     pub data: DataDirectory,
+    /// The catalog that several machines share.
+    pub cluster: Cluster,
     /// Directory of static zones.
     pub zones: Option<PathBuf>,
     /// Directory of service definitions.
@@ -127,6 +133,8 @@ pub struct Config {
     pub stale_after: Duration,
     /// How long other machines' data outlives them.
     pub stale_max: Duration,
+    /// What is done when most checks fail at once.
+    pub mass_failure: MassFailure,
     /// Level or filter of the log.
     pub log: String,
     /// How the log is written.
@@ -154,6 +162,17 @@ impl Default for DockerDns {
     fn default() -> DockerDns {
         DockerDns { interface: "docker0".to_owned(), port: 53 }
     }
+}
+
+/// What is done when most checks fail at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MassFailure {
+    /// Whether it is asked first whether it is us.
+    pub guard: bool,
+    /// Who is asked: each a host or `host:port`. Empty: the gateway and the first upstream.
+    pub targets: Vec<Arc<str>>,
+    /// How long failures are held at most.
+    pub hold: Duration,
 }
 
 /// Where the catalog is kept.
@@ -309,6 +328,7 @@ impl Config {
         let running = running.clone();
         Config {
             dns: running.dns,
+            cluster: running.cluster,
             dns_is_default: running.dns_is_default,
             http: running.http,
             http_api: running.http_api,
@@ -324,6 +344,7 @@ impl Config {
             services: running.services,
             script_checks: running.script_checks,
             docker: running.docker,
+            mass_failure: running.mass_failure,
             log_format: running.log_format,
             ..self
         }

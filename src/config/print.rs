@@ -45,6 +45,7 @@ impl Config {
         let mut entries = self.server_entries();
         entries.extend(self.http_api.entries());
         entries.extend(self.access.entries());
+        entries.extend(self.cluster.entries());
         entries.extend(self.docker.entries());
         entries.extend(self.health.entries());
         entries.extend(self.answer_entries());
@@ -81,6 +82,9 @@ impl Config {
             ("enable_local_script_checks", Some((self.script_checks != ScriptChecks::Off).to_string())),
             ("stale_after", Some(quoted(format_duration(self.stale_after)))),
             ("stale_max", Some(quoted(format_duration(self.stale_max)))),
+            ("mass_failure_guard", Some(self.mass_failure.guard.to_string())),
+            ("mass_failure_targets", Some(list(&self.mass_failure.targets))),
+            ("mass_failure_hold", Some(quoted(format_duration(self.mass_failure.hold)))),
             ("log", Some(quoted(&self.log))),
             ("log_format", Some(quoted(log_format(self.log_format)))),
             ("query_log", Some(quoted(query_log(self.query_log)))),

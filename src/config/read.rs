@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    Config, DataDirectory, DefaultRule, Forward, ForwardZone, HostNames, Inputs, LogFormat, NoneEligible, QueryLog,
-    REFERENCE, ScriptChecks, ServiceRule, ZoneUpstreams, access, docker, health,
+    Config, DataDirectory, DefaultRule, Forward, ForwardZone, HostNames, Inputs, LogFormat, MassFailure, NoneEligible,
+    QueryLog, REFERENCE, ScriptChecks, ServiceRule, ZoneUpstreams, access, cluster, docker, health,
     host::ZONES_DIRECTORY,
     http,
     layer::{self, Given, Item},
@@ -145,6 +145,7 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         alt_domains,
         datacenter: reader.set("datacenter", values::datacenter),
         node: node(reader, inputs),
+        cluster: cluster::read(reader),
         zones: zones(reader, inputs),
         services: reader.one("services", values::path),
         script_checks: script_checks(reader),
@@ -169,6 +170,11 @@ pub(super) fn config(reader: &mut Reader, inputs: &Inputs) -> Config {
         forward_bare: reader.set("forward_bare", values::boolean),
         stale_after: reader.set("stale_after", values::duration(SECOND, STALE_MOST)),
         stale_max: reader.set("stale_max", values::duration(SECOND, STALE_MOST)),
+        mass_failure: MassFailure {
+            guard: reader.set("mass_failure_guard", values::boolean),
+            targets: reader.list("mass_failure_targets", values::reference_target),
+            hold: reader.set("mass_failure_hold", values::duration(SECOND, HOLD_MOST)),
+        },
         log: reader.set("log", values::log_filter),
         log_format: reader.set("log_format", word(&[("text", LogFormat::Text), ("json", LogFormat::Json)])),
         query_log_file: query_log_file(reader, query_log, &data),
@@ -411,3 +417,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Longest `stale_after` and `stale_max`. Source: none, chosen: a year.
 const STALE_MOST: Duration = Duration::from_secs(365 * 86_400);
+
+/// Longest `mass_failure_hold`. Source: none, chosen: by then somebody has looked.
+const HOLD_MOST: Duration = Duration::from_secs(3600);

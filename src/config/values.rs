@@ -1,7 +1,7 @@
 //! Single values: from what was written to what it means, or what was expected instead.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -128,6 +128,27 @@ pub(super) fn upstream(item: &Item) -> Parsed<SocketAddr> {
         |address: &SocketAddr| !address.ip().is_unspecified() && !address.ip().is_multicast() && address.port() != 0;
     let address = text(item).ok().and_then(parse).filter(usable);
     address.ok_or_else(|| "expected IP or IP:PORT of a DNS server, such as 192.0.2.53 or 192.0.2.53:8600".to_owned())
+}
+
+/// Who is asked whether we reach anything: `HOST` or `HOST:PORT`.
+pub(super) fn reference_target(item: &Item) -> Parsed<Arc<str>> {
+    let is_host = |host: &str| {
+        let is_name =
+            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        is_name || host.parse::<IpAddr>().is_ok()
+    };
+    let is_target = |text: &str| match text.rsplit_once(':') {
+        _ if is_host(text) => true,
+        Some((host, port)) => {
+            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            let is_host = bare.map_or(is_host(host) && !host.contains(':'), |bare| bare.parse::<Ipv6Addr>().is_ok());
+            is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
+        }
+        None => false,
+    };
+    let target = text(item).ok().filter(|text| is_target(text));
+    let expected = "expected HOST or HOST:PORT, an IPv6 address with a port in brackets";
+    target.map(Arc::from).ok_or_else(|| expected.to_owned())
 }
 
 /// An address that clients can reach.

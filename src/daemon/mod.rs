@@ -18,6 +18,7 @@ mod own;
 mod reload;
 mod settings;
 mod sources;
+mod store;
 
 use std::{
     io::{self, Write as _},
@@ -45,10 +46,12 @@ pub use self::{access::check as check_tokens, reload::Why};
 use crate::{
     access::directory::{Directory, HashKey},
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
-    catalog::{change::Origin, names::NodeName, state::State, table::Seed},
+    catalog::{names::NodeName, state::State, table::Seed},
     config::{Config, LogFormat},
     forward::Forwarder,
-    health::{Health, HealthSettings, PROBES_IN_FLIGHT_MAX, ScriptPolicy, TargetResolver, deadlines::Heartbeat},
+    health::{
+        Health, HealthSettings, PROBES_IN_FLIGHT_MAX, TargetResolver, damping::DampingSettings, deadlines::Heartbeat,
+    },
     kv::store::Store,
     observe::{logging, metrics::Metrics, query_log::QueryLog},
     publish::{
@@ -75,7 +78,9 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    // Probes are many, and should not keep an answer waiting for their sum.
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    let runtime = threads.enable_all().on_thread_start(transport::give_way).build().context("cannot start threads")?;
     runtime.block_on(async {
         // From here on, so that a signal during the start is no end without order.
         let signals = Signals::watch()?;
@@ -118,6 +123,7 @@ impl Server {
         // The publisher and the journal inherit it.
         transport::give_way();
         let (journal, restored, uuid) = open_journal(&config)?;
+        let shared = store::connect(&config, &uuid, &metrics).await?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;
         let restored_index = if restored.fresh { 0 } else { restored.index };
@@ -154,8 +160,8 @@ impl Server {
 
         let local = own::local_node(&config, uuid, &advertised, dns);
         register_own(&config, (&local, http_address), (&feed, &published)).await?;
-        let health = start_health(&config, restored_index, (&feed, &published), (&engine, &metrics));
-        let sources = Sources::start(&config, &advertised, (&feed, &published), &metrics);
+        let health = start_health(&config, restored_index, (&feed, &published), (&engine, &forwarder, &metrics));
+        let sources = Sources::start(&config, &advertised, (&feed, &published), (&metrics, shared));
         let parts = api_parts(
             local,
             (&feed, &published),
@@ -261,11 +267,11 @@ impl Server {
     pub async fn shutdown(self) {
         let Server { publisher, feed, published, health, transport, stopping, http, reloader, .. } = self;
         stopping.send_replace(true);
-        // First, so that what is stopped is not found critical.
+        // First, so that other machines lead nobody here any more, and what is stopped is not found critical.
+        reloader.stop().await;
         health.shutdown().await;
         transport.shutdown().await;
         let _ = http.await;
-        reloader.stop();
         // The publisher ends when no feed is left, and the journal with it.
         drop((feed, published));
         let _ = tokio::task::spawn_blocking(|| publisher.join()).await;
@@ -360,7 +366,7 @@ fn start_health(
     config: &Config,
     restored_index: u64,
     (feed, published): (&Feed, &Arc<Published>),
-    (engine, metrics): (&Arc<DnsEngine>, &Arc<Metrics>),
+    (engine, forwarder, metrics): (&Arc<DnsEngine>, &Arc<Forwarder>, &Arc<Metrics>),
 ) -> Health {
     let engine = Arc::clone(engine);
     let resolver: TargetResolver = Arc::new(move |host| {
@@ -372,13 +378,17 @@ fn start_health(
         restored_index,
         probes_in_flight_max: PROBES_IN_FLIGHT_MAX,
         probes_per_host_max: config.health.probes_per_host_max,
+        damping: DampingSettings {
+            changes: config.health.flap_changes,
+            window: config.health.flap_window,
+            hold: config.health.flap_hold,
+            hold_max: config.health.flap_hold_max,
+        },
         metrics: Arc::clone(metrics),
         ca_bundle: None,
-        scripts: ScriptPolicy {
-            remote: config.script_checks.allows(Origin::Api),
-            local: config.script_checks.allows(Origin::File),
-        },
+        scripts: config.script_checks,
         docker: config.docker.daemon.endpoints(),
+        guard: settings::guard(config, forwarder),
     };
     Health::start(settings, feed.clone(), Arc::clone(published), resolver)
 }

@@ -142,8 +142,8 @@ impl Reloader {
     }
 
     /// Ends what it holds.
-    pub fn stop(self) {
-        self.sources.stop();
+    pub async fn stop(self) {
+        self.sources.stop().await;
     }
 
     fn config_changed(&mut self, config: &Config, told: bool) -> bool {

@@ -20,8 +20,9 @@ use super::{
 use crate::{
     api::hosts::Hosts,
     catalog::service::IpNetwork,
-    config::{self, Config, DataDirectory, Forward, HttpTls, ZoneUpstreams},
-    forward::{Description, ForwardSettings, SystemFiles, Upstreams},
+    config::{self, Config, DataDirectory, Forward, HttpTls, MassFailure, ZoneUpstreams},
+    forward::{Description, ForwardSettings, Forwarder, SystemFiles, Upstreams},
+    health::GuardSettings,
     observe::query_log::{QueryLog, QueryLogMode},
     publish::settings::Settings,
     wire::name::Name,
@@ -93,6 +94,14 @@ pub fn forwarding(config: &Config, own_addresses: Vec<SocketAddr>) -> ForwardSet
         state_file: data_directory(config).map(|directory| directory.join("upstreams")),
         ..ForwardSettings::new(upstreams)
     }
+}
+
+/// How failures are guarded that come all at once, if they are.
+pub fn guard(config: &Config, forwarder: &Arc<Forwarder>) -> Option<GuardSettings> {
+    let MassFailure { guard, targets, hold } = &config.mass_failure;
+    let forwarder = Arc::clone(forwarder);
+    let upstream = move || forwarder.describe().upstreams.and_then(|upstreams| upstreams.first().copied());
+    guard.then(|| GuardSettings { targets: targets.clone(), hold: *hold, upstream: Arc::new(upstream) })
 }
 
 /// What HTTPS is spoken with, if it is.

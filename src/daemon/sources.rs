@@ -1,4 +1,4 @@
-//! The sources beside the HTTP API: service files and Docker.
+//! The sources beside the HTTP API: service files, Docker, and the store that machines share.
 
 use std::{
     net::IpAddr,
@@ -21,6 +21,7 @@ use crate::{
     },
     sources::{
         docker::{self, Connection, Daemon, DockerSettings, DockerSource, HostAddresses},
+        etcd::{self, EtcdSettings, EtcdSource, client::Client},
         file::{self, FileSettings, FileSource, Reload},
     },
 };
@@ -29,13 +30,15 @@ use crate::{
 pub struct Sources {
     files: Option<(Reload, JoinHandle<()>)>,
     docker: Option<(watch::Receiver<Connection>, JoinHandle<()>)>,
+    store: Option<EtcdSource>,
 }
 
 impl Sources {
     /// How they are before they have looked, given the catalog as it was stored.
     pub fn initial(config: &Config, catalog: &State) -> Vec<SourceStatus> {
         let files = config.services.iter().map(|directory| FileSource::initial_status(directory));
-        files.chain(docker_status(config, catalog)).collect()
+        let store = config.cluster.store.as_ref().map(|_| EtcdSource::initial_status(catalog));
+        files.chain(docker_status(config, catalog)).chain(store).collect()
     }
 
     /// What takes back what the sources had registered that do not run any more: nobody else can.
@@ -48,6 +51,9 @@ impl Sources {
             let node = config.node.clone();
             changes.push(Change::ReplaceOrigin { node, origin: Origin::Docker, registrations: Vec::new() });
         }
+        if config.cluster.store.is_none() {
+            changes.extend(etcd::none_shared(catalog, &config.node));
+        }
         changes
     }
 
@@ -56,7 +62,7 @@ impl Sources {
         config: &Config,
         advertised: &[IpAddr],
         (feed, published): (&Feed, &Arc<Published>),
-        metrics: &Arc<Metrics>,
+        (metrics, store): (&Arc<Metrics>, Option<(EtcdSettings, Client)>),
     ) -> Sources {
         let files = config.services.clone().map(|directory| {
             let settings = FileSettings {
@@ -80,7 +86,8 @@ impl Sources {
             let (source, connection) = DockerSource::new(settings, status, feed.clone(), Arc::clone(published));
             (connection, tokio::spawn(source.run()))
         });
-        Sources { files, docker }
+        let store = store.map(|(settings, client)| EtcdSource::start(settings, client, (feed, published)));
+        Sources { files, docker, store }
     }
 
     /// Has them read again, now, what they otherwise read now and then.
@@ -105,10 +112,13 @@ impl Sources {
         self.docker.as_ref().map(|(connection, _)| connection.borrow().clone())
     }
 
-    /// Ends them.
-    pub fn stop(self) {
+    /// Ends them, and takes back what other machines know of us.
+    pub async fn stop(self) {
         let tasks = self.files.map(|(_, task)| task).into_iter().chain(self.docker.map(|(_, task)| task));
         tasks.for_each(|task| task.abort());
+        if let Some(store) = self.store {
+            store.stop().await;
+        }
     }
 }
 

@@ -9,6 +9,8 @@
 //! Nothing is probed and no interval counts: each task waits for changes of the target's node, and looks at the published
 //! snapshot.
 //!
+//! What is reported is counted and logged as the results of probes are.
+//!
 //! **Limits:** other alias checks are not followed, so that no ring of them can hold itself up; thresholds do not count.
 //!
 //! **Source:** Consul's alias check, and its outputs.
@@ -17,6 +19,7 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
+use super::scheduler::log_change;
 use crate::{
     catalog::{
         check::{AliasCheck, Check, CheckKey, CheckKind, CheckResult, CheckStatus},
@@ -24,6 +27,7 @@ use crate::{
         service::InstanceKey,
         state::State,
     },
+    observe::metrics::Metrics,
     publish::{
         feed::Feed,
         watch::{Published, WatchKey},
@@ -40,18 +44,25 @@ impl Drop for Following {
     }
 }
 
+/// What it takes to follow.
+#[derive(Debug, Clone)]
+pub(super) struct Means {
+    pub(super) published: Arc<Published>,
+    pub(super) feed: Feed,
+    pub(super) metrics: Arc<Metrics>,
+}
+
 /// Reports of a check how its target is, now and whenever that changes. None if it is of another kind.
-pub(super) fn follow(check: &Check, published: &Arc<Published>, feed: &Feed) -> Option<Following> {
+pub(super) fn follow(check: &Check, means: impl FnOnce() -> Means) -> Option<Following> {
     let CheckKind::Alias(alias) = &check.definition.kind else { return None };
-    let (key, alias) = (check.key(), alias.clone());
-    let (published, feed) = (Arc::clone(published), feed.clone());
+    let (key, alias, means) = (check.key(), alias.clone(), means());
     let task = tokio::spawn(async move {
         let node = alias.node.clone().unwrap_or_else(|| key.node.clone());
-        let mut ticket = published.register(WatchKey::Node(node.clone()));
+        let mut ticket = means.published.register(WatchKey::Node(node.clone()));
         let mut last = None;
         loop {
             // The ticket was there before, so that no change falls in between.
-            report(&published, &feed, (&key, &node, &alias), &mut last);
+            report(&means, (&key, &node, &alias), &mut last);
             ticket.changed().await;
         }
     });
@@ -59,18 +70,17 @@ pub(super) fn follow(check: &Check, published: &Arc<Published>, feed: &Feed) -> 
 }
 
 /// Reports what now holds, unless that is published, or on its way.
-fn report(
-    published: &Published,
-    feed: &Feed,
-    (key, node, alias): (&CheckKey, &NodeName, &AliasCheck),
-    last: &mut Option<CheckResult>,
-) {
-    let snapshot = published.load();
+fn report(means: &Means, (key, node, alias): (&CheckKey, &NodeName, &AliasCheck), last: &mut Option<CheckResult>) {
+    let snapshot = means.published.load();
     let Some(entry) = snapshot.catalog.check(key) else { return };
     let result = result_of(&snapshot.catalog, node, alias);
     let is_known = entry.check.status == result.status && entry.check.output == result.output;
     if !is_known && last.as_ref() != Some(&result) {
-        feed.report(key.clone(), result.clone());
+        means.metrics.check_result(entry.check.definition.kind.as_str(), result.status.as_str());
+        if entry.check.status != result.status {
+            log_change(&entry.check, result.status);
+        }
+        means.feed.report(key.clone(), result.clone());
     }
     *last = Some(result);
 }

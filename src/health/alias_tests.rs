@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     catalog::{change::Change, check::CheckDefinition, names::ServiceId, node::Node},
     health::testing::{Catalog, check_of, definition, key},
+    observe::exposition::Exposition,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,7 +21,12 @@ fn set_from_outside(id: &str) -> Check {
 }
 
 fn follow_all(catalog: &Catalog, checks: &[Check]) -> Vec<Following> {
-    checks.iter().map(|check| follow(check, &catalog.published, &catalog.feed).unwrap()).collect()
+    checks.iter().map(|check| follow(check, || means(catalog)).unwrap()).collect()
+}
+
+fn means(catalog: &Catalog) -> Means {
+    let (published, feed) = (Arc::clone(&catalog.published), catalog.feed.clone());
+    Means { published, feed, metrics: Arc::new(Metrics::new()) }
 }
 
 async fn set(catalog: &Catalog, id: &str, status: CheckStatus) {
@@ -93,11 +99,18 @@ async fn nothing_is_reported_once_it_is_dropped() {
 #[tokio::test]
 async fn the_scheduler_follows_what_is_registered() {
     let catalog = Catalog::start().await;
-    let _health = crate::health::tests::start(&catalog, crate::health::tests::settings(0));
+    let settings = crate::health::tests::settings(0);
+    let metrics = Arc::clone(&settings.metrics);
+    let _health = crate::health::tests::start(&catalog, settings);
     catalog.register("n1", vec![set_from_outside("own")]).await;
     set(&catalog, "own", CheckStatus::Passing).await;
     catalog.submit(Change::RegisterCheck(Box::new(alias("alias", (None, Some("web-1")))))).await;
     is(&catalog, "alias", CheckStatus::Passing, "All checks passing.").await;
     set(&catalog, "own", CheckStatus::Critical).await;
     is(&catalog, "alias", CheckStatus::Critical, "Aliased check \"own\" failing: said").await;
+    let counted = metrics.encode(Exposition::Text);
+    for status in ["passing", "critical"] {
+        let row = format!("nameplate_checks_total{{kind=\"alias\",status=\"{status}\"}} 1\n");
+        assert!(counted.contains(&row), "{row} is not in {counted}");
+    }
 }

@@ -32,7 +32,7 @@ pub(super) async fn probe(connector: &Connector, target: &str, timeout: Duration
 }
 
 /// Reads the first frame, which must start a connection.
-fn read(bytes: &[u8]) -> Reading<()> {
+pub(super) fn read(bytes: &[u8]) -> Reading<()> {
     let name = &PROTOCOL_HEADER[..4];
     if bytes.starts_with(name) {
         let [_, _, _, _, _, major, minor, revision, ..] = bytes else { return Reading::More };

@@ -143,7 +143,7 @@ async fn first_connection(targets: Vec<SocketAddr>, deadline: Instant) -> io::Re
 }
 
 /// Reads `host:port`; an IPv6 address in brackets; without a host it is this machine.
-fn host_and_port(target: &str) -> Option<(&str, u16)> {
+pub(super) fn host_and_port(target: &str) -> Option<(&str, u16)> {
     let (host, port) = target.rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
     let host = match host.strip_prefix('[') {

@@ -5,7 +5,8 @@
 //! memory: [`Deadlines::newest_output`] gives it to readers of the API, and it is named when the deadline passes. It
 //! gets into the catalog with the next change of status.
 //!
-//! After a restart, as after registration and after a change of its time, a deadline has a whole new period.
+//! After a restart, as after registration, after a change of its time, and after this process or machine was suspended, a
+//! deadline has a whole new period.
 //!
 //! **Limits:** a heartbeat costs O(log n) and publishes nothing. One output of at most 4 KiB is kept a check. A
 //! heartbeat in the very moment in which its deadline passes may lose against it; the next one heals that.
@@ -29,6 +30,7 @@ use super::{
 };
 use crate::{
     catalog::{
+        change::Origin,
         check::{CheckKey, CheckKind, CheckResult, CheckStatus},
         names::Text,
         output::Output,
@@ -99,6 +101,8 @@ impl Deadlines {
         let Some(entry) = snapshot.catalog.check(key) else { return Heartbeat::Unknown };
         let output = Text::from(cut(output));
         let changed = match &entry.check.definition.kind {
+            // Renewed where it was registered.
+            _ if entry.check.origin == Origin::Cluster => return Heartbeat::NotRenewable,
             CheckKind::External => entry.check.status != status || entry.check.shown_output() != *output,
             CheckKind::Deadline(period) => {
                 let mut running = self.lock();
@@ -141,6 +145,16 @@ impl Deadlines {
     /// period is left alone. Of another create index, it is a check that only has the same ID.
     pub(super) fn watch(&self, key: &CheckKey, created_and_period: (u64, Duration), now: Instant) {
         self.lock().watch(key, created_and_period, now);
+    }
+
+    /// Gives all deadlines that run a whole new period, because nobody could renew them for a while.
+    pub(super) fn begin_anew(&self, now: Instant) {
+        let running = &mut *self.lock();
+        for (slot, (_, deadline)) in running.checks.iter() {
+            if running.schedule.when(slot).is_some() {
+                running.schedule.set(slot, after(now, deadline.period));
+            }
+        }
     }
 
     /// Ends a check's deadline.

@@ -115,7 +115,7 @@ async fn ask_by_tcp(
 
 /// What came instead of, or as, the response to a query.
 #[derive(Debug)]
-enum Response {
+pub(super) enum Response {
     Whole(Message),
     /// It is to be asked for by TCP.
     Truncated,
@@ -125,7 +125,7 @@ enum Response {
     Other,
 }
 
-fn read(bytes: &[u8], query: &Message) -> Response {
+pub(super) fn read(bytes: &[u8], query: &Message) -> Response {
     let [high, low, flags, ..] = bytes else { return Response::Other };
     if u16::from_be_bytes([*high, *low]) != query.metadata.id || flags & QR == 0 {
         return Response::Other;
@@ -151,7 +151,7 @@ fn read(bytes: &[u8], query: &Message) -> Response {
 }
 
 /// Whether the response is as the check wants it: what it says, or what is wrong.
-fn judge(response: &Message, check: &DnsCheck, record_type: RecordType) -> Result<String, String> {
+pub(super) fn judge(response: &Message, check: &DnsCheck, record_type: RecordType) -> Result<String, String> {
     let code = response.metadata.response_code;
     if code != ResponseCode::NoError {
         return Err(rcode(code));

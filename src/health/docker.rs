@@ -135,6 +135,13 @@ impl Said {
     }
 }
 
+/// The output that these pieces are, as [`Said`] keeps it; none if they are no output.
+pub(super) fn output_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, most: usize) -> Option<String> {
+    let mut said = Said { most, ..Said::default() };
+    pieces.into_iter().try_for_each(|piece| said.push(piece)).ok()?;
+    Some(output(&said.stdout, &said.stderr))
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Created {

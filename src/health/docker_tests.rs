@@ -6,7 +6,17 @@ use tokio::{
 };
 
 use super::*;
-use crate::{catalog::check::CheckStatus, health::testing::request};
+use crate::{
+    catalog::{
+        check::{Check, CheckKind, CheckStatus},
+        policy::ScriptChecks,
+    },
+    health::{
+        HealthSettings,
+        testing::{Catalog, check_of, definition, request, until},
+        tests::{self as health, settings},
+    },
+};
 
 const BOUNDS: Bounds = Bounds { timeout: Duration::from_secs(20), output_max_bytes: 20 };
 
@@ -81,10 +91,14 @@ fn start(daemon: Daemon, folder: &Path) -> Vec<Endpoint> {
     vec![Endpoint::Unix(path)]
 }
 
+/// A command in a container.
+fn in_container(container: &str) -> DockerExecCheck {
+    DockerExecCheck { container: container.into(), args: Box::new(["check", "-x"].map(Arc::<str>::from)) }
+}
+
 async fn run_in(container: &str, daemon: Daemon, bounds: Bounds) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let check = DockerExecCheck { container: container.into(), args: Box::new(["check", "-x"].map(Arc::<str>::from)) };
-    probe(&start(daemon, folder.path()), &Commands::new(None), &check, bounds).await
+    probe(&start(daemon, folder.path()), &Commands::new(None), &in_container(container), bounds).await
 }
 
 async fn check(daemon: Daemon, status: CheckStatus, output: &str) {
@@ -164,4 +178,27 @@ async fn a_daemon_that_tells_nothing_is_no_verdict() {
     drop(UnixListener::bind(&closed).unwrap());
     let outcome = probe(&[Endpoint::Unix(closed)], &Commands::new(None), &check, BOUNDS).await;
     assert!(matches!(&outcome, Outcome::NotMade(reason) if reason.contains("cannot connect")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_check_that_is_not_probed_says_why_until_it_is_and_wakes_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let docker = vec![Endpoint::Unix(folder.path().join("docker.sock"))];
+    let catalog = Catalog::start().await;
+    let settings = HealthSettings { scripts: ScriptChecks::All, docker, ..settings(0) };
+    let metrics = Arc::clone(&settings.metrics);
+    let _health = health::start(&catalog, settings);
+    let kind = CheckKind::DockerExec(Box::new(in_container("web-1")));
+    let definition = definition(kind, Duration::from_millis(100), BOUNDS.timeout);
+    let check = Check { status: CheckStatus::Passing, ..check_of("exec", (String::new(), definition)) };
+    catalog.register("n1", vec![check]).await;
+    let index = catalog.published.load().index();
+    let is = |output: &str| catalog.status("exec") == Some((CheckStatus::Passing, output.to_owned()));
+    until("it says why", || is("not probed: no Docker daemon is known here")).await;
+    let serial = catalog.published.load().serial;
+    until("some more could not be made", || metrics.checks_not_made.get() > 5).await;
+    start(Daemon::running(&[(1, b"fine\n")], ENDED), folder.path());
+    until("it says what the command said", || is("fine")).await;
+    let snapshot = catalog.published.load();
+    assert_eq!((snapshot.index(), snapshot.serial), (index, serial), "a text is no change");
 }

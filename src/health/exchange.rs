@@ -29,7 +29,7 @@ pub(super) struct Exchange<'a> {
 
 /// What a probe's reader makes of the bytes that have come so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reading<T> {
+pub enum Reading<T> {
     /// So much of them is this.
     Done(T, usize),
     /// They are the beginning of something.

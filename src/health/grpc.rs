@@ -22,13 +22,18 @@ use hyper::body::Bytes;
 
 use super::{
     connect::{Connector, Target},
-    http2,
+    kept::Kept,
     probe::{Outcome, cut_to, deadline, within},
 };
 use crate::catalog::check::{CheckStatus, ClientTls};
 
 /// Asks a server once how a service of it is, within this time.
-pub(super) async fn probe(connector: &Connector, target: &str, tls: &ClientTls, timeout: Duration) -> Outcome {
+pub(super) async fn probe(
+    (connector, kept): (&Connector, &Kept),
+    target: &str,
+    tls: &ClientTls,
+    timeout: Duration,
+) -> Outcome {
     let deadline = deadline(timeout);
     let what = format!("gRPC check {target}");
     let (at, service) = target.split_once('/').unwrap_or((target, ""));
@@ -36,7 +41,9 @@ pub(super) async fn probe(connector: &Connector, target: &str, tls: &ClientTls, 
     let Some(request) = request(at, tls, timeout) else {
         return target.critical("the target must be host:port or host:port/service");
     };
-    match within(deadline, ask(connector, (target, tls), (request, service))).await {
+    let message = framed(service);
+    let work = |requests| call(requests, request.clone(), message.clone());
+    match within(deadline, kept.call(connector, (target, tls), work)).await {
         Some(Ok(answer)) => match verdict(&answer) {
             Ok(()) => Outcome::Done { status: CheckStatus::Passing, output: format!("{what}: SERVING") },
             Err(problem) => target.critical(problem),
@@ -48,7 +55,7 @@ pub(super) async fn probe(connector: &Connector, target: &str, tls: &ClientTls, 
 
 /// What came back.
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     /// At most one byte more than may be read.
@@ -57,7 +64,7 @@ struct Answer {
 }
 
 /// The head of the request; none if it cannot be sent there.
-fn request(at: &str, tls: &ClientTls, timeout: Duration) -> Option<Request<()>> {
+pub(super) fn request(at: &str, tls: &ClientTls, timeout: Duration) -> Option<Request<()>> {
     let host = if at.starts_with(':') { format!("localhost{at}") } else { at.to_owned() };
     let authority = tls.tls_server_name.as_deref().filter(|_| tls.use_tls).unwrap_or(&host);
     let scheme = if tls.use_tls { "https" } else { "http" };
@@ -68,17 +75,12 @@ fn request(at: &str, tls: &ClientTls, timeout: Duration) -> Option<Request<()>> 
     request.header(header::USER_AGENT, USER_AGENT).header("grpc-timeout", time).body(()).ok()
 }
 
-async fn ask(
-    connector: &Connector,
-    (target, tls): (Target<'_>, &ClientTls),
-    (request, service): (Request<()>, &str),
-) -> Result<Answer, Outcome> {
-    let (requests, connection) = http2::open(connector, target, tls).await?;
-    let call = call(requests, request, framed(service));
-    http2::drive(connection, call).await.map_err(|error| http2::failed(target, &error))
-}
-
-async fn call(requests: SendRequest<Bytes>, request: Request<()>, message: Bytes) -> Result<Answer, h2::Error> {
+/// Asks, on a connection that is driven meanwhile.
+pub(super) async fn call(
+    requests: SendRequest<Bytes>,
+    request: Request<()>,
+    message: Bytes,
+) -> Result<Answer, h2::Error> {
     let mut requests = requests.ready().await?;
     let (response, mut body) = requests.send_request(request, false)?;
     body.send_data(message, true)?;
@@ -98,7 +100,7 @@ async fn call(requests: SendRequest<Bytes>, request: Request<()>, message: Bytes
 }
 
 /// Whether an answer says that the service serves, or what it says instead.
-fn verdict(answer: &Answer) -> Result<(), String> {
+pub(super) fn verdict(answer: &Answer) -> Result<(), String> {
     if answer.status != StatusCode::OK {
         return Err(format!("HTTP status {}", answer.status));
     }
@@ -153,7 +155,7 @@ fn percent_decoded(text: &str) -> String {
 }
 
 /// A `HealthCheckRequest` in a frame: field 1 is the service's name.
-fn framed(service: &str) -> Bytes {
+pub(super) fn framed(service: &str) -> Bytes {
     let mut message = Vec::new();
     if !service.is_empty() {
         message.push(FIELD_1_BYTES);

@@ -13,7 +13,7 @@ use h2::Ping;
 
 use super::{
     connect::{Connector, Target},
-    http2,
+    http2::{self, Opened},
     probe::{Outcome, deadline, within},
 };
 use crate::catalog::check::{CheckStatus, ClientTls};
@@ -31,11 +31,17 @@ pub(super) async fn probe(connector: &Connector, target: &str, tls: &ClientTls, 
 }
 
 async fn ping(connector: &Connector, target: Target<'_>, tls: &ClientTls) -> Result<(), Outcome> {
+    let opened = http2::open(connector, target, tls).await?;
+    exchange(opened).await.map_err(|error| http2::failed(target, &error))
+}
+
+/// Pings, and waits for the acknowledgement.
+pub(super) async fn exchange(opened: Opened) -> Result<(), h2::Error> {
     // A connection that nobody could send requests by ends itself.
-    let (_requests, mut connection) = http2::open(connector, target, tls).await?;
+    let (_requests, mut connection) = opened;
     let mut pings = connection.ping_pong().expect("it is taken once");
-    let pinged = http2::drive(connection, async { pings.ping(Ping::opaque()).await }).await;
-    pinged.map(|_| ()).map_err(|error| http2::failed(target, &error))
+    let (pinged, _) = http2::drive(connection, async { pings.ping(Ping::opaque()).await }).await;
+    pinged.map(|_| ())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::*;
 use crate::{
     catalog::check::CheckKind,
-    health::testing::{Authority, serve},
+    health::testing::{Authority, serve, silent},
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -78,11 +78,7 @@ async fn a_connection_that_ends_is_critical() {
 
 #[tokio::test]
 async fn silence_and_floods_end_with_the_timeout() {
-    let silent = serve(|stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let silent = silent().await;
     // Settings without end, which all have to be acknowledged.
     let flooding = serve(|mut stream| async move {
         while stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.is_ok() {

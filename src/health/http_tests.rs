@@ -5,7 +5,9 @@ use tokio::{io::AsyncWriteExt, net::TcpListener};
 use super::*;
 use crate::{
     catalog::check::CheckKind,
-    health::testing::{Authority, http, http_check, https, probe, redirect, request, resolver, response, serve, tls},
+    health::testing::{
+        Authority, http, http_check, https, probe, redirect, request, resolver, response, serve, silent, tls,
+    },
 };
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -190,11 +192,7 @@ async fn a_response_that_does_not_come_in_time_is_critical() {
         }
     })
     .await;
-    let silent = serve(|stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let silent = silent().await;
     for address in [address, silent] {
         let (url, check) = (format!("http://{address}/"), CheckKind::Http(Box::new(http_check())));
         let (status, output) = probe((&url, check), None, Duration::from_millis(200)).await;

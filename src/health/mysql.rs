@@ -11,7 +11,8 @@
 //! known is blocked (error 1129) after `max_connect_errors` of them. A login that is refused is not counted so; the
 //! server logs it. Thus a login as user `nameplate` without a password is sent; a server that takes it is quit.
 //!
-//! **Limits:** no TLS: a server that demands it refuses the login, which passes.
+//! **Limits:** no TLS: a server that demands it refuses the login, which passes. A probe that is given up at its timeout is a
+//! connection error, as any client's is: one that hung may block a named host when it goes on, until its hosts are flushed.
 //!
 //! **Source:** MySQL's client/server protocol, "Protocol::HandshakeV10", "Protocol::HandshakeResponse41",
 //! "Protocol::AuthSwitchRequest", "ERR_Packet"; MySQL's reference manual on the host cache and `max_connect_errors`.
@@ -55,7 +56,7 @@ pub(super) async fn probe(connector: &Connector, target: &str, timeout: Duration
 
 /// What the server makes of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     /// It is accepted, in the packet of this number.
     Welcome(u8),
     /// It is to be given in another way.
@@ -65,7 +66,7 @@ enum Answer {
 }
 
 /// Reads the greeting: the server's version, or the error that came in its place.
-fn read_greeting(bytes: &[u8]) -> Reading<Result<String, String>> {
+pub(super) fn read_greeting(bytes: &[u8]) -> Reading<Result<String, String>> {
     read_packet(bytes, |_, payload| match payload {
         [10, rest @ ..] => {
             let end = rest.iter().position(|byte| *byte == 0)?;
@@ -79,7 +80,7 @@ fn read_greeting(bytes: &[u8]) -> Reading<Result<String, String>> {
 }
 
 /// Reads an answer to a login.
-fn read_answer(bytes: &[u8]) -> Reading<Answer> {
+pub(super) fn read_answer(bytes: &[u8]) -> Reading<Answer> {
     read_packet(bytes, |sequence, payload| match payload {
         [0x00, ..] => Some(Answer::Welcome(sequence)),
         [0x01 | 0xfe, ..] => Some(Answer::Method(sequence)),

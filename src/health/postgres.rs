@@ -51,7 +51,7 @@ pub(super) async fn probe(connector: &Connector, target: &str, timeout: Duration
 
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Message {
+pub(super) enum Message {
     /// A password or the like is to be given.
     Authenticate,
     /// Commands may be given.
@@ -62,7 +62,7 @@ enum Message {
     Other,
 }
 
-fn read(bytes: &[u8]) -> Reading<Message> {
+pub(super) fn read(bytes: &[u8]) -> Reading<Message> {
     let not_ours = || Reading::Wrong(format!("not what PostgreSQL says: {:?}", shown(bytes)));
     match bytes.first() {
         None => return Reading::More,

@@ -6,7 +6,7 @@
 //! it was first seen so.
 //!
 //! **Limits:** the time is exact for what the scheduler turns critical; else it begins up to 15 s late
-//! (Consul looks every 30 s). It begins again after a restart.
+//! (Consul looks every 30 s). It begins again after a restart, and after this process or machine was suspended.
 
 use std::{
     collections::HashMap,
@@ -51,6 +51,11 @@ impl Reaper {
         if self.watched.contains_key(&slot) {
             self.looks.set_earlier(slot, after(now, PUBLISH_WAIT));
         }
+    }
+
+    /// What was critical before an absence of ours begins to be so now: nobody looked whether it still was.
+    pub(super) fn begin_anew(&mut self) {
+        self.watched.values_mut().for_each(|watched| watched.since = None);
     }
 
     /// When a check is to be looked at next.

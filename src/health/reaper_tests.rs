@@ -67,3 +67,17 @@ fn a_forgotten_check_is_not_looked_at() {
     reaper.turned_critical(0, start);
     assert_eq!((reaper.next(), reaper.look(0, Some(1), start)), (None, false));
 }
+
+#[test]
+fn time_in_which_we_were_away_does_not_count() {
+    let start = Instant::now();
+    let mut reaper = Reaper::default();
+    reaper.watch(0, MINUTE, start);
+    let looked = |reaper: &mut Reaper, now| reaper.pop(now).is_some_and(|slot| reaper.look(slot, Some(1), now));
+    assert!(!looked(&mut reaper, start));
+    let back = start + 60 * MINUTE;
+    reaper.begin_anew();
+    assert!(!looked(&mut reaper, back));
+    assert!(!looked(&mut reaper, back + MINUTE / 2));
+    assert!(looked(&mut reaper, back + MINUTE));
+}

@@ -32,7 +32,7 @@ pub(super) async fn probe(connector: &Connector, target: &str, timeout: Duration
 }
 
 /// Reads the answer: what of it passes, or the error that it is.
-fn read(bytes: &[u8]) -> Reading<Result<String, String>> {
+pub(super) fn read(bytes: &[u8]) -> Reading<Result<String, String>> {
     if !matches!(bytes.first(), None | Some(b'+' | b'-')) {
         return Reading::Wrong(format!("not an answer of Redis: {:?}", shown(bytes)));
     }

@@ -3,10 +3,18 @@
 //! | probe | is due |
 //! |---|---|
 //! | first of a newly registered check | at once |
-//! | first after a restart | at a random point of its interval |
-//! | any later | its interval, 5 % more or less, after the start of the one before; not before that one has ended |
+//! | first after a restart | at a random point of its interval, within 30 s |
+//! | first after this process was suspended | if it was due or failed meanwhile, within a second |
+//! | the one after such a first | at a random point of the interval that begins with it |
+//! | any later | its interval, 5 % more or less, after the start of the one before |
 //!
-//! A probe that starts late shifts those after it and never causes two in a row: nothing piles up.
+//! None before the one before has ended. Checks that began together, because they were registered together or because
+//! all were started or suspended together, are therefore drawn apart within one interval, and stay apart. A probe that
+//! starts late shifts those after it and never causes two in a row: nothing piles up.
+//!
+//! A heap and not a timer wheel: to take a slot and set it anew costs some 0.15 us among 20,000 and 1 us among a million,
+//! to put one off 0.05 and 0.15 us (`cargo bench --bench schedule`), which is 0.03 % of a core for 20,000 checks every 10 s; and
+//! it is exact, where a wheel rounds to its tick or has a second wheel for it.
 
 use std::time::{Duration, Instant};
 
@@ -157,6 +165,17 @@ pub(super) fn spread(now: Instant, interval: Duration, random: u64) -> Instant {
 /// When the probe is due that follows one.
 pub(super) fn following(started: Instant, ended: Instant, interval: Duration, random: u64) -> Instant {
     let factor = 1.0 - JITTER + 2.0 * JITTER * fraction(random);
+    later(started, ended, interval, factor)
+}
+
+/// When the probe is due that follows a first one, which began at a time that many others may have begun at.
+pub(super) fn following_first(started: Instant, ended: Instant, interval: Duration, random: u64) -> Instant {
+    // Not at once: it would say what the first has said.
+    let factor = JITTER + (1.0 - JITTER) * fraction(random);
+    later(started, ended, interval, factor)
+}
+
+fn later(started: Instant, ended: Instant, interval: Duration, factor: f64) -> Instant {
     let interval = interval.clamp(INTERVAL_FLOOR, SPAN_MAX);
     after(started, interval.mul_f64(factor)).max(ended)
 }

@@ -97,6 +97,20 @@ fn an_interval_runs_from_start_to_start_within_five_percent() {
 }
 
 #[test]
+fn checks_that_began_together_are_drawn_apart_within_one_interval() {
+    let (start, interval) = (Instant::now(), SECOND * 10);
+    let mut jitter = Jitter::new(1);
+    let mut per_second = [0; 10];
+    for _ in 0..10_000 {
+        let due = following_first(start, start, interval, jitter.next());
+        assert!(due >= start + SECOND / 2 && due < start + interval, "not at once again, and no later than usual");
+        per_second[(due - start).as_secs() as usize] += 1;
+    }
+    assert!(per_second[1..].iter().all(|count| (850..1250).contains(count)), "{per_second:?}");
+    assert_eq!(following_first(start, start + interval, interval, 0), start + interval, "not before it has ended");
+}
+
+#[test]
 fn a_probe_that_outlasts_its_interval_is_followed_at_once_by_one() {
     let start = Instant::now();
     let ended = start + SECOND * 30;

@@ -3,12 +3,15 @@
 //! Its view of the definitions is a level: whatever hint of a change arrives, what counts is the published snapshot.
 
 mod ends;
+mod guarding;
+mod results;
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    mem,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -16,16 +19,20 @@ use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
 };
 
+use self::guarding::Guarding;
 use super::{
     HealthSettings,
     alias::{self, Following},
+    damping::Damping,
     deadlines::Deadlines,
+    gap::{Gaps, suspended},
     hosts::{Hosts, host_of},
-    probe::{Outcome, Prober, cut},
+    probe::{Outcome, Prober, TargetResolver},
     reaper::Reaper,
-    schedule::{Jitter, Schedule, Slot, following, spread},
+    references::Heard,
+    schedule::{Jitter, Schedule, Slot, following, following_first, spread},
     slots::Slots,
-    stats::{ProbeResult, Stats},
+    stats::Stats,
     thresholds::Thresholds,
 };
 use crate::{
@@ -33,7 +40,6 @@ use crate::{
         change::Origin,
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
         names::{NodeName, Text},
-        output::Output,
         state::CheckEntry,
     },
     publish::{feed::Feed, watch::Published},
@@ -45,6 +51,7 @@ pub(super) struct Shared {
     pub(super) published: Arc<Published>,
     pub(super) deadlines: Arc<Deadlines>,
     pub(super) prober: Arc<Prober>,
+    pub(super) resolver: TargetResolver,
     pub(super) stats: Arc<Stats>,
 }
 
@@ -54,7 +61,9 @@ pub(super) struct Scheduler {
     checks: Slots<Watched>,
     probes: Schedule,
     hosts: Hosts,
+    damping: Damping,
     reaper: Reaper,
+    guarding: Guarding,
     running: JoinSet<Option<Outcome>>,
     starts: HashMap<Id, Start>,
     deregistering: Arc<Semaphore>,
@@ -72,13 +81,21 @@ struct Watched {
     origin: Origin,
     thresholds: Thresholds,
     running: Option<AbortHandle>,
+    /// Whether its next probe is one that many others may begin together with: see [`super::schedule`].
+    is_first: bool,
     /// Where it is an alias: what it follows.
     #[expect(dead_code, reason = "it ends when it is dropped")]
     following: Option<Following>,
+    /// Whether its instance is answered by the last result that counted.
+    answered: Option<bool>,
     /// The last status that was reported; the published one may lag behind it.
     reported: Option<CheckStatus>,
     /// Until when a change of output alone is held back, in seconds since the scheduler began.
     output_held_secs: u32,
+    /// Whether the output says that it is not probed.
+    says_unprobed: bool,
+    /// Until when that is not said anew.
+    unprobed_held_secs: u32,
 }
 
 impl Watched {
@@ -91,6 +108,8 @@ impl Watched {
 struct Start {
     slot: Slot,
     at: Instant,
+    /// Whether this process was away while it ran.
+    over_gap: bool,
 }
 
 /// When a check that is new to the scheduler is probed first.
@@ -103,13 +122,18 @@ enum FirstProbe {
 impl Scheduler {
     pub(super) fn new(settings: HealthSettings, shared: Shared) -> Scheduler {
         let hosts = Hosts::new(settings.probes_per_host_max);
+        let damping = Damping::new(settings.damping);
+        let guard = settings.guard.clone();
+        let guarding = Guarding::new(guard, Arc::clone(&shared.resolver), shared.feed.clone());
         Scheduler {
             settings,
             shared,
             checks: Slots::default(),
             probes: Schedule::default(),
             hosts,
+            damping,
             reaper: Reaper::default(),
+            guarding,
             running: JoinSet::new(),
             starts: HashMap::new(),
             deregistering: Arc::new(Semaphore::new(ends::DEREGISTERING_MAX)),
@@ -121,19 +145,56 @@ impl Scheduler {
     /// Runs until the other end of `stopped` is dropped. Probes that run then are ended.
     pub(super) async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         self.load();
+        let mut gaps = Gaps::new(suspended());
         loop {
             let now = Instant::now();
             self.start_due(now);
+            self.end_holds(now);
             self.expire(now);
             self.reap(now);
             self.shared.stats.set_levels(self.starts.len(), self.checks.len());
-            let next = self.next();
-            tokio::select! {
+            self.settings.metrics.checks_flapping.set(self.damping.held() as i64);
+            let next = gaps.rests(now, self.next());
+            let event = tokio::select! {
                 _ = &mut stopped => return,
-                () = self.shared.published.checks_touched() => self.follow(),
-                Some(ended) = self.running.join_next_with_id() => self.end_all(ended),
-                () = self.shared.deadlines.earlier() => {}
-                () = until(next) => {}
+                () = self.shared.published.checks_touched() => Event::Touched,
+                Some(ended) = self.running.join_next_with_id() => Event::Ended(ended),
+                heard = self.guarding.heard() => Event::Heard(heard),
+                () = self.shared.deadlines.earlier() => Event::Time,
+                () = tokio::time::sleep_until(next.into()) => Event::Time,
+            };
+            // Before anything is made of what happened meanwhile.
+            let now = Instant::now();
+            let away = gaps.runs(now, suspended());
+            if let Some(away) = away {
+                self.begin_anew(away, now);
+            }
+            match event {
+                Event::Touched => self.follow(),
+                Event::Ended(ended) => self.end_all(ended),
+                Event::Heard(heard) if away.is_none() => self.heard(heard),
+                Event::Heard(_) | Event::Time => {}
+            }
+        }
+    }
+
+    /// After an absence of this process or machine: what failed or ended meanwhile counts for nothing.
+    fn begin_anew(&mut self, away: Duration, now: Instant) {
+        let seconds = away.as_secs();
+        tracing::warn!(
+            seconds,
+            "this process or machine was suspended for {seconds} s; checks and deadlines begin anew"
+        );
+        self.starts.values_mut().for_each(|start| start.over_gap = true);
+        self.shared.deadlines.begin_anew(now);
+        self.reaper.begin_anew();
+        self.guarding.begin_anew();
+        // All that was due meanwhile would be due in this moment.
+        let due: Vec<Slot> = std::iter::from_fn(|| self.probes.pop(now)).map(|(slot, _)| slot).collect();
+        for slot in due {
+            self.probes.set(slot, spread(now, GAP_SPREAD, self.jitter.next()));
+            if let Some((_, watched)) = self.checks.get_mut(slot) {
+                watched.is_first = true;
             }
         }
     }
@@ -175,6 +236,8 @@ impl Scheduler {
                 }
             }
         }
+        // Some of them may have been held.
+        self.held_changed();
     }
 
     fn watch(&mut self, entry: &CheckEntry, first: FirstProbe, now: Instant) {
@@ -198,34 +261,43 @@ impl Scheduler {
         }
         // Another definition counts afresh, as in Consul: its first result counts at once.
         let thresholds = Thresholds::new(definition);
-        let (target, definition) = (check.target.clone(), Arc::clone(definition));
-        let interval = definition.interval;
-        if let Some(reason) = self.shared.prober.forbids(&definition, check.origin) {
+        let (interval, periodic) = (definition.interval, definition.kind.is_periodic());
+        if let Some(reason) = self.shared.prober.forbids(definition, check.origin) {
             tracing::warn!(node = %key.node, check = %key.id, "check {} is not run: {reason}", key.id);
         }
-        let (origin, running, reported) = (check.origin, None, None);
-        let following = alias::follow(check, &self.shared.published, &self.shared.feed);
-        let periodic = definition.kind.is_periodic();
         let watched = Watched {
             created,
-            target,
-            definition,
-            origin,
+            target: check.target.clone(),
+            definition: Arc::clone(definition),
+            origin: check.origin,
             thresholds,
-            running,
-            reported,
+            is_first: true,
+            running: None,
+            answered: None,
+            reported: None,
             output_held_secs: 0,
-            following,
+            says_unprobed: false,
+            unprobed_held_secs: 0,
+            following: alias::follow(check, || self.alias_means()),
         };
         let slot = self.checks.set(&key, watched);
+        self.guarding.watch(slot, &check.target, &check.definition);
         match first {
             _ if !periodic => self.probes.cancel(slot),
             FirstProbe::AtOnce => self.probes.set(slot, now),
-            FirstProbe::Spread => self.probes.set(slot, spread(now, interval, self.jitter.next())),
+            FirstProbe::Spread => self.probes.set(slot, spread(now, interval.min(RESTART_GRACE), self.jitter.next())),
         }
         match patience {
             Some(patience) => self.reaper.watch(slot, patience, now),
             None => self.reaper.forget(slot),
+        }
+    }
+
+    fn alias_means(&self) -> alias::Means {
+        alias::Means {
+            published: Arc::clone(&self.shared.published),
+            feed: self.shared.feed.clone(),
+            metrics: Arc::clone(&self.settings.metrics),
         }
     }
 
@@ -234,11 +306,13 @@ impl Scheduler {
         self.end_probe(slot);
         self.probes.cancel(slot);
         self.reaper.forget(slot);
+        self.guarding.forget(slot);
         self.checks.remove(key);
     }
 
-    /// Ends the probe of a check if it runs or waits for its host; nothing of it counts any more.
+    /// Ends the probe of a check if it runs or waits for its host; nothing of it, nor what came before, counts any more.
     fn end_probe(&mut self, slot: Slot) {
+        self.damping.forget(slot);
         let Some((_, watched)) = self.checks.get_mut(slot) else { return };
         let host = host_of(&watched.definition.kind, &watched.target);
         let next = match watched.running.take() {
@@ -258,7 +332,7 @@ impl Scheduler {
     fn next(&mut self) -> Option<Instant> {
         let room = self.running.len() < self.settings.probes_in_flight_max;
         let probe = self.probes.next().filter(|_| room);
-        [probe, self.shared.deadlines.next(), self.reaper.next()].into_iter().flatten().min()
+        [probe, self.damping.next(), self.shared.deadlines.next(), self.reaper.next()].into_iter().flatten().min()
     }
 
     fn start_due(&mut self, now: Instant) {
@@ -278,7 +352,7 @@ impl Scheduler {
                 metrics.check_lateness_seconds.observe(late.as_secs_f64());
                 probe.await
             });
-            self.starts.insert(task.id(), Start { slot, at: now });
+            self.starts.insert(task.id(), Start { slot, at: now, over_gap: false });
             watched.running = Some(task);
         }
     }
@@ -295,15 +369,16 @@ impl Scheduler {
     fn end(&mut self, ended: Ended, now: Instant) {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         // A probe that was ended because its check changed is no longer among the starts.
-        let Some(Start { slot, at }) = self.starts.remove(&id) else { return };
+        let Some(Start { slot, at, over_gap }) = self.starts.remove(&id) else { return };
         let Some((key, watched)) = self.checks.get_mut(slot) else { return };
         watched.running = None;
         if let Some((due, next)) = self.hosts.leave(&host_of(&watched.definition.kind, &watched.target)) {
             self.probes.set(next, due);
         }
+        self.guarding.began(at);
         self.settings.metrics.check_duration_seconds.observe(now.saturating_duration_since(at).as_secs_f64());
-        let random = self.jitter.next();
-        self.probes.set(slot, following(at, now, watched.definition.interval, random));
+        let next = if mem::take(&mut watched.is_first) { following_first } else { following };
+        self.probes.set(slot, next(at, now, watched.definition.interval, self.jitter.next()));
         let outcome = match ended {
             Ok((_, Some(outcome))) => outcome,
             Ok((_, None)) => return,
@@ -312,68 +387,86 @@ impl Scheduler {
                 Outcome::NotMade(error.to_string())
             }
         };
-        match outcome {
-            Outcome::Done { status, output } => {
-                self.shared.stats.count_ended(ProbeResult::Status(status));
-                self.settings.metrics.check_result(watched.definition.kind.as_str(), status.as_str());
-                if let Some(status) = watched.thresholds.count(&watched.definition, status) {
-                    let output = Output::new(cut(&output), &watched.target);
-                    self.report(slot, CheckResult { status, output }, now);
-                }
-            }
-            Outcome::NotMade(reason) => {
-                self.shared.stats.count_ended(ProbeResult::NotMade);
-                self.settings.metrics.checks_not_made.inc();
-                tracing::debug!(check = %key.id, reason, "a probe could not be made; the status of its check stays");
-            }
+        if over_gap && matches!(outcome, Outcome::Done { status: CheckStatus::Critical, .. }) {
+            watched.is_first = true;
+            self.probes.set(slot, spread(now, GAP_SPREAD, self.jitter.next()));
+            return;
         }
+        self.conclude(slot, outcome, now);
     }
 
     /// Reports a result if it is news: another status, or another output and not too soon after the last.
-    fn report(&mut self, slot: Slot, result: CheckResult, now: Instant) {
-        let since_began = now.saturating_duration_since(self.began).as_secs();
+    fn tell(&mut self, slot: Slot, result: CheckResult, now: Instant) {
+        let (since_began, held_until) = self.output_hold(now);
         let Some((key, watched)) = self.checks.get_mut(slot) else { return };
         let snapshot = self.shared.published.load();
         let Some(entry) = snapshot.catalog.check(key) else { return };
         let same_status =
             entry.check.status == result.status && watched.reported.unwrap_or(result.status) == result.status;
         if same_status {
-            if since_began < watched.output_held_secs.into() || entry.check.output == result.output {
+            if since_began < watched.output_held_secs || entry.check.output == result.output {
                 return;
             }
         } else {
-            let service = entry.check.service_id.as_ref().map(|id| id.as_str());
-            let (before, status) = (entry.check.status.as_str(), result.status.as_str());
-            tracing::info!(node = %key.node, check = %key.id, service, before, status, "check {} is now {status}", key.id);
+            log_change(&entry.check, result.status);
         }
         watched.reported = Some(result.status);
-        // One more, because both ends are cut to whole seconds.
-        watched.output_held_secs = u32::try_from(since_began + 1 + OUTPUT_HOLD_SECS).unwrap_or(u32::MAX);
+        watched.output_held_secs = held_until;
         if result.status == CheckStatus::Critical {
             self.reaper.turned_critical(slot, now);
         }
         self.shared.feed.report(key.clone(), result);
     }
+
+    /// The seconds since the scheduler began, and until when an output is held back that is told now.
+    fn output_hold(&self, now: Instant) -> (u32, u32) {
+        let since_began = now.saturating_duration_since(self.began).as_secs();
+        let since_began = u32::try_from(since_began).unwrap_or(u32::MAX);
+        // One more, because both ends are cut to whole seconds.
+        (since_began, since_began.saturating_add(1 + OUTPUT_HOLD_SECS))
+    }
+}
+
+/// Tells operators that a check has another status from now on.
+pub(super) fn log_change(check: &Check, status: CheckStatus) {
+    let service = check.service_id.as_ref().map(|id| id.as_str());
+    let (before, status) = (check.status.as_str(), status.as_str());
+    tracing::info!(node = %check.node, check = %check.id, service, before, status, "check {} is now {status}", check.id);
 }
 
 /// Whether we run the check: any of our node, and those with probes that were registered here for other nodes, which have
-/// nobody else. Deadlines of other nodes are left to who registered them.
+/// nobody else. Deadlines of other nodes are left to who registered them, and what another machine told us is run there.
 fn is_ours(check: &Check, node: &NodeName) -> bool {
-    check.node == *node || (check.origin == Origin::Api && check.definition.kind.is_probed())
+    match check.origin {
+        Origin::Cluster => false,
+        Origin::Api => check.node == *node || check.definition.kind.is_probed(),
+        _ => check.node == *node,
+    }
+}
+
+/// Why the scheduler runs.
+enum Event {
+    Touched,
+    Ended(Ended),
+    Heard(Heard),
+    Time,
 }
 
 /// A probe that has ended.
 type Ended = Result<(Id, Option<Outcome>), JoinError>;
 
-/// Returns at this time; never if there is none.
-async fn until(when: Option<Instant>) {
-    match when {
-        Some(when) => tokio::time::sleep_until(when.into()).await,
-        None => std::future::pending().await,
-    }
-}
+/// Over how long the probes are spread that were due or failed while this process was away.
+///
+/// Source: none, chosen: short beside any interval, and thousands do not begin in one moment.
+const GAP_SPREAD: Duration = Duration::from_secs(1);
+
+/// After a restart every check is probed within this time, if its interval is longer: so long its status may be that
+/// of a former life.
+///
+/// Source: none, chosen: three of the usual intervals.
+const RESTART_GRACE: Duration = Duration::from_secs(30);
 
 /// How long a change of output alone is held back after a report.
 ///
 /// Source: Consul's `check_update_interval`.
-const OUTPUT_HOLD_SECS: u64 = 5 * 60;
+const OUTPUT_HOLD_SECS: u32 = 5 * 60;

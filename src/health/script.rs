@@ -7,7 +7,7 @@
 //! | any other exit, a signal, the timeout | critical |
 //! | cannot be executed (no such file, no permission) | critical, with the path |
 //! | cannot be executed now (no more processes, files or memory) | none: the status stays |
-//! | checks of this origin may run no commands ([`ScriptPolicy`]) | none: the status stays |
+//! | checks of this origin may run no commands ([`ScriptChecks`](crate::catalog::policy::ScriptChecks)) | none: the status stays |
 //!
 //! The output is the first line of stdout, of stderr if stdout has none; what stands after a `|` is for programs (perfdata)
 //! and comes on a line of its own. How processes are bounded is said in `command`.
@@ -20,29 +20,7 @@ use super::{
     command::{Bounds, CommandError, Commands, Ended},
     probe::{Outcome, cut_to},
 };
-use crate::catalog::{
-    change::Origin,
-    check::{CheckStatus, ScriptCheck},
-};
-
-/// Whose checks may run commands. Nobody's, unless an operator says so: who may register a check could run what he likes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ScriptPolicy {
-    /// Those that come over the network: of the API, of containers, of other registries.
-    pub remote: bool,
-    /// Those in files of this machine.
-    pub local: bool,
-}
-
-impl ScriptPolicy {
-    /// Whether checks of this origin may.
-    pub(super) fn allows(self, origin: Origin) -> bool {
-        match origin {
-            Origin::File => self.local,
-            Origin::Server | Origin::Api | Origin::Docker | Origin::Registry => self.remote,
-        }
-    }
-}
+use crate::catalog::check::{CheckStatus, ScriptCheck};
 
 /// Runs a check's command once.
 pub(super) async fn probe(commands: &Commands, check: &ScriptCheck, bounds: Bounds) -> Outcome {

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    catalog::check::CheckKind,
+    catalog::{change::Origin, check::CheckKind, policy::ScriptChecks},
     health::{
         probe::Prober,
         testing::{definition, resolver},
@@ -83,26 +83,28 @@ fn what_is_lacking_here_is_no_verdict() {
 
 #[test]
 fn files_of_this_machine_are_trusted_apart_from_the_rest() {
-    let allowed = |policy: ScriptPolicy| {
-        [Origin::Server, Origin::Api, Origin::File, Origin::Docker, Origin::Registry]
-            .map(|origin| policy.allows(origin))
+    let allowed = |scripts: ScriptChecks| {
+        [Origin::Server, Origin::Api, Origin::File, Origin::Cluster, Origin::Docker, Origin::Registry]
+            .map(|origin| scripts.allows(origin))
     };
-    assert_eq!(allowed(ScriptPolicy::default()), [false; 5]);
-    assert_eq!(allowed(ScriptPolicy { local: true, remote: false }), [false, false, true, false, false]);
-    assert_eq!(allowed(ScriptPolicy { local: true, remote: true }), [true; 5]);
+    assert_eq!(allowed(ScriptChecks::Off), [false; 6]);
+    assert_eq!(allowed(ScriptChecks::Files), [false, false, true, false, false, false]);
+    assert_eq!(allowed(ScriptChecks::All), [true; 6]);
 }
 
 #[tokio::test]
 async fn a_command_that_may_not_run_is_no_verdict() {
-    let run = async |policy: ScriptPolicy, origin: Origin| {
-        let prober = Arc::new(Prober::new(resolver(), None).with_commands(policy, Vec::new()));
+    let run = async |scripts: ScriptChecks, origin: Origin| {
+        let prober = Arc::new(Prober::new(resolver(), None).with_commands(scripts, Vec::new()));
         let kind = CheckKind::Script(ScriptCheck { args: Box::new([Arc::<str>::from("true")]) });
         let definition = definition(kind, Duration::from_secs(1), BOUNDS.timeout);
         prober.run("".into(), Arc::new(definition), origin).await
     };
     let off = Some(Outcome::NotMade("script checks are off; set enable_script_checks".to_owned()));
-    let local = ScriptPolicy { local: true, remote: false };
-    assert_eq!(run(ScriptPolicy::default(), Origin::File).await, off);
-    assert_eq!(run(local, Origin::Api).await, off);
-    assert!(matches!(run(local, Origin::File).await, Some(Outcome::Done { status: CheckStatus::Passing, .. })));
+    assert_eq!(run(ScriptChecks::Off, Origin::File).await, off);
+    assert_eq!(run(ScriptChecks::Files, Origin::Api).await, off);
+    assert!(matches!(
+        run(ScriptChecks::Files, Origin::File).await,
+        Some(Outcome::Done { status: CheckStatus::Passing, .. })
+    ));
 }

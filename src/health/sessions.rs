@@ -1,8 +1,8 @@
 //! The time of sessions: one that has a TTL must be renewed within it, or it ends.
 //!
 //! A renewal moves the deadline in memory only: nothing is published, nothing goes to disk. After a restart each
-//! session has its whole time again, as after it was made. A session that the catalog no longer carries when this starts (its
-//! node has another name now) ends at once.
+//! session has its whole time again, as after it was made, and so it has when this process or machine was suspended. A
+//! session that the catalog no longer carries when this starts (its node has another name now) ends at once.
 //!
 //! **Limits:** a renewal costs O(log n). One that comes in the moment in which the session ends may lose against it.
 //!
@@ -16,7 +16,10 @@ use std::{
 
 use tokio::{sync::Notify, sync::oneshot, task::JoinHandle};
 
-use super::schedule::after;
+use super::{
+    gap::{Gaps, suspended},
+    schedule::after,
+};
 use crate::{
     catalog::names::Text,
     kv::{
@@ -88,6 +91,18 @@ impl SessionTimes {
         expired
     }
 
+    /// Gives all sessions their whole time again, because nobody could renew them for a while.
+    fn begin_anew(&self, now: Instant) {
+        let snapshot = self.published.load();
+        let mut running = self.lock();
+        let ids: Vec<Text> = running.ends.keys().cloned().collect();
+        for id in ids {
+            if let Some((span, _)) = snapshot.store.session(&id).and_then(|entry| entry.session.ttl.as_ref()) {
+                running.set(&id, Some(after(now, *span)));
+            }
+        }
+    }
+
     fn next(&self) -> Option<Instant> {
         self.lock().next()
     }
@@ -157,20 +172,24 @@ async fn run(times: Arc<SessionTimes>, feed: Feed, mut stopped: oneshot::Receive
     drop(first);
     all.iter().for_each(|id| times.look(id, Instant::now()));
     end(&feed, lapsed).await;
+    let mut gaps = Gaps::new(suspended());
     loop {
-        let next = times.next().unwrap_or_else(|| Instant::now() + LOOK_AGAIN);
-        tokio::select! {
+        let now = Instant::now();
+        let next = gaps.rests(now, times.next());
+        let touched = tokio::select! {
             _ = &mut stopped => return,
-            () = times.published.sessions_touched() => {
-                let now = Instant::now();
-                times.published.take_touched_sessions().iter().for_each(|id| times.look(id, now));
-            }
-            () = times.earlier.notified() => {}
-            () = tokio::time::sleep_until(next.into()) => {
-                let now = Instant::now();
-                end(&feed, times.expire(now, now + RETRY_EVERY)).await;
-            }
+            () = times.published.sessions_touched() => true,
+            () = times.earlier.notified() => false,
+            () = tokio::time::sleep_until(next.into()) => false,
+        };
+        let now = Instant::now();
+        if gaps.runs(now, suspended()).is_some() {
+            times.begin_anew(now);
         }
+        if touched {
+            times.published.take_touched_sessions().iter().for_each(|id| times.look(id, now));
+        }
+        end(&feed, times.expire(now, now + RETRY_EVERY)).await;
     }
 }
 
@@ -182,9 +201,6 @@ async fn end(feed: &Feed, ids: Vec<Text>) {
         }
     }
 }
-
-/// Longest sleep while no session has a TTL. Source: none, chosen.
-const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// After so long a session that could not be ended is tried again. Source: none, chosen.
 const RETRY_EVERY: Duration = Duration::from_secs(1);

@@ -47,6 +47,11 @@ impl<T> Slots<T> {
         self.entries.get_mut(slot as usize)?.as_mut()
     }
 
+    /// All checks and their values, by their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &(CheckKey, T))> {
+        self.entries.iter().zip(0..).filter_map(|(entry, slot)| Some((slot, entry.as_ref()?)))
+    }
+
     /// Puts a check in, in place of what it had. Returns its number.
     pub(super) fn set(&mut self, key: &CheckKey, value: T) -> Slot {
         if let Some(slot) = self.find(key) {

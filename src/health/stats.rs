@@ -13,7 +13,7 @@ use crate::catalog::check::CheckStatus;
 pub enum ProbeResult {
     /// With this status, thresholds not applied.
     Status(CheckStatus),
-    /// It could not be made for want of something of ours (open files, memory); it says nothing about its target.
+    /// It could not be made, for a reason that lies with us (open files, memory, settings); it says nothing about its target.
     NotMade,
 }
 

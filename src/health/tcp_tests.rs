@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::{
     catalog::check::CheckKind,
-    health::testing::{Authority, probe, serve, tcp_check},
+    health::testing::{Authority, probe, serve, silent, tcp_check},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -89,11 +89,7 @@ async fn a_server_without_tls_is_critical_where_tls_is_asked_for() {
 
 #[tokio::test]
 async fn a_handshake_that_hangs_ends_with_the_timeout() {
-    let address = serve(|stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let address = silent().await;
     let hanging = ClientTls { use_tls: true, tls_skip_verify: true, ..tcp_check() };
     let target = address.to_string();
     let (status, output) = probe((&target, CheckKind::Tcp(hanging)), None, Duration::from_millis(100)).await;

@@ -50,6 +50,15 @@ where
     address
 }
 
+/// Starts a server that takes connections, and neither says nor reads anything.
+pub(super) async fn silent() -> SocketAddr {
+    serve(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await
+}
+
 /// Requests that a server got, as text.
 pub(super) type Requests = Arc<Mutex<Vec<String>>>;
 
@@ -179,6 +188,16 @@ pub(super) fn tls(bundle: Option<PathBuf>) -> Arc<Tls> {
     Arc::new(Tls::new(Some(bundle.unwrap_or_else(|| PathBuf::from("/nonexistent/ca.pem")))))
 }
 
+/// Waits until this holds of what no snapshot shows; at most 10 s.
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    let started = std::time::Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
+        ticks.tick().await;
+    }
+}
+
 /// An HTTP check as plain as can be.
 pub(super) fn http_check() -> HttpCheck {
     HttpCheck {
@@ -256,11 +275,14 @@ impl Catalog {
     pub(super) async fn until(&self, what: &str, holds: impl Fn(&Catalog) -> bool) {
         let mut tickets = [WatchKey::Checks, WatchKey::Services].map(|key| self.published.register(key));
         let [checks, services] = &mut tickets;
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
         let waiting = async {
             while !holds(self) {
                 tokio::select! {
                     () = checks.changed() => {}
                     () = services.changed() => {}
+                    // An output that changes alone wakes nobody.
+                    _ = ticks.tick() => {}
                 }
             }
         };

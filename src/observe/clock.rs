@@ -1,11 +1,18 @@
 //! The time of day, as text for people and programs. Nothing is decided by it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The time now, as RFC 3339 has it, with milliseconds, in UTC.
 #[allow(clippy::disallowed_methods, reason = "it is for people and programs, and nothing is decided by it")]
 pub fn now() -> String {
     rfc3339(SystemTime::now())
+}
+
+/// The time of day so much later than now, as `23:59:59`, in UTC.
+#[allow(clippy::disallowed_methods, reason = "it is for people, and nothing is decided by it")]
+pub fn time_of_day_in(span: Duration) -> String {
+    let at = SystemTime::now().checked_add(span).unwrap_or(UNIX_EPOCH);
+    rfc3339(at)[11..19].to_owned()
 }
 
 /// A time as RFC 3339 has it, with milliseconds, in UTC.

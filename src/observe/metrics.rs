@@ -31,7 +31,16 @@ pub struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     sources_synced: Family<SourceLabel, Gauge>,
     sources_stale: Family<SourceLabel, Gauge>,
+    sources_away: Family<SourceLabel, Gauge>,
     docker_dns_reached: Family<InterfaceLabel, Gauge>,
+    /// Keys of ours that were written or deleted in the shared store.
+    pub store_writes: Counter,
+    /// Changes that the shared store told.
+    pub store_events: Counter,
+    /// Times that all of the shared store was read.
+    pub store_lists: Counter,
+    /// Leases that were taken in the shared store.
+    pub store_leases: Counter,
     /// Snapshots that became current.
     pub publishes: Counter,
     /// Time from a change's acceptance into the queue until it is visible to readers, in seconds.
@@ -66,6 +75,12 @@ pub struct Metrics {
     pub check_lateness_seconds: Histogram,
     /// Probes that could not be made for want of something of ours.
     pub checks_not_made: Counter,
+    /// Checks that are held critical because they flap.
+    pub checks_flapping: Gauge,
+    /// How often a check was held critical because it flapped.
+    pub check_holds: Counter,
+    /// Checks whose failure is held, because most failed at once and no reference target answers.
+    pub checks_held: Gauge,
     /// DNS queries waiting for the slow path.
     pub slow_waiting: Gauge,
     /// DNS connections open over TCP.
@@ -158,6 +173,8 @@ pub struct SourceState {
     pub synced: bool,
     /// Whether it is away too long.
     pub stale: bool,
+    /// Whether it cannot be reached just now.
+    pub away: bool,
 }
 
 impl Metrics {
@@ -174,7 +191,12 @@ impl Metrics {
             reloads: Family::default(),
             sources_synced: Family::default(),
             sources_stale: Family::default(),
+            sources_away: Family::default(),
             docker_dns_reached: Family::default(),
+            store_writes: Counter::default(),
+            store_events: Counter::default(),
+            store_lists: Counter::default(),
+            store_leases: Counter::default(),
             publishes: Counter::default(),
             publish_lag_seconds: Histogram::new(SECONDS_SHORT),
             feed_waiting: Gauge::default(),
@@ -192,6 +214,9 @@ impl Metrics {
             check_duration_seconds: Histogram::new(SECONDS_LONG),
             check_lateness_seconds: Histogram::new(SECONDS_LATE),
             checks_not_made: Counter::default(),
+            checks_flapping: Gauge::default(),
+            check_holds: Counter::default(),
+            checks_held: Gauge::default(),
             slow_waiting: Gauge::default(),
             tcp_connections: Gauge::default(),
             tcp_accepted: Counter::default(),
@@ -268,6 +293,7 @@ impl Metrics {
         let label = SourceLabel { source: Arc::clone(source) };
         self.sources_synced.get_or_create(&label).set(i64::from(state.synced));
         self.sources_stale.get_or_create(&label).set(i64::from(state.stale));
+        self.sources_away.get_or_create(&label).set(i64::from(state.away));
     }
 
     /// A source is not there any more.
@@ -275,6 +301,7 @@ impl Metrics {
         let label = SourceLabel { source: Arc::clone(source) };
         self.sources_synced.remove(&label);
         self.sources_stale.remove(&label);
+        self.sources_away.remove(&label);
     }
 
     /// Tells of each of Docker's bridges whether a query from its containers' side is answered; of others nothing is told.
@@ -337,6 +364,13 @@ impl Metrics {
         registry.register("zones", "Static zones in service", self.zones.clone());
         registry.register("source_synced", "Whether a source has delivered its list", self.sources_synced.clone());
         registry.register("source_stale", "Whether a source is away too long", self.sources_stale.clone());
+        registry.register("source_away", "Whether a source cannot be reached just now", self.sources_away.clone());
+        let help = "Keys of ours that were written or deleted in the shared store";
+        registry.register("store_writes", help, self.store_writes.clone());
+        registry.register("store_events", "Changes that the shared store told", self.store_events.clone());
+        registry.register("store_lists", "Times that all of the shared store was read", self.store_lists.clone());
+        let help = "Leases that were taken in the shared store: more than one if ours was lost";
+        registry.register("store_leases", help, self.store_leases.clone());
         registry.register("journal_commits", "Batches written and synced", self.journal_commits.clone());
         registry.register("journal_failures", "Batches that could not be written", self.journal_failures.clone());
         let help = "Time of one journal commit, sync included";
@@ -345,8 +379,13 @@ impl Metrics {
         registry.register("check_duration_seconds", "Time of one probe", self.check_duration_seconds.clone());
         let help = "Time by which probes began after they were due";
         registry.register("check_lateness_seconds", help, self.check_lateness_seconds.clone());
-        let help = "Probes that could not be made for want of open files or memory of ours";
+        let help = "Probes that could not be made for a reason of ours; the outputs of their checks say it";
         registry.register("checks_not_made", help, self.checks_not_made.clone());
+        registry.register("checks_flapping", "Checks held critical because they flap", self.checks_flapping.clone());
+        let help = "How often a check was held critical because it flapped";
+        registry.register("check_holds", help, self.check_holds.clone());
+        let help = "Checks whose failure is held, because most failed at once and we may be cut off";
+        registry.register("checks_held", help, self.checks_held.clone());
     }
 
     fn register_serving(&mut self) {

@@ -15,7 +15,7 @@ fn touched() -> Metrics {
     metrics.http_request("GET", "/v1/catalog/services", 200, Duration::from_millis(2));
     metrics.reload(Reload::Zones, Ok(()));
     metrics.set_docker_dns([("docker0", true)].into_iter());
-    metrics.set_source(&Arc::from("docker"), SourceState { synced: true, stale: false });
+    metrics.set_source(&Arc::from("docker"), SourceState { synced: true, stale: false, away: false });
     metrics
 }
 

@@ -6,7 +6,7 @@
 //! | check results waiting | one a check: its newest |
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use crate::{
     catalog::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
+        names::ServiceName,
     },
     kv,
     publish::{
@@ -85,6 +86,8 @@ pub struct SourceStatus {
     pub synced: bool,
     /// Whether it is away longer than `stale_after`.
     pub stale: bool,
+    /// Why it cannot be reached just now, if it cannot.
+    pub away: Option<Arc<str>>,
 }
 
 impl Feed {
@@ -147,6 +150,11 @@ impl Feed {
     /// A source of this name is not there, so that nothing waits for it.
     pub async fn forget_source(&self, name: Arc<str>) -> Result<Receipt, SubmitError> {
         self.send(Work::NoSource(name)).await
+    }
+
+    /// Tells which services have instances whose failures are held.
+    pub async fn set_held(&self, services: HashSet<ServiceName>) -> Result<Receipt, SubmitError> {
+        self.send(Work::Held(services)).await
     }
 
     async fn send(&self, work: Work) -> Result<Receipt, SubmitError> {
@@ -222,6 +230,7 @@ pub(super) enum Work {
     Zones(Zones),
     Source(SourceStatus),
     NoSource(Arc<str>),
+    Held(HashSet<ServiceName>),
 }
 
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 
 pub mod eligible;
 pub mod feed;
+pub mod followed;
 pub mod journal;
 mod kept;
 mod kept_access;

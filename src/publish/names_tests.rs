@@ -260,7 +260,7 @@ fn service(answers: &ServiceAnswers) -> String {
         let found: BTreeSet<String> = answers.by_id(SEED, id.as_wire()).map(|one| format!("{one:?}")).collect();
         text.push_str(&format!(" {id}={found:?}"));
     }
-    let origins = [Origin::Server, Origin::Api, Origin::File, Origin::Docker, Origin::Registry];
+    let origins = [Origin::Server, Origin::Api, Origin::File, Origin::Cluster, Origin::Docker, Origin::Registry];
     text.push_str(&format!(" origins {:?}", origins.map(|origin| answers.has_origin(origin))));
     let order: Vec<_> = answers.instances().map(|instance| instance.key()).collect();
     text.push_str(&format!(" in order {order:?}"));

@@ -145,6 +145,7 @@ impl Writer {
             zones: Arc::new(start.zones),
             plan: Arc::new(plan),
             sources: start.sources.into(),
+            held: None,
             serial: later_serial(start.serial, (start.clock)() as u32),
         });
         let published = Arc::new(Published::new(Arc::clone(&first)));
@@ -212,6 +213,7 @@ impl Writer {
             std::thread::yield_now();
         }
         let mut batch = Batch::default();
+        batch.touched.followed = self.published.followed.node();
         self.metrics.feed_waiting.set(self.intake.submissions.len() as i64);
         // First, because what was found before a call or a registration came does not hold against it: a heartbeat that
         // comes a moment after its deadline has passed counts.
@@ -287,6 +289,10 @@ impl Writer {
                 self.next.zones = Arc::new(zones);
                 self.plan();
                 (batch.changed, batch.zone_changed) = (true, true);
+            }
+            Work::Held(services) => {
+                self.next.held = (!services.is_empty()).then(|| Arc::new(services));
+                batch.changed = true;
             }
             Work::Source(status) => {
                 self.tell_source(&status);
@@ -400,6 +406,8 @@ impl Writer {
             if !batch.touched.definitions.is_empty() {
                 self.published.touch_checks(std::mem::take(&mut batch.touched.definitions));
             }
+            let on_followed = std::mem::take(&mut batch.touched.on_followed);
+            self.published.followed.touch(batch.touched.followed.as_ref(), on_followed);
             let sessions = batch.touched.sessions();
             if !sessions.is_empty() {
                 self.published.touch_sessions(sessions);
@@ -432,7 +440,8 @@ impl Writer {
     }
 
     fn tell_source(&self, status: &SourceStatus) {
-        self.metrics.set_source(&status.name, SourceState { synced: status.synced, stale: status.stale });
+        let SourceStatus { synced, stale, .. } = *status;
+        self.metrics.set_source(&status.name, SourceState { synced, stale, away: status.away.is_some() });
     }
 
     fn gauge(&self) {
@@ -461,8 +470,9 @@ fn is_operators(change: &Change) -> bool {
         | Change::DeregisterCheck { origin, .. }
         | Change::DeregisterNode { origin, .. } => *origin == Origin::Api,
         Change::RegisterCheck(check) => check.origin == Origin::Api,
-        Change::RegisterNode(_) | Change::InstanceMaintenance { .. } => true,
-        Change::SetStatus { .. } | Change::ReplaceOrigin { .. } => false,
+        Change::RegisterNode(node) => node.origin != Origin::Cluster,
+        Change::InstanceMaintenance { .. } => true,
+        Change::SetStatus { .. } | Change::Mirror(_) | Change::ReplaceOrigin { .. } => false,
     }
 }
 

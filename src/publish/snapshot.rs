@@ -1,6 +1,6 @@
 //! The immutable state that readers see. One response comes from exactly one snapshot.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     access::Realm,
@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub plan: Arc<Plan>,
     /// The sources and how they are.
     pub sources: Arc<[SourceStatus]>,
+    /// Services with instances whose failures are held, because we may be cut off; none if there are no such.
+    pub held: Option<Arc<HashSet<ServiceName>>>,
     /// SOA serial.
     pub serial: u32,
 }
@@ -75,6 +77,19 @@ impl Snapshot {
     /// Whose registrations may be out of date, because their source is away for too long.
     pub fn stale_origins(&self) -> impl Iterator<Item = Registrant> {
         self.sources.iter().filter(|source| source.stale).map(|source| source.origin)
+    }
+
+    /// Why the store that machines share cannot be reached just now, if it cannot.
+    pub fn store_is_away(&self) -> Option<&str> {
+        self.sources
+            .iter()
+            .filter(|source| source.origin == Registrant::Cluster)
+            .find_map(|source| source.away.as_deref())
+    }
+
+    /// Whether failures of its instances are held, because we may be cut off.
+    pub fn is_held(&self, service: &ServiceName) -> bool {
+        self.held.as_ref().is_some_and(|held| held.contains(service))
     }
 
     /// The global index.

@@ -15,7 +15,10 @@ use crate::{
         check::CheckKey,
         names::{NodeName, ServiceName, Text},
     },
-    publish::snapshot::Snapshot,
+    publish::{
+        followed::{Followed, TouchedOnNode},
+        snapshot::Snapshot,
+    },
 };
 
 /// What a reader may wait for.
@@ -54,6 +57,7 @@ pub struct Published {
     checks_touched: Notify,
     touched_sessions: Mutex<Vec<Text>>,
     sessions_touched: Notify,
+    pub(super) followed: Followed,
     /// How many wait for keys that begin with a text of this length, so that a changed key is looked up under the
     /// lengths that somebody waits for.
     prefix_lengths: Mutex<BTreeMap<usize, usize>>,
@@ -68,6 +72,7 @@ impl Published {
             checks_touched: Notify::new(),
             touched_sessions: Mutex::default(),
             sessions_touched: Notify::new(),
+            followed: Followed::default(),
             prefix_lengths: Mutex::default(),
         }
     }
@@ -112,6 +117,22 @@ impl Published {
     /// Returns when [`Published::take_touched_sessions`] may have something.
     pub async fn sessions_touched(&self) {
         self.sessions_touched.notified().await;
+    }
+
+    /// Keeps from now on what is touched on this node, for who tells others of it. At most one node, and one reader.
+    pub fn follow_node(&self, node: NodeName) {
+        self.followed.follow(node);
+    }
+
+    /// What was touched on the node that is followed, since it was last taken; at first that is all. Hints only: look at the
+    /// level.
+    pub fn take_touched_on_node(&self) -> TouchedOnNode {
+        self.followed.take()
+    }
+
+    /// Returns when [`Published::take_touched_on_node`] may have something.
+    pub async fn node_touched(&self) {
+        self.followed.touched().await;
     }
 
     pub(super) fn touch_sessions(&self, ids: Vec<Text>) {

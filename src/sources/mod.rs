@@ -2,4 +2,5 @@
 //! what its own origin owns.
 
 pub mod docker;
+pub mod etcd;
 pub mod file;

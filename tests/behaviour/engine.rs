@@ -89,6 +89,7 @@ fn snapshot(catalog: State, names: Names, world: &World, zones: Zones) -> Snapsh
         names,
         settings: Arc::new(world.settings.clone()),
         zones: Arc::new(zones),
+        held: None,
         sources: world.sources.clone().into(),
         serial: world.serial,
     }

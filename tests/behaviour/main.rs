@@ -24,6 +24,7 @@ mod harness;
 mod waiters;
 
 mod access;
+mod away;
 mod blocking;
 mod bulk;
 mod cli;

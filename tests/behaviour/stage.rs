@@ -214,8 +214,13 @@ impl Stage {
         let origin = read_origin(words.value("origin").unwrap_or(name))?;
         let is = |key: &str, default: &str| words.value(key).unwrap_or(default) == "yes";
         self.sources.retain(|source| &*source.name != name);
-        let status =
-            SourceStatus { name: Arc::from(name), origin, synced: is("synced", "yes"), stale: is("stale", "no") };
+        let status = SourceStatus {
+            name: Arc::from(name),
+            origin,
+            synced: is("synced", "yes"),
+            stale: is("stale", "no"),
+            away: None,
+        };
         self.sources.push(status);
         Ok(())
     }
@@ -384,6 +389,7 @@ fn read_node(name: &str, words: &Words) -> Result<Node, String> {
         address: read_address(words.value("address").ok_or("a node needs an address")?)?,
         tagged_addresses: tagged?,
         meta: Arc::new(meta),
+        origin: read_origin(words.value("origin").unwrap_or("api"))?,
     })
 }
 
@@ -409,7 +415,7 @@ fn read_check(node: &NodeName, service: Option<&ServiceId>, text: &str) -> Resul
 }
 
 fn read_origin(text: &str) -> Result<Origin, String> {
-    let all = [Origin::Server, Origin::Api, Origin::File, Origin::Docker, Origin::Registry];
+    let all = [Origin::Server, Origin::Api, Origin::File, Origin::Cluster, Origin::Docker, Origin::Registry];
     all.into_iter().find(|origin| origin.as_str() == text).ok_or_else(|| format!("origin={text}"))
 }
 

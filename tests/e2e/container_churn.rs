@@ -12,7 +12,7 @@ use crate::{
     dns::{A, Asker, NOERROR},
     dockerd::Docker,
     http, images,
-    sandbox::scenario,
+    sandbox::{scenario, scenario_alone},
     server::Place,
     until::{SOON, until},
 };
@@ -132,7 +132,7 @@ fn a_start_and_a_stop_are_answered_soon_by_a_server_in_a_container() {
 }
 
 fn times(name: &str, place: Place) {
-    scenario(name, |sandbox| {
+    scenario_alone(name, |sandbox| {
         let docker = Docker::start(sandbox, "").has_images();
         let _server = watched(&docker, place, "");
         let inside = Inside::start(&docker);

@@ -16,7 +16,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::{
     compose,
-    dns::{A, AAAA, Answer, Asker, NOERROR, SRV},
+    dns::{A, AAAA, Answer, Asker, NOERROR, NXDOMAIN, SRV},
     dockerd::{Docker, GATEWAY},
     http, images,
     sandbox::{Process, scenario},
@@ -374,6 +374,3 @@ pub const HOST: &str = "192.0.2.101";
 
 /// Where clients ask that are in no network of Docker's.
 pub const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
-
-/// No such name.
-pub const NXDOMAIN: u8 = 3;

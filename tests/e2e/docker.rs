@@ -222,5 +222,5 @@ fn watch(over: &Receiver<()>) -> (usize, Vec<(String, u16, io::Result<Answer>)>)
 /// Between two probes of a server.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a server of each service stops and starts.
-const ROUNDS: u32 = 3;
+/// How often a server of each service stops and starts: a check that changes more often than five times in two minutes flaps.
+const ROUNDS: u32 = 2;

@@ -82,7 +82,7 @@ fn address(number: u8) -> IpAddr {
 }
 
 /// What Debian's own main file does for a file in `conf.d`, with everything in the scenario's folder.
-const MAIN: &str = "\
+pub const MAIN: &str = "\
 daemon off;
 worker_processes 1;
 pid nginx-main.pid;

@@ -1,8 +1,8 @@
 //! Podman in Docker's place: the plain cases.
 
 use crate::{
-    containers::{HOST, LOOPBACK, NXDOMAIN, gone, outside, silent, sought},
-    dns::A,
+    containers::{HOST, LOOPBACK, gone, outside, silent, sought},
+    dns::{A, NXDOMAIN},
     images,
     sandbox::{Sandbox, scenario},
     server::serve,

@@ -16,6 +16,7 @@ use std::{
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Output, Stdio},
+    sync::{PoisonError, RwLock},
     thread,
     time::Duration,
 };
@@ -27,6 +28,18 @@ use crate::until::{SOON, until};
 /// Runs a scenario in a sandbox. Its thread, and threads it starts, are in the sandbox's network; files are reached
 /// by [`Sandbox::file`], programs by [`Sandbox::run`] and [`Sandbox::start`].
 pub fn scenario(name: &str, body: impl FnOnce(&Sandbox) + Send) {
+    // What a scenario that failed leaves behind has ended with it.
+    let _beside_others = RUNNING.read().unwrap_or_else(PoisonError::into_inner);
+    run(name, body);
+}
+
+/// The same while no other scenario runs, for times that are promised of a machine that has time.
+pub fn scenario_alone(name: &str, body: impl FnOnce(&Sandbox) + Send) {
+    let _alone = RUNNING.write().unwrap_or_else(PoisonError::into_inner);
+    run(name, body);
+}
+
+fn run(name: &str, body: impl FnOnce(&Sandbox) + Send) {
     let sandbox = Sandbox::new(name);
     let sandbox = &sandbox;
     let ended = thread::scope(|scope| {
@@ -42,6 +55,9 @@ pub fn scenario(name: &str, body: impl FnOnce(&Sandbox) + Send) {
         std::panic::resume_unwind(panic);
     }
 }
+
+/// Held by each scenario that runs, for itself by one that wants to be alone.
+static RUNNING: RwLock<()> = RwLock::new(());
 
 /// A scenario's namespaces.
 pub struct Sandbox {
@@ -210,6 +226,9 @@ impl Process<'_> {
 
     /// Waits until it has ended.
     pub fn wait(&mut self) -> std::process::ExitStatus {
+        // Whoever entered the namespaces for it stopped when it was stopped, and would not see it end.
+        let _ =
+            rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), rustix::process::Signal::CONT);
         until("the program has ended", SOON, || self.child.try_wait().unwrap())
     }
 }

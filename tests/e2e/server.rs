@@ -74,7 +74,7 @@ pub fn upstream(sandbox: &Sandbox) -> Process<'_> {
     let (name, address) = OUTSIDE;
     let zone = format!("@ IN SOA ns hostmaster 1 1h 10m 1d 5m\n@ NS ns\nns A {UPSTREAM}\n{name}. A {address}\n");
     sandbox.write("upstream/zones/example.zone", &format!("$ORIGIN example.\n$TTL 1m\n{zone}"));
-    sandbox.run(&format!("ip address add {UPSTREAM}/32 dev lo"));
+    sandbox.run(&format!("ip address replace {UPSTREAM}/32 dev lo"));
     let listen = format!("--dns {UPSTREAM}:53 --http {UPSTREAM}:8500");
     let process = sandbox
         .start("upstream", &format!("nameplate serve --ephemeral --forward off --zones upstream/zones {listen}"));

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
-    containers::{HOST, NXDOMAIN, gone, outside, silent, sought, watched},
-    dns::A,
+    containers::{HOST, gone, outside, silent, sought, watched},
+    dns::{A, NXDOMAIN},
     dockerd::{Docker, GATEWAY},
     images,
     sandbox::scenario,

@@ -11,12 +11,15 @@ pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>
             return found;
         }
         assert!(started.elapsed() < limit, "waited {limit:?} in vain until {what}");
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "what is looked at is in other processes, which wake nobody here"
-        )]
-        std::thread::sleep(Duration::from_millis(10));
+        // What is looked at is in other processes, which wake nobody here.
+        pause(Duration::from_millis(10));
     }
+}
+
+/// Lets time pass: between the calls of a load, and while a fault lasts. Nothing that is looked at depends on it.
+#[allow(clippy::disallowed_methods, reason = "a pace and a fault's length are times, not levels")]
+pub fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }
 
 /// Most time for what takes a moment: a program's start, a level that follows from an answered call.

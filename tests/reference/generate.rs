@@ -43,9 +43,9 @@ pub fn draw(rng: &mut Rng) -> Drawn {
     let mut world = World::of(&state, &settings, zones::draw(rng, &settings));
     world.serial = rng.next() as u32;
     if rng.one_in(4) {
-        let origin = *rng.pick(&[Origin::Api, Origin::File, Origin::Docker]);
+        let origin = *rng.pick(&[Origin::Api, Origin::File, Origin::Cluster, Origin::Docker]);
         let (synced, stale) = *rng.pick(&[(true, true), (true, false), (false, false)]);
-        world.sources.push(SourceStatus { name: Arc::from("a source"), origin, synced, stale });
+        world.sources.push(SourceStatus { name: Arc::from("a source"), origin, synced, stale, away: None });
     }
     world.queries = queries::draw(rng);
     Drawn { state, world, changes }
@@ -230,7 +230,8 @@ fn draw_node(rng: &mut Rng, settings: &Settings, name: &NodeName) -> Node {
             break address;
         }
     };
-    Node { name: name.clone(), uuid: Arc::from("u"), address, tagged_addresses: tagged, meta: Arc::new(meta) }
+    let (name, uuid, meta) = (name.clone(), Arc::from("u"), Arc::new(meta));
+    Node { name, uuid, address, tagged_addresses: tagged, meta, origin: Origin::Api }
 }
 
 fn draw_check(rng: &mut Rng, node: &NodeName, service: Option<&ServiceId>, at: usize, maintenance: bool) -> Check {

@@ -4,18 +4,11 @@
 //! processor time is that of the whole server while nobody asks it, so that its share of one core is what the checks take.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::mpsc,
-    thread,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::LocalSet,
-};
+use anyhow::Result;
 
 use super::{Bench, CLIENTS, mix::GROUP, register};
 use crate::{
@@ -23,22 +16,25 @@ use crate::{
     http::put_all,
     load::Pace,
     numbers::median,
-    process::{Cores, pause, pin, until},
+    process::{pause, until},
     rounds::{Entrant, Outcome, Over, Plan, alternate},
     said::Checks,
     server::Server,
+    targets::Targets,
 };
 
 pub fn run(bench: &mut Bench) -> Result<()> {
-    let targets = targets(bench.cores)?;
+    let targets = Targets::start(bench.cores, TARGETS)?;
     let server = Server::nameplate(bench.cores, "")?;
     register(&server, GROUP, GROUP.places())?;
     let queries = Queries::mix(&GROUP, Edns::Without);
     let lasts = bench.plan.lasts.max(INTERVAL / 2);
     let once = Plan { rounds: 1, lasts };
     let mut measure = |key: &str, over: Over| -> Result<Outcome> {
-        let entrant = Entrant { over, ..Entrant::new(key.to_owned(), &server, &queries) };
-        Ok(alternate(&[entrant], once, &mut bench.results)?.remove(0))
+        targets.between(|meanwhile| {
+            let entrant = Entrant { over, meanwhile, ..Entrant::new(key.to_owned(), &server, &queries) };
+            Ok(alternate(&[entrant], once, &mut bench.results)?.remove(0))
+        })
     };
     let rate = measure("unchecked full", Over::FULL)?.per_second / 2.0;
     let mut quiet = Vec::new();
@@ -47,11 +43,12 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     }
 
     let before = server.process.resident_bytes();
-    let puts = (0..CHECKS).map(move |number| registration(number, targets[number % TARGETS]));
+    let addresses = targets.addresses().to_vec();
+    let puts = (0..CHECKS).map(move |number| registration(number, addresses[number % TARGETS]));
     put_all(server.http, CLIENTS, puts)?;
     until("all checks were made", INTERVAL * 3, || Ok((Checks::by(&server)?.made >= CHECKS as f64).then_some(())))?;
-    // The first probes are made at once; the jitter of their intervals draws them apart.
-    pause(INTERVAL * 2);
+    // The first probes are made at once, the second ones anywhere in the interval after them.
+    pause(INTERVAL);
 
     let (said, cpu, started) = (Checks::by(&server)?, server.process.cpu(), Instant::now());
     pause(INTERVAL * 2);
@@ -92,46 +89,6 @@ fn registration(number: usize, target: SocketAddr) -> (String, String) {
         INTERVAL.as_secs()
     );
     ("/v1/agent/service/register".to_owned(), body)
-}
-
-/// Starts what is checked, on the load's core, until this program ends.
-fn targets(cores: Cores) -> Result<Vec<SocketAddr>> {
-    let (tell, told) = mpsc::sync_channel(1);
-    thread::spawn(move || -> Result<()> {
-        pin(cores.load)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        LocalSet::new().block_on(&runtime, async {
-            let mut addresses = Vec::new();
-            for number in 0..TARGETS {
-                let ip = Ipv4Addr::new(127, 1, (number / 250) as u8, (number % 250 + 1) as u8);
-                let listener = TcpListener::bind((ip, 0)).await?;
-                addresses.push(listener.local_addr()?);
-                tokio::task::spawn_local(async move {
-                    while let Ok((stream, _)) = listener.accept().await {
-                        tokio::task::spawn_local(healthy(stream));
-                    }
-                });
-            }
-            tell.send(addresses)?;
-            std::future::pending().await
-        })
-    });
-    told.recv().context("the targets could not be started")
-}
-
-/// Answers each request on a connection, until it is closed.
-async fn healthy(mut stream: TcpStream) {
-    let mut request = [0; 4096];
-    let mut filled = 0;
-    while let Ok(read @ 1..) = stream.read(&mut request[filled..]).await {
-        filled += read;
-        if request[..filled].ends_with(b"\r\n\r\n") {
-            filled = 0;
-            if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.is_err() {
-                return;
-            }
-        }
-    }
 }
 
 /// Checks; 20 to a service.

@@ -52,7 +52,7 @@ fn measure(bench: &mut Bench, key: &str, (server, queries): (&Server, &Queries))
         let rate = full.per_second * TIMES;
         let load = |lasts| {
             let (port, checking, pace) = (server.port, Checking::Cut, Pace::Rate(rate));
-            Load { port, queries, checking, pace, lasts }.run()
+            Load { port, queries, checking, pace, lasts, meanwhile: &|| () }.run()
         };
         pause(CALM);
         let (memory, quiet) = (server.process.resident_bytes() as f64, Said::by(server)?);

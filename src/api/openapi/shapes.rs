@@ -323,8 +323,13 @@ pub(in crate::api) const TXN_RESULT: Schema = Named(
     ]]),
 );
 
-const SOURCE: Schema =
-    Object(&[&[has("Name", &Text), has("Origin", &Text), has("Synced", &Boolean), has("Stale", &Boolean)]]);
+const SOURCE: Schema = Object(&[&[
+    has("Name", &Text),
+    has("Origin", &Text),
+    has("Synced", &Boolean),
+    has("Stale", &Boolean),
+    may("Away", &Text),
+]]);
 pub(in crate::api) const READY: Schema = Object(&[&[has("Ready", &Boolean), has("Sources", &Schema::List(&SOURCE))]]);
 
 const EXPLAINED_INSTANCE: Schema = Object(&[&[

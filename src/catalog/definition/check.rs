@@ -223,24 +223,37 @@ const CATALOG_INTERVAL_DEFAULT: Duration = Duration::from_secs(30);
 /// Least time after which a critical instance is deregistered. Source: Consul's; a shorter one is raised.
 const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
 
-/// All known fields; those below the empty comment are accepted without effect.
-const FIELDS: &[&str] = &[
+/// All known fields: those that name a kind, and the others.
+const FIELDS: &[&str] = &all_fields();
+
+const fn all_fields() -> [&'static str; OTHER_FIELDS.len() + kinds::KINDS.len()] {
+    let mut all = [""; OTHER_FIELDS.len() + kinds::KINDS.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = match at.checked_sub(OTHER_FIELDS.len()) {
+            None => OTHER_FIELDS[at],
+            Some(kind) => kinds::KINDS[kind].name,
+        };
+        at += 1;
+    }
+    all
+}
+
+/// Those that name no kind; those below the empty comment are accepted without effect.
+const OTHER_FIELDS: [&str; 32] = [
     "CheckID",
     "ID",
     "Name",
     "Notes",
     "Status",
     "ServiceID",
-    "HTTP",
     "Method",
     "Header",
     "Body",
     "DisableRedirects",
-    "TCP",
     "TCPUseTLS",
     "TLSSkipVerify",
     "TLSServerName",
-    "TTL",
     "Interval",
     "Timeout",
     "SuccessBeforePassing",
@@ -252,25 +265,10 @@ const FIELDS: &[&str] = &[
     "Namespace",
     "Partition",
     "OutputMaxSize",
-    "UDP",
-    "GRPC",
     "GRPCUseTLS",
-    "H2PING",
     "H2PingUseTLS",
-    "Redis",
-    "MySQL",
-    "Postgres",
-    "AMQP",
-    "ICMP",
-    "DNS",
-    "ScriptArgs",
-    "Args",
     "Script",
-    "DockerContainerID",
     "Shell",
-    "AliasNode",
-    "AliasService",
-    "OSService",
     //
     "ProxyHTTP",
     "ProxyGRPC",

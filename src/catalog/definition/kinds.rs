@@ -18,48 +18,27 @@ pub(super) fn is_named(fields: &Fields<'_>) -> Result<bool, DefinitionError> {
 }
 
 /// Where the probes go (empty where nothing is probed, and where the kind says it), and what they are.
-pub(super) fn kind(fields: &Fields<'_>) -> Result<(Text, CheckKind), DefinitionError> {
+pub(super) fn kind(fields: &Fields<'_>) -> Target {
     if let Some(script) = fields.filled("Script") {
         let rule = "a command is a list of its arguments, which no shell reads; give ScriptArgs, such as \
                     [\"/bin/sh\", \"-c\", \"...\"]";
         return Err(script.wrong(Problem::Rule(rule.to_owned())));
     }
     let given = given(fields)?;
-    let Some((name, field)) = given.first().copied() else {
+    let Some(&(Kind { name, read }, field)) = given.first() else {
         let [most @ .., last] = &KINDS;
-        let most: Vec<&str> = most.iter().copied().filter(|name| *name != "Args").collect();
-        let rule = format!("one of {} and {last} must be given", most.join(", "));
+        let most: Vec<&str> = most.iter().map(|kind| kind.name).filter(|name| *name != "Args").collect();
+        let rule = format!("one of {} and {} must be given", most.join(", "), last.name);
         return Err(fields.wrong("HTTP", Problem::Rule(rule)));
     };
-    if let Some((_, other)) = given[1..].iter().find(|(other, _)| !belongs_to(other, name)) {
+    if let Some((_, other)) = given[1..].iter().find(|(other, _)| !belongs_to(other.name, name)) {
         return Err(other.wrong(Problem::Rule(format!("cannot be given together with {name}"))));
     }
-    if name != "DockerContainerID" && fields.filled("Shell").is_some() {
+    if *name != "DockerContainerID" && fields.filled("Shell").is_some() {
         let rule = "is for DockerContainerID; elsewhere a shell is the first of ScriptArgs".to_owned();
         return Err(fields.wrong("Shell", Problem::Rule(rule)));
     }
-    let probed = |kind: CheckKind| Ok((host_and_port(field, field.text()?)?, kind));
-    match name {
-        "HTTP" => Ok((checked_url(field)?, CheckKind::Http(Box::new(http(fields)?)))),
-        "TCP" => probed(CheckKind::Tcp(tls(fields, fields.flag("TCPUseTLS")?)?)),
-        "TTL" => Ok((Text::new(), CheckKind::Deadline(field.duration()?))),
-        "UDP" => probed(CheckKind::Udp),
-        "GRPC" => Ok((grpc_target(field)?, CheckKind::Grpc(tls(fields, fields.flag("GRPCUseTLS")?)?))),
-        "H2PING" => {
-            let use_tls = fields.field("H2PingUseTLS").map(Field::flag).transpose()?.unwrap_or(true);
-            probed(CheckKind::H2Ping(tls(fields, use_tls)?))
-        }
-        "Redis" => probed(CheckKind::Redis),
-        "MySQL" => probed(CheckKind::MySql),
-        "Postgres" => probed(CheckKind::Postgres),
-        "AMQP" => probed(CheckKind::Amqp),
-        "ICMP" => Ok((host(field)?, CheckKind::Icmp)),
-        "DNS" => dns(field),
-        "DockerContainerID" => Ok((Text::new(), docker(fields, field)?)),
-        "OSService" => Ok((unit(field)?, CheckKind::Systemd)),
-        "AliasService" | "AliasNode" => Ok((Text::new(), alias(fields)?)),
-        _ => Ok((Text::new(), CheckKind::Script(ScriptCheck { args: args(field)? }))),
-    }
+    read(fields, field)
 }
 
 /// The longest time of a probe of this kind, if none is given.
@@ -70,14 +49,14 @@ pub(super) fn timeout_default(kind: &CheckKind) -> Duration {
     }
 }
 
-/// The fields that name a kind, in the order of [`KINDS`].
-fn given<'a, 't>(fields: &'a Fields<'t>) -> Result<Vec<(&'static str, &'a Field<'t>)>, DefinitionError> {
+/// The kinds that are named, in the order of [`KINDS`], with the fields that name them.
+fn given<'a, 't>(fields: &'a Fields<'t>) -> Result<Vec<(&'static Kind, &'a Field<'t>)>, DefinitionError> {
     let mut given = Vec::new();
-    for name in KINDS {
-        let Some(field) = fields.filled(name) else { continue };
+    for kind in &KINDS {
+        let Some(field) = fields.filled(kind.name) else { continue };
         // A span of no length is none.
-        if name != "TTL" || fields.duration("TTL")?.is_some() {
-            given.push((name, field));
+        if kind.name != "TTL" || fields.duration("TTL")?.is_some() {
+            given.push((kind, field));
         }
     }
     Ok(given)
@@ -146,6 +125,11 @@ fn tls(fields: &Fields<'_>, use_tls: bool) -> Result<ClientTls, DefinitionError>
     })
 }
 
+/// What listens at the host and port of a field.
+fn on_port(field: &Field<'_>, kind: CheckKind) -> Target {
+    Ok((host_and_port(field, field.text()?)?, kind))
+}
+
 /// This part of a field, as a host and a port.
 fn host_and_port(field: &Field<'_>, part: &str) -> Result<Text, DefinitionError> {
     let legal = part.rsplit_once(':').is_some_and(|(host, port)| {
@@ -191,6 +175,10 @@ fn args(field: &Field<'_>) -> Result<Box<[Arc<str>]>, DefinitionError> {
     }
 }
 
+fn script(list: &Field<'_>) -> Target {
+    Ok((Text::new(), CheckKind::Script(ScriptCheck { args: args(list)? })))
+}
+
 /// A command in a container, read by a shell there.
 fn docker(fields: &Fields<'_>, container: &Field<'_>) -> Result<CheckKind, DefinitionError> {
     let id = container.text()?;
@@ -213,10 +201,10 @@ fn docker(fields: &Fields<'_>, container: &Field<'_>) -> Result<CheckKind, Defin
     Ok(CheckKind::DockerExec(Box::new(DockerExecCheck { container: Arc::from(id), args: args.into() })))
 }
 
-fn alias(fields: &Fields<'_>) -> Result<CheckKind, DefinitionError> {
+fn alias(fields: &Fields<'_>) -> Target {
     let node = fields.filled("AliasNode").map(|field| field.identifier(NodeName::new)).transpose()?;
     let service_id = fields.filled("AliasService").map(|field| field.identifier(ServiceId::new)).transpose()?;
-    Ok(CheckKind::Alias(Box::new(AliasCheck { node, service_id })))
+    Ok((Text::new(), CheckKind::Alias(Box::new(AliasCheck { node, service_id }))))
 }
 
 /// A systemd unit. What looks like an option or a path is none.
@@ -228,7 +216,7 @@ fn unit(field: &Field<'_>) -> Result<Text, DefinitionError> {
     Ok(Text::from(text))
 }
 
-fn dns(object: &Field<'_>) -> Result<(Text, CheckKind), DefinitionError> {
+fn dns(object: &Field<'_>) -> Target {
     let fields = Fields::read(object, &["Server", "Name", "Type", "Expected"])?;
     let server = fields.filled("Server").ok_or_else(|| fields.wrong("Server", Problem::Missing))?;
     let target = host_and_port(server, server.text()?)?;
@@ -257,26 +245,44 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// The fields of which one names the kind; one that belongs to another stands behind it.
-const KINDS: [&str; 18] = [
-    "TTL",
-    "HTTP",
-    "TCP",
-    "UDP",
-    "GRPC",
-    "H2PING",
-    "Redis",
-    "MySQL",
-    "Postgres",
-    "AMQP",
-    "ICMP",
-    "DNS",
-    "DockerContainerID",
-    "ScriptArgs",
-    "Args",
-    "OSService",
-    "AliasService",
-    "AliasNode",
+/// A kind of check, by the field that names it.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    read: fn(&Fields<'_>, &Field<'_>) -> Target,
+}
+
+/// Where the probes go, and what they are.
+type Target = Result<(Text, CheckKind), DefinitionError>;
+
+const fn kind_of(name: &'static str, read: fn(&Fields<'_>, &Field<'_>) -> Target) -> Kind {
+    Kind { name, read }
+}
+
+/// The kinds, of which one is named; a field that belongs to another stands behind it.
+pub(super) const KINDS: [Kind; 18] = [
+    kind_of("TTL", |_, span| Ok((Text::new(), CheckKind::Deadline(span.duration()?)))),
+    kind_of("HTTP", |fields, url| Ok((checked_url(url)?, CheckKind::Http(Box::new(http(fields)?))))),
+    kind_of("TCP", |fields, field| on_port(field, CheckKind::Tcp(tls(fields, fields.flag("TCPUseTLS")?)?))),
+    kind_of("UDP", |_, field| on_port(field, CheckKind::Udp)),
+    kind_of("GRPC", |fields, field| {
+        Ok((grpc_target(field)?, CheckKind::Grpc(tls(fields, fields.flag("GRPCUseTLS")?)?)))
+    }),
+    kind_of("H2PING", |fields, field| {
+        let use_tls = fields.field("H2PingUseTLS").map(Field::flag).transpose()?.unwrap_or(true);
+        on_port(field, CheckKind::H2Ping(tls(fields, use_tls)?))
+    }),
+    kind_of("Redis", |_, field| on_port(field, CheckKind::Redis)),
+    kind_of("MySQL", |_, field| on_port(field, CheckKind::MySql)),
+    kind_of("Postgres", |_, field| on_port(field, CheckKind::Postgres)),
+    kind_of("AMQP", |_, field| on_port(field, CheckKind::Amqp)),
+    kind_of("ICMP", |_, field| Ok((host(field)?, CheckKind::Icmp))),
+    kind_of("DNS", |_, object| dns(object)),
+    kind_of("DockerContainerID", |fields, container| Ok((Text::new(), docker(fields, container)?))),
+    kind_of("ScriptArgs", |_, list| script(list)),
+    kind_of("Args", |_, list| script(list)),
+    kind_of("OSService", |_, field| Ok((unit(field)?, CheckKind::Systemd))),
+    kind_of("AliasService", |fields, _| alias(fields)),
+    kind_of("AliasNode", |fields, _| alias(fields)),
 ];
 
 /// Longest time of a probe if none is given. Source: Consul's, for what goes over the network.

@@ -9,7 +9,7 @@ use super::{
     service::{self, address, pairs, weights},
 };
 use crate::catalog::{
-    change::{Change, Registration},
+    change::{Change, Origin, Registration},
     check::{
         Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus, NODE_MAINTENANCE_ID, OUTPUT_MAX_BYTES,
     },
@@ -84,12 +84,16 @@ fn node_operation(object: &Field<'_>, owner: &Owner) -> Result<Operation, Defini
     let name = inner.filled("Node").ok_or_else(|| inner.wrong("Node", Problem::Missing))?;
     let name = name.identifier(NodeName::new)?;
     let delete = Change::DeregisterNode { name: name.clone(), origin: owner.origin };
-    let set = || Ok(vec![Change::RegisterNode(read_node(&inner, name.clone(), "Meta")?)]);
+    let set = || Ok(vec![Change::RegisterNode(read_node(&inner, (name.clone(), owner.origin), "Meta")?)]);
     Ok(Operation { action: action(verb, &inner, delete, set)?, subject: Subject::Node(name) })
 }
 
-/// A node; its UUID is empty if none is given. Its meta is the field of this name.
-pub(super) fn read_node(fields: &Fields<'_>, name: NodeName, meta: &str) -> Result<Node, DefinitionError> {
+/// A node of this name and origin; its UUID is empty if none is given. Its meta is the field of this name.
+pub(super) fn read_node(
+    fields: &Fields<'_>,
+    (name, origin): (NodeName, Origin),
+    meta: &str,
+) -> Result<Node, DefinitionError> {
     let uuid = uuid(fields)?;
     let at = fields.filled("Address").ok_or_else(|| fields.wrong("Address", Problem::Missing))?;
     let mut tagged = Vec::new();
@@ -104,6 +108,7 @@ pub(super) fn read_node(fields: &Fields<'_>, name: NodeName, meta: &str) -> Resu
         address: address(at)?,
         tagged_addresses: tagged.into_iter().collect::<std::collections::BTreeMap<Arc<str>, Address>>(),
         meta: fields.field(meta).map(pairs).transpose()?.map_or_else(Meta::default, Arc::new),
+        origin,
     })
 }
 

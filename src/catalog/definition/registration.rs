@@ -53,7 +53,8 @@ pub(super) fn read(
     check::only_default(&fields)?;
     let name = fields.filled("Node").ok_or_else(|| fields.wrong("Node", Problem::Missing))?;
     let name = name.identifier(NodeName::new)?;
-    let node = fields.filled("Address").map(|_| read_node(&fields, name.clone(), "NodeMeta")).transpose()?;
+    let read = || read_node(&fields, (name.clone(), origin), "NodeMeta");
+    let node = fields.filled("Address").map(|_| read()).transpose()?;
     let owner = Owner { node: name.clone(), origin };
     let mut changes = Vec::new();
     if let Some(service) = fields.filled("Service") {

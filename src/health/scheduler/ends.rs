@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::Scheduler;
 use crate::{
     catalog::{
-        change::Change,
+        change::{Change, Origin},
         check::{Check, CheckStatus},
         service::InstanceKey,
     },
@@ -45,11 +45,15 @@ impl Scheduler {
         }
     }
 
-    /// Deregisters the instance that a check is about. Returns false if too many are being deregistered.
+    /// Deregisters the instance that a check is about, unless another machine told us of it, whose it is. Returns false if too
+    /// many are being deregistered.
     fn deregister(&self, snapshot: &Snapshot, check: &Check) -> bool {
         let Some(id) = check.service_id.clone() else { return true };
         let key = InstanceKey { node: check.node.clone(), id };
         let Some(entry) = snapshot.catalog.instance(&key) else { return true };
+        if entry.instance.origin == Origin::Cluster {
+            return true;
+        }
         let Ok(place) = Arc::clone(&self.deregistering).try_acquire_owned() else { return false };
         let (feed, stats) = (self.shared.feed.clone(), Arc::clone(&self.shared.stats));
         let origin = entry.instance.origin;

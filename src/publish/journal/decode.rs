@@ -10,8 +10,8 @@ use crate::{
     catalog::{
         change::{Origin, Registration},
         check::{
-            AliasCheck, Check, CheckDefinition, CheckKind, CheckResult, CheckStatus, ClientTls, DnsCheck,
-            DockerExecCheck, HttpCheck, ScriptCheck,
+            AliasCheck, Check, CheckDefinition, CheckKind, CheckResult, ClientTls, DnsCheck, DockerExecCheck,
+            HttpCheck, ScriptCheck,
         },
         few::Few,
         names::{CheckId, IdentifierError, NodeName, PortName, ServiceId, ServiceName, Tag, Text},
@@ -27,7 +27,7 @@ use crate::{
         record::{
             AddressRecord, CheckRecord, DefinitionRecord, FurtherNameRecord, FurtherNameRecords, InstanceRecord,
             KindRecord, NetworkAddressRecord, NodeRecord, OriginRecord, PortRecord, RegistrationRecord, ResultRecord,
-            StatusRecord, TaggedAddressRecord,
+            TaggedAddressRecord,
         },
     },
 };
@@ -86,7 +86,7 @@ pub(super) fn node(
     newest: Newest<'_>,
     sharing: &mut Sharing,
 ) -> Result<StoredNode, RecordError> {
-    let record: NodeRecord<'_> = opened(key.as_bytes(), value)?;
+    let (record, whose) = node_record(key.as_bytes(), value)?;
     let subject = Subject { node: NodeName::new(sharing.text(key))?, service_id: None };
     let tagged_addresses =
         record.tagged_addresses.into_iter().map(|(role, at)| (sharing.part(role), address(at, sharing))).collect();
@@ -98,6 +98,7 @@ pub(super) fn node(
             address: address(record.address, sharing),
             tagged_addresses,
             meta: sharing.meta(&record.meta)?,
+            origin: whose,
         }),
         checks: checks.iter().cloned().collect(),
         create_index: record.create_index,
@@ -108,7 +109,7 @@ pub(super) fn node(
 /// A check's newest result.
 pub(super) fn result(key: &[u8], value: &[u8]) -> Result<NewestResult, RecordError> {
     let record: ResultRecord<'_> = opened(key, value)?;
-    let result = CheckResult { status: status(record.status), output: (&*record.output).into() };
+    let result = CheckResult { status: record.status.into(), output: (&*record.output).into() };
     Ok(NewestResult { result, modify_index: record.modify_index })
 }
 
@@ -125,7 +126,7 @@ pub(super) fn checks_of_instance(key: &[u8], value: &[u8]) -> Result<Vec<String>
 
 /// IDs of the checks in a node's record.
 pub(super) fn checks_of_node(key: &[u8], value: &[u8]) -> Result<Vec<String>, RecordError> {
-    let record: NodeRecord<'_> = opened(key, value)?;
+    let (record, _) = node_record(key, value)?;
     Ok(record.checks.iter().map(|check| check.id.to_owned()).collect())
 }
 
@@ -137,6 +138,13 @@ fn instance_record<'a>(
     let (record, rest): (InstanceRecord<'_>, _) = postcard::take_from_bytes(unsealed(key, value)?)?;
     let further: FurtherNameRecords<'_> = if rest.is_empty() { Vec::new() } else { whole(rest)? };
     Ok((record, further))
+}
+
+/// The record of a node, and whose it is, which stands behind it.
+fn node_record<'a>(key: &[u8], value: &'a [u8]) -> Result<(NodeRecord<'a>, Origin), RecordError> {
+    let (record, rest): (NodeRecord<'_>, _) = postcard::take_from_bytes(unsealed(key, value)?)?;
+    let whose = if rest.is_empty() { Origin::Api } else { origin(whole(rest)?) };
+    Ok((record, whose))
 }
 
 /// The record under its key, if its seal is whole and nothing is left over.
@@ -369,7 +377,7 @@ fn check(record: &CheckRecord<'_>, subject: &Subject, sharing: &mut Sharing) -> 
         service_id: subject.service_id.clone(),
         name: sharing.text(record.name),
         notes: sharing.text(record.notes),
-        status: status(record.status),
+        status: record.status.into(),
         output: sharing.output(&record.output, &target),
         target,
         definition,
@@ -482,15 +490,8 @@ fn origin(record: OriginRecord) -> Origin {
         OriginRecord::Server => Origin::Server,
         OriginRecord::Api => Origin::Api,
         OriginRecord::File => Origin::File,
+        OriginRecord::Cluster => Origin::Cluster,
         OriginRecord::Docker => Origin::Docker,
         OriginRecord::Registry => Origin::Registry,
-    }
-}
-
-fn status(record: StatusRecord) -> CheckStatus {
-    match record {
-        StatusRecord::Passing => CheckStatus::Passing,
-        StatusRecord::Warning => CheckStatus::Warning,
-        StatusRecord::Critical => CheckStatus::Critical,
     }
 }

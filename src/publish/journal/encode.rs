@@ -75,7 +75,11 @@ pub(super) fn node(key: &[u8], stored: &StoredNode) -> Vec<u8> {
         create_index: stored.create_index,
         modify_index: stored.modify_index,
     };
-    sealed(key, &record)
+    let mut bytes = encoded(&record);
+    if node.origin != Origin::Api {
+        bytes.extend(encoded(&origin(node.origin)));
+    }
+    seal(key, bytes)
 }
 
 /// The value of a check's newest result, under its key.
@@ -293,6 +297,7 @@ fn origin(origin: Origin) -> OriginRecord {
         Origin::Server => OriginRecord::Server,
         Origin::Api => OriginRecord::Api,
         Origin::File => OriginRecord::File,
+        Origin::Cluster => OriginRecord::Cluster,
         Origin::Docker => OriginRecord::Docker,
         Origin::Registry => OriginRecord::Registry,
     }

@@ -9,7 +9,7 @@ use super::{
     store::{DOCUMENTS, FORMAT, FORMAT_KEY, META, Step, Store},
     *,
 };
-use crate::catalog::names::ServiceId;
+use crate::catalog::{change::Origin, names::ServiceId};
 
 proptest! {
     #[test]
@@ -70,14 +70,55 @@ fn an_instance_without_further_names_has_the_record_of_format_2() {
     assert_eq!(encode::instance(key, &entry), value);
 }
 
+/// What format 6 wrote: UUID `u`, 192.0.2.101, and nothing else; indexes 7 and 8.
+const NODE_OF_FORMAT_6: &[u8] = b"\x01u\x00\x00\xc0\x00\x02\x65\x00\x01\x00\x00\x07\x08";
+
+#[test]
+fn a_node_of_the_api_has_the_record_of_format_6_and_others_their_origin_behind_it() {
+    let sealed = |bytes: &[u8]| [bytes, &encode::seal_of(b"n1", bytes)].concat();
+    let decoded = |bytes: &[u8]| decode::node("n1", &sealed(bytes), &|_, _| None, &mut Sharing::default()).unwrap();
+    let stored = decoded(NODE_OF_FORMAT_6);
+    assert_eq!((&*stored.node.uuid, stored.node.origin), ("u", Origin::Api));
+    assert_eq!((stored.create_index, stored.modify_index), (7, 8));
+    assert_eq!(encode::node(b"n1", &stored), sealed(NODE_OF_FORMAT_6));
+    let numbers = [Origin::Server, Origin::File, Origin::Docker, Origin::Registry, Origin::Cluster];
+    for (number, origin) in [0, 2, 3, 4, 5].into_iter().zip(numbers) {
+        let value = [NODE_OF_FORMAT_6, &[number]].concat();
+        let stored = decoded(&value);
+        assert_eq!(stored.node.origin, origin);
+        assert_eq!(encode::node(b"n1", &stored), sealed(&value));
+    }
+}
+
+#[test]
+fn the_stored_number_of_an_origin_stays() {
+    let key = b"n1\0web-1";
+    for (number, origin) in [
+        (0, Origin::Server),
+        (1, Origin::Api),
+        (2, Origin::File),
+        (3, Origin::Docker),
+        (4, Origin::Registry),
+        (5, Origin::Cluster),
+    ] {
+        let mut bytes = INSTANCE_OF_FORMAT_2.to_vec();
+        bytes[4] = number;
+        let value = [&bytes[..], &encode::seal_of(key, &bytes)].concat();
+        let entry = decode::instance(key, &value, &|_, _| None, &mut Sharing::default()).unwrap();
+        assert_eq!(entry.instance.origin, origin);
+        assert_eq!(encode::instance(key, &entry), value);
+    }
+}
+
 #[test]
 fn an_older_format_is_migrated_once_and_as_a_whole() {
-    const STEPS: [Step; 7] = [
-        |_| panic!("the file is of format 6 already"),
-        |_| panic!("the file is of format 6 already"),
-        |_| panic!("the file is of format 6 already"),
-        |_| panic!("the file is of format 6 already"),
-        |_| panic!("the file is of format 6 already"),
+    const STEPS: [Step; 8] = [
+        |_| panic!("the file is of format 7 already"),
+        |_| panic!("the file is of format 7 already"),
+        |_| panic!("the file is of format 7 already"),
+        |_| panic!("the file is of format 7 already"),
+        |_| panic!("the file is of format 7 already"),
+        |_| panic!("the file is of format 7 already"),
         |transaction| note(transaction, "first"),
         |transaction| note(transaction, "second"),
     ];
@@ -95,7 +136,7 @@ fn an_older_format_is_migrated_once_and_as_a_whole() {
     drop(transaction);
     drop(database);
     // And the nameplate from before refuses what the migration made.
-    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 8, known: FORMAT, .. }));
+    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 9, known: FORMAT, .. }));
 }
 
 #[test]

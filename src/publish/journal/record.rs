@@ -10,7 +10,7 @@ use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::few::Few;
+use crate::catalog::{check::CheckStatus, few::Few};
 
 /// What is written first when a process starts and last when it stops.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,7 @@ pub(super) struct FurtherNameRecord<'a> {
     pub(super) stands_for_id: bool,
 }
 
+/// Since format 7 an [`OriginRecord`] stands behind it, whose it is, unless it is the API's.
 #[derive(Serialize, Deserialize)]
 pub(super) struct NodeRecord<'a> {
     pub(super) uuid: &'a str,
@@ -224,6 +225,8 @@ pub(super) enum OriginRecord {
     File,
     Docker,
     Registry,
+    /// Since format 7.
+    Cluster,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -231,6 +234,16 @@ pub(super) enum StatusRecord {
     Passing,
     Warning,
     Critical,
+}
+
+impl From<StatusRecord> for CheckStatus {
+    fn from(record: StatusRecord) -> CheckStatus {
+        match record {
+            StatusRecord::Passing => CheckStatus::Passing,
+            StatusRecord::Warning => CheckStatus::Warning,
+            StatusRecord::Critical => CheckStatus::Critical,
+        }
+    }
 }
 
 /// Lists that nearly always have one value, which then is read without an allocation.

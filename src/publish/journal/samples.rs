@@ -161,6 +161,7 @@ pub(super) fn stored_node(dice: &mut Dice, name: NodeName, index: u64) -> Stored
         address: address(dice),
         tagged_addresses: (0..dice.roll(3)).map(|number| (Arc::from(format!("lan-{number}")), address(dice))).collect(),
         meta: Arc::new((0..dice.roll(3)).map(|_| (text(dice), text(dice))).collect()),
+        origin: origin(dice),
     };
     StoredNode { node: Arc::new(node), checks, create_index: index, modify_index: index }
 }
@@ -334,5 +335,6 @@ fn status(dice: &mut Dice) -> CheckStatus {
 }
 
 fn origin(dice: &mut Dice) -> Origin {
-    [Origin::Server, Origin::Api, Origin::File, Origin::Docker, Origin::Registry][dice.roll(5) as usize]
+    let all = [Origin::Server, Origin::Api, Origin::File, Origin::Cluster, Origin::Docker, Origin::Registry];
+    all[dice.roll(6) as usize]
 }

@@ -60,6 +60,8 @@ const STEPS: &[Step] = &[
     |_| Ok(()),
     // More kinds of checks, behind the others, and what is kept of their outputs: records stay as they are.
     |_| Ok(()),
+    // One origin more, behind the others, and whose a node is: records stay as they are.
+    |_| Ok(()),
 ];
 
 /// `format`: 4 bytes, little-endian, in every format. `counters`, `node_uuid`: sealed records.

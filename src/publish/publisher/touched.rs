@@ -14,6 +14,7 @@ use crate::{
     },
     kv::change::Touched as Stored,
     publish::{
+        followed::TouchedOnNode,
         journal::{StoredNode, Write},
         kept, kept_access,
         snapshot::Snapshot,
@@ -27,6 +28,8 @@ pub(super) struct Touched {
     pub(super) services: Set<ServiceName>,
     pub(super) instances: Set<InstanceKey>,
     pub(super) statuses: Set<CheckKey>,
+    /// Checks of which nothing but the output changed: that is written, and wakes nobody.
+    outputs: Set<CheckKey>,
     /// Checks that came, went, or got another definition.
     pub(super) definitions: Set<CheckKey>,
     pub(super) nodes: Set<NodeName>,
@@ -35,6 +38,9 @@ pub(super) struct Touched {
     pub(super) access: Set<access::directory::Touched>,
     pub(super) checks: bool,
     pub(super) sources: bool,
+    /// The node that is followed, and what was touched on it.
+    pub(super) followed: Option<NodeName>,
+    pub(super) on_followed: TouchedOnNode,
 }
 
 type Set<K> = HashSet<K, RandomState>;
@@ -42,6 +48,13 @@ type Set<K> = HashSet<K, RandomState>;
 impl Touched {
     /// Adds what a change of the catalog touched.
     pub(super) fn take_in(&mut self, effects: &Effects) {
+        if let Some(node) = &self.followed {
+            self.on_followed.take_in(node, effects);
+        }
+        if effects.outputs_only {
+            self.outputs.extend(effects.statuses.iter().cloned());
+            return;
+        }
         for presence in effects.instances.iter().flat_map(|touched| touched.before.iter().chain(&touched.after)) {
             self.services.insert(presence.entry.instance.service.clone());
         }
@@ -96,7 +109,7 @@ impl Touched {
         }
         writes.extend(self.stored.iter().map(|stored| kept::write(&next.store, stored)));
         writes.extend(self.access.iter().map(|touched| kept_access::write(&next.realm.stored, touched)));
-        for key in &self.statuses {
+        for key in self.statuses.union(&self.outputs) {
             let Some(entry) = catalog.check(key) else { continue };
             let result = CheckResult { status: entry.check.status, output: (&*entry.check.shown_output()).into() };
             writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });

@@ -168,7 +168,8 @@ impl DockerSource {
             Daemon::Named(_) => true,
             Daemon::Found(candidates) => first_socket(candidates).is_some(),
         };
-        let status = SourceStatus { name: NAME.into(), origin: Origin::Docker, synced: is_on_disk, stale: is_on_disk };
+        let (name, origin) = (NAME.into(), Origin::Docker);
+        let status = SourceStatus { name, origin, synced: is_on_disk, stale: is_on_disk, away: None };
         (is_there || is_on_disk).then_some(status)
     }
 
@@ -276,7 +277,8 @@ impl DockerSource {
         }
         self.connection.send_replace(connection);
         self.was_read = true;
-        let status = SourceStatus { name: NAME.into(), origin: Origin::Docker, synced: true, stale: false };
+        let (name, origin) = (NAME.into(), Origin::Docker);
+        let status = SourceStatus { name, origin, synced: true, stale: false, away: None };
         self.tell(Some(status)).await
     }
 
@@ -304,9 +306,10 @@ impl DockerSource {
         } else if is_new && !is_found {
             tracing::error!("docker: {text}; names that are not known are not denied until it is there");
         }
+        let away: Option<Arc<str>> = Some(Arc::from(&*text));
         self.connection.send_replace(Connection::Away(text));
         let stale = now.saturating_duration_since(since) >= self.settings.stale_after;
-        let status = self.status.clone().map(|status| SourceStatus { stale: status.stale || stale, ..status });
+        let status = self.status.clone().map(|status| SourceStatus { stale: status.stale || stale, away, ..status });
         self.tell(status).await
     }
 

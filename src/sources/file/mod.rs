@@ -165,7 +165,7 @@ impl FileSource {
     /// How the source is before it has looked: the publisher waits for its first list.
     pub fn initial_status(directory: &Path) -> SourceStatus {
         let name = Arc::from(format!("file {}", directory.display()));
-        SourceStatus { name, origin: Origin::File, synced: false, stale: false }
+        SourceStatus { name, origin: Origin::File, synced: false, stale: false, away: None }
     }
 
     /// Works until the server stops.
@@ -209,7 +209,7 @@ impl FileSource {
             if let Some(away) = self.away.take() {
                 tracing::info!("the directory of services can be read again, after: {}", away.problem);
             }
-            server = self.tell(SourceStatus { synced: true, stale: false, ..self.status.clone() }).await;
+            server = self.tell(SourceStatus { synced: true, stale: false, away: None, ..self.status.clone() }).await;
         }
         server
     }
@@ -251,9 +251,10 @@ impl FileSource {
             tracing::error!("{problem}; what its files brought stays in force");
         }
         let since = self.away.as_ref().map_or(now, |away| away.since);
+        let away = Some(Arc::from(&*problem));
         self.away = Some(Away { since, problem });
         let stale = now.saturating_duration_since(since) >= self.settings.stale_after;
-        self.tell(SourceStatus { stale, ..self.status.clone() }).await
+        self.tell(SourceStatus { stale, away, ..self.status.clone() }).await
     }
 
     async fn tell(&mut self, status: SourceStatus) -> Server {

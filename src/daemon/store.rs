@@ -1,0 +1,96 @@
+//! What the shared store is reached by: its address, and what its files hold.
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+use crate::{
+    config::{Cluster, Config},
+    observe::metrics::Metrics,
+    sources::etcd::{
+        EtcdSettings, EtcdSource,
+        client::{Client, Host, Login, Settings, Timeouts},
+    },
+};
+
+/// The store that other machines share with us, if there is one: connected to, and our node's name is free in it.
+pub async fn connect(
+    config: &Config,
+    uuid: &Arc<str>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<(EtcdSettings, Client)>> {
+    let cluster = &config.cluster;
+    let Some(address) = &cluster.store else { return Ok(None) };
+    let hosts = address.hosts.iter().map(|host| Host { name: host.name.clone(), port: host.port });
+    let login = match (&address.user, password(cluster)?) {
+        (Some(user), Some(password)) => Some(Login { user: user.clone(), password }),
+        _ => None,
+    };
+    let client = Client::connect(Settings {
+        hosts: hosts.collect(),
+        tls: tls(cluster)?,
+        login,
+        timeouts: timeouts(cluster.lease),
+    });
+    let settings = EtcdSettings {
+        prefix: address.prefix.clone(),
+        node: config.node.clone(),
+        uuid: Arc::clone(uuid),
+        datacenter: Arc::clone(&config.datacenter),
+        lease: cluster.lease,
+        stale_after: config.stale_after,
+        stale_max: config.stale_max,
+        metrics: Arc::clone(metrics),
+    };
+    EtcdSource::look_for_name(&settings, &client).await?;
+    Ok(Some((settings, client)))
+}
+
+/// One member that hangs should not cost a lease that is shorter than usual.
+fn timeouts(lease: Duration) -> Timeouts {
+    let usual = Timeouts::default();
+    Timeouts { connect: usual.connect.min(lease / 5), call: usual.call.min(lease / 4), ..usual }
+}
+
+/// TLS for connections to the store; none where it is spoken to in clear.
+fn tls(cluster: &Cluster) -> anyhow::Result<Option<Arc<ClientConfig>>> {
+    let Some(authorities) = &cluster.tls_ca else { return Ok(None) };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("store_tls_ca", authorities)? {
+        roots.add(certificate).with_context(|| format!("store_tls_ca: {}", authorities.display()))?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring provides cipher suites for the default versions")
+        .with_root_certificates(roots);
+    let config = match &cluster.tls_pair {
+        Some((cert, key)) => {
+            let chain = certificates("store_tls_cert", cert)?;
+            let private = PrivateKeyDer::from_pem_file(key)
+                .with_context(|| format!("store_tls_key: {}: no private key as PEM", key.display()))?;
+            let pair = builder.with_client_auth_cert(chain, private);
+            pair.context("store_tls_cert and store_tls_key: name a certificate and the key that it was made for")?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    Ok(Some(Arc::new(config)))
+}
+
+/// The password of the store's user: the file's first line.
+fn password(cluster: &Cluster) -> anyhow::Result<Option<String>> {
+    let Some(path) = &cluster.password_file else { return Ok(None) };
+    let text =
+        fs::read_to_string(path).with_context(|| format!("store_password_file: cannot read {}", path.display()))?;
+    let password = text.lines().next().unwrap_or_default();
+    anyhow::ensure!(!password.is_empty(), "store_password_file: {}: its first line is empty", path.display());
+    Ok(Some(password.to_owned()))
+}
+
+fn certificates(setting: &str, path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.with_context(|| format!("{setting}: cannot read {}", path.display()))?;
+    anyhow::ensure!(!certificates.is_empty(), "{setting}: {}: no certificate as PEM is in it", path.display());
+    Ok(certificates)
+}

@@ -1,0 +1,158 @@
+//! What lies under a key: a node or an instance with its checks, as JSON in Consul's words.
+//!
+//! What is written says all that another machine shows and answers, so that it is read again without loss; addresses for
+//! client networks are left out, because they mean nothing elsewhere. What is read is of [`Origin::Cluster`]; a field that is
+//! not known is a newer nameplate's, and is passed over.
+//!
+//! | bound | value |
+//! |---|---|
+//! | a document | 1 MiB; one that would be larger is written without the outputs of its checks |
+//! | an output | 4 KiB |
+
+mod shape;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use self::shape::{InstanceShape, NodeShape};
+use crate::catalog::{
+    change::{Origin, Registration},
+    check::Check,
+    definition::Owner,
+    document::{CheckDocument, NodeDocument, ServiceDocument},
+    names::NodeName,
+    node::Node,
+    service::{Instance, InstanceKey},
+};
+
+/// A node with its own checks, sorted by ID, each ID once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRegistration {
+    /// The node.
+    pub node: Node,
+    /// Its checks.
+    pub checks: Vec<Check>,
+}
+
+/// Why a document cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}{}{problem}", if .field.is_empty() { "" } else { ": " })]
+pub struct DocumentError {
+    /// The field, as `Service.Port`; empty for the document as a whole.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// A document would be larger than one may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it takes {bytes} bytes even without the outputs of its checks; at most {DOCUMENT_MAX_BYTES} are shared")]
+pub struct TooLarge {
+    /// How many bytes it has without outputs.
+    pub bytes: usize,
+}
+
+/// What is said of the outputs of checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// All, if the document is not too large with them.
+    Whole,
+    /// Nothing.
+    LeftOut,
+}
+
+/// What is written of a node.
+pub fn write_node<'a>(
+    node: &Node,
+    checks: impl Iterator<Item = &'a Check> + Clone,
+    datacenter: &str,
+    outputs: Outputs,
+) -> Result<Vec<u8>, TooLarge> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Document<'a> {
+        node: NodeDocument<'a>,
+        checks: Vec<CheckDocument<'a>>,
+    }
+    within(outputs, |outputs| {
+        let checks = checks.clone().map(|check| written(check, outputs)).collect();
+        encoded(&Document { node: NodeDocument::new(node, Some(datacenter)), checks })
+    })
+}
+
+/// What is written of an instance.
+pub fn write_instance<'a>(
+    instance: &Instance,
+    checks: impl Iterator<Item = &'a Check> + Clone,
+    outputs: Outputs,
+) -> Result<Vec<u8>, TooLarge> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Document<'a> {
+        service: ServiceDocument<'a>,
+        checks: Vec<CheckDocument<'a>>,
+    }
+    within(outputs, |outputs| {
+        let checks = checks.clone().map(|check| written(check, outputs)).collect();
+        encoded(&Document { service: ServiceDocument::whole(instance), checks })
+    })
+}
+
+/// Reads what lies under the key of a node.
+pub fn read_node(name: &NodeName, value: &[u8]) -> Result<NodeRegistration, DocumentError> {
+    let owner = Owner { node: name.clone(), origin: Origin::Cluster };
+    parsed::<NodeShape>(value)?.registration(&owner)
+}
+
+/// Reads what lies under the key of an instance.
+pub fn read_instance(key: &InstanceKey, value: &[u8]) -> Result<Registration, DocumentError> {
+    let owner = Owner { node: key.node.clone(), origin: Origin::Cluster };
+    parsed::<InstanceShape>(value)?.registration(&key.id, &owner)
+}
+
+/// A check, whose node and instance the key tells.
+fn written(check: &Check, outputs: Outputs) -> CheckDocument<'_> {
+    let kind = Some(check.definition.kind.as_str()).filter(|kind| !kind.is_empty());
+    let mut document = CheckDocument::new(check);
+    (document.node, document.service_id, document.kind) = (None, None, kind);
+    if outputs == Outputs::LeftOut {
+        document.output = Default::default();
+    }
+    document
+}
+
+fn within(outputs: Outputs, encode: impl Fn(Outputs) -> Vec<u8>) -> Result<Vec<u8>, TooLarge> {
+    let whole = encode(outputs);
+    if whole.len() <= DOCUMENT_MAX_BYTES {
+        return Ok(whole);
+    }
+    let short = encode(Outputs::LeftOut);
+    if short.len() <= DOCUMENT_MAX_BYTES { Ok(short) } else { Err(TooLarge { bytes: short.len() }) }
+}
+
+fn encoded(document: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(document).expect("names are texts, and no number is infinite")
+}
+
+fn parsed<T: DeserializeOwned>(value: &[u8]) -> Result<T, DocumentError> {
+    if value.len() > DOCUMENT_MAX_BYTES {
+        let problem = format!("it has {} bytes; at most {DOCUMENT_MAX_BYTES} are read", value.len());
+        return Err(DocumentError { field: String::new(), problem });
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(value);
+    let shape = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { path };
+        DocumentError { field, problem: error.into_inner().to_string() }
+    })?;
+    match deserializer.end() {
+        Ok(()) => Ok(shape),
+        Err(error) => Err(DocumentError { field: String::new(), problem: error.to_string() }),
+    }
+}
+
+/// Largest document. Source: etcd takes requests of 1.5 MiB by default (`--max-request-bytes`), with all that stands around.
+pub const DOCUMENT_MAX_BYTES: usize = 1024 * 1024;
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;

@@ -1,0 +1,398 @@
+//! Follows etcd: what is of other nodes comes into the catalog, and what is of ours is told to who writes it.
+//!
+//! | etcd | what becomes of what other machines registered |
+//! |---|---|
+//! | cannot be reached, or knows no leader | stays, stale after `stale_after`, dropped after `stale_max` |
+//! | is there again, and still has what came meanwhile | what came meanwhile is read |
+//! | has forgotten what came meanwhile | all is listed again; what is not listed goes |
+//! | was wiped, or restored from a backup | all is listed again; what is not listed stays for 20 s, in which its owners put it back |
+//! | lost the key of a node whose lease goes on: somebody deleted it | the same for that node, which puts it back at once |
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep_until;
+
+use super::{
+    EtcdSettings,
+    client::{Batch, Client, Error, Event, KeyValue, WatchEnd},
+    layout::{Layout, Place},
+    mirror::{self, Followed, Mirror},
+    own::{Own, until},
+};
+use crate::{
+    catalog::{
+        change::{Change, Origin},
+        names::NodeName,
+        state::State,
+    },
+    publish::{
+        feed::{Feed, SourceStatus, SubmitError},
+        watch::Published,
+    },
+};
+
+/// Follows etcd.
+pub(super) struct Follower {
+    settings: Arc<EtcdSettings>,
+    client: Client,
+    layout: Layout,
+    /// None only while a thread of its own looks at what came.
+    mirror: Option<Mirror>,
+    feed: Feed,
+    published: Arc<Published>,
+    own: Arc<Own>,
+    /// From which revision on it is watched; none until all was listed.
+    next: Option<i64>,
+    /// Nodes whose keys have a lease: machines that live.
+    leases: BTreeMap<NodeName, i64>,
+    /// When what is not there any more goes, after keys were lost that their owners put back.
+    sweep: Option<Instant>,
+    status: SourceStatus,
+    away: Option<Away>,
+    complaints: BTreeSet<String>,
+}
+
+/// Since when etcd cannot be followed.
+#[derive(Debug)]
+struct Away {
+    since: Instant,
+    problem: String,
+    /// Whether what other machines had was dropped.
+    dropped: bool,
+}
+
+/// What documents are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// All that there are: what else was known is gone.
+    Everything,
+    /// Those that came, changed or went.
+    Changes,
+}
+
+/// Why following it ended.
+#[derive(Debug)]
+enum End {
+    /// The server stops.
+    Stopping,
+    /// All is to be listed again, for this reason.
+    List(String),
+    /// It cannot be reached, or refuses.
+    Error(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        match error {
+            Error::Compacted => End::List(error.to_string()),
+            error => End::Error(error),
+        }
+    }
+}
+
+impl Follower {
+    pub(super) fn new(
+        (settings, client): (Arc<EtcdSettings>, Client),
+        (feed, published): (Feed, Arc<Published>),
+        own: Arc<Own>,
+    ) -> Follower {
+        let layout = Layout::new(&settings.prefix);
+        Follower {
+            mirror: Some(Mirror::new(layout.clone(), settings.node.clone())),
+            status: initial_status(&published.load().catalog),
+            settings,
+            client,
+            layout,
+            feed,
+            published,
+            own,
+            next: None,
+            leases: BTreeMap::new(),
+            sweep: None,
+            away: None,
+            complaints: BTreeSet::new(),
+        }
+    }
+
+    /// Works until the server stops.
+    pub(super) async fn run(mut self) {
+        loop {
+            let Err(end) = self.session().await;
+            let went_on = match end {
+                End::Stopping => return,
+                End::List(reason) => {
+                    tracing::info!("etcd: all is read again: {reason}");
+                    self.next = None;
+                    Ok(())
+                }
+                End::Error(error) => self.away(Instant::now(), &error).await,
+            };
+            if matches!(went_on, Err(End::Stopping)) {
+                return;
+            }
+            sleep_until((Instant::now() + AGAIN).into()).await;
+        }
+    }
+
+    /// Follows it until that fails.
+    async fn session(&mut self) -> Result<Infallible, End> {
+        let next = match self.next {
+            Some(next) => next,
+            None => self.list().await?,
+        };
+        let mut watch = match self.client.watch(self.layout.root().as_bytes(), next).await {
+            Err(error @ Error::WentBack { .. }) => {
+                self.hold();
+                return Err(End::List(error.to_string()));
+            }
+            begun => begun?,
+        };
+        self.here().await?;
+        loop {
+            let sweep = self.sweep;
+            let batch = tokio::select! {
+                batch = watch.next() => batch,
+                () = until(sweep) => {
+                    self.sweep = None;
+                    return Err(End::List("what was lost has had time to be put back".to_owned()));
+                }
+            };
+            match batch {
+                Ok(batch) => self.follow(batch).await?,
+                Err(WatchEnd::Lost(error)) => return Err(End::Error(error)),
+                Err(end) => return Err(End::List(end.to_string())),
+            }
+            self.next = Some(watch.next_revision());
+        }
+    }
+
+    /// Reads all that is there, and brings the catalog to it. Returns from which revision on it is to be watched.
+    async fn list(&mut self) -> Result<i64, End> {
+        self.settings.metrics.store_lists.inc();
+        let mut revision = None;
+        let mut all: Vec<KeyValue> = Vec::new();
+        for folder in self.layout.folders() {
+            let listing = self.client.range(folder.as_bytes(), revision).await?;
+            revision = Some(listing.header.revision);
+            all.extend(listing.key_values);
+        }
+        let revision = revision.expect("there are folders");
+        let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| self.is_own(&one.key));
+        self.own.listed(own);
+        self.leases.clear();
+        others.iter().for_each(|one| self.note_lease(one));
+        let events = others.into_iter().map(|one| mirror::Event { key: one.key, value: Some(one.value) });
+        self.complaints.clear();
+        let told = if self.sweep.is_none() { Told::Everything } else { Told::Changes };
+        let followed = self.mirrored(told, events.collect()).await?;
+        // One by one nothing of it would be wrong, and others have changes, too.
+        let mut changes = followed.changes.into_iter();
+        loop {
+            let some: Vec<_> = changes.by_ref().take(SUBMITTED_TOGETHER).collect();
+            if some.is_empty() {
+                break;
+            }
+            self.submit(some).await?;
+        }
+        self.next = Some(revision + 1);
+        Ok(revision + 1)
+    }
+
+    /// Brings the catalog to what changed, as one change.
+    async fn follow(&mut self, batch: Batch) -> Result<(), End> {
+        if batch.events.is_empty() {
+            return Ok(());
+        }
+        self.settings.metrics.store_events.inc_by(batch.events.len() as u64);
+        let put_back = self.deleted_by_hand(&batch).await?;
+        let mut events = Vec::with_capacity(batch.events.len());
+        for event in batch.events {
+            if self.is_own(event.key()) {
+                self.own.heard(event);
+                continue;
+            }
+            let node = self.layout.place(event.key()).map(|place| place.node().clone());
+            match event {
+                Event::Put(one) => {
+                    self.note_lease(&one);
+                    events.push(mirror::Event { key: one.key, value: Some(one.value) });
+                }
+                Event::Delete { key, .. } => {
+                    if node.is_none_or(|node| !put_back.contains(&node)) {
+                        events.push(mirror::Event { key, value: None });
+                    }
+                }
+            }
+        }
+        if !put_back.is_empty() {
+            self.hold();
+        }
+        let followed = self.mirrored(Told::Changes, events).await?;
+        self.submit(followed.changes).await
+    }
+
+    /// What follows for the catalog, looked at on a thread of its own: a hundred thousand keys may come at once.
+    async fn mirrored(&mut self, told: Told, events: Vec<mirror::Event>) -> Result<Followed, End> {
+        let mut mirror = match self.mirror.take() {
+            Some(mirror) => mirror,
+            None => Mirror::new(self.layout.clone(), self.settings.node.clone()),
+        };
+        let published = Arc::clone(&self.published);
+        let looked = tokio::task::spawn_blocking(move || {
+            let snapshot = published.load();
+            let followed = match told {
+                Told::Everything => mirror.relisted(&snapshot.catalog, events),
+                Told::Changes => mirror.changes(&snapshot.catalog, events),
+            };
+            (mirror, followed)
+        });
+        // It fails by a panic, of which the log tells, or because the server stops.
+        let (mirror, followed) = looked.await.map_err(|error| End::List(error.to_string()))?;
+        self.mirror = Some(mirror);
+        for complaint in &followed.complaints {
+            let text = complaint.to_string();
+            if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert(text.clone()) {
+                tracing::warn!("etcd: {text}");
+            }
+        }
+        Ok(followed)
+    }
+
+    /// The nodes whose own key was deleted while their machine lives, which puts all back.
+    async fn deleted_by_hand(&mut self, batch: &Batch) -> Result<BTreeSet<NodeName>, End> {
+        let mut put_back = BTreeSet::new();
+        for event in &batch.events {
+            let Event::Delete { key, .. } = event else { continue };
+            let Some(Place::Node(name)) = self.layout.place(key) else { continue };
+            let Some(lease) = self.leases.remove(&name) else { continue };
+            // A lease that ends takes its keys along before it is gone itself.
+            let mut lives = self.client.time_to_live(lease).await?.is_some();
+            if lives {
+                sleep_until((Instant::now() + LEASE_ENDING_MAX).into()).await;
+                lives = self.client.time_to_live(lease).await?.is_some();
+            }
+            if lives {
+                tracing::warn!("etcd: the key of node {name} was deleted, but its machine lives and will put it back");
+                put_back.insert(name);
+            }
+        }
+        Ok(put_back)
+    }
+
+    /// Lets stay what is not there for as long as its owners may take to put it back.
+    fn hold(&mut self) {
+        self.sweep = Some(Instant::now() + PUT_BACK_MAX);
+    }
+
+    fn note_lease(&mut self, one: &KeyValue) {
+        let Some(Place::Node(name)) = self.layout.place(&one.key) else { return };
+        match one.lease {
+            0 => self.leases.remove(&name),
+            lease => self.leases.insert(name, lease),
+        };
+    }
+
+    fn is_own(&self, key: &[u8]) -> bool {
+        self.layout.place(key).is_some_and(|place| *place.node() == self.settings.node)
+    }
+
+    async fn submit(&mut self, changes: Vec<Change>) -> Result<(), End> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match self.feed.submit(changes).await {
+            // What the journal could not write is listed again at the next start.
+            Ok(_) | Err(SubmitError::Journal(_)) => Ok(()),
+            Err(SubmitError::Closed) => Err(End::Stopping),
+            // Something else changed the catalog between looking and submitting, or too much waits.
+            Err(error) => Err(End::List(error.to_string())),
+        }
+    }
+
+    /// It is followed.
+    async fn here(&mut self) -> Result<(), End> {
+        match self.away.take() {
+            Some(away) => {
+                let secs = away.since.elapsed().as_secs();
+                tracing::info!("etcd: followed again after {secs} s: {}", away.problem);
+            }
+            None if !self.status.synced || self.status.stale => {
+                tracing::info!(machines = self.leases.len(), "etcd: connected");
+            }
+            None => {}
+        }
+        self.tell(SourceStatus { synced: true, stale: false, away: None, ..self.status.clone() }).await
+    }
+
+    /// It cannot be followed: all stays as it is, and counts as stale after a while.
+    async fn away(&mut self, now: Instant, error: &Error) -> Result<(), End> {
+        let problem = error.to_string();
+        let is_new = self.away.as_ref().is_none_or(|away| away.problem != problem);
+        let away = self.away.get_or_insert_with(|| Away { since: now, problem: String::new(), dropped: false });
+        if is_new && away.problem.is_empty() {
+            tracing::error!("{problem}; what other machines registered stays as it was last known");
+        } else if is_new {
+            tracing::debug!("{problem}");
+        }
+        away.problem = problem.clone();
+        let gone_for = now.saturating_duration_since(away.since);
+        let drops = gone_for >= self.settings.stale_max && !away.dropped;
+        away.dropped |= drops;
+        if drops {
+            self.drop_all().await?;
+        }
+        let stale = self.status.stale || gone_for >= self.settings.stale_after;
+        self.tell(SourceStatus { stale, away: Some(Arc::from(problem)), ..self.status.clone() }).await
+    }
+
+    /// What other machines had is too old to be told.
+    async fn drop_all(&mut self) -> Result<(), End> {
+        tracing::error!("etcd was away for too long; what other machines registered is dropped (stale_max)");
+        self.next = None;
+        let followed = self.mirrored(Told::Everything, Vec::new()).await?;
+        self.submit(followed.changes).await
+    }
+
+    async fn tell(&mut self, status: SourceStatus) -> Result<(), End> {
+        if status == self.status {
+            return Ok(());
+        }
+        match self.feed.set_source(status.clone()).await {
+            Ok(_) => self.status = status,
+            Err(SubmitError::Closed) => return Err(End::Stopping),
+            // Told again with the next look, because the status is not yet this one.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// How the source is before it has looked: the publisher waits for its first list, unless what other machines had is known
+/// from disk, which is stale until the first list. Until then it counts as away, too.
+pub(super) fn initial_status(catalog: &State) -> SourceStatus {
+    let is_on_disk = catalog.nodes().any(|entry| entry.node.origin == Origin::Cluster);
+    let away = Some(Arc::from("etcd has not been reached yet"));
+    SourceStatus { name: Arc::from("etcd"), origin: Origin::Cluster, synced: is_on_disk, stale: is_on_disk, away }
+}
+
+/// From an error to the next attempt; the client waits for longer where nobody answers. Source: none, chosen.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Most changes of a list that are made at once. Source: none, chosen: some milliseconds of the publisher's work.
+const SUBMITTED_TOGETHER: usize = 1000;
+
+/// For how long owners may take to put back what was lost.
+///
+/// Source: none, chosen: ten times what they take, and 30 s after etcd is there again nothing is answered that is not.
+const PUT_BACK_MAX: Duration = Duration::from_secs(20);
+
+/// From the end of a lease's keys to its own. Source: etcd, which does both while it applies one entry of its log; chosen.
+const LEASE_ENDING_MAX: Duration = Duration::from_millis(100);
+
+/// Most complaints that are remembered, and said, between two lists. Source: none, chosen.
+const COMPLAINTS_MAX: usize = 100;

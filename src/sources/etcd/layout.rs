@@ -1,0 +1,120 @@
+//! Under which keys what is shared lies in etcd: version 1 of the layout, which docs/etcd.md tells to others.
+//!
+//! | key | what lies there |
+//! |---|---|
+//! | `<prefix>/v1/nodes/<node>` | a node with its own checks |
+//! | `<prefix>/v1/services/<node>/<service ID>` | an instance with its checks |
+//!
+//! In a segment `/`, `%` and control characters are percent-encoded, and nothing else: so each node and instance has
+//! exactly one key, and a key that is written otherwise is nobody's.
+
+use crate::catalog::{
+    names::{NodeName, ServiceId},
+    service::InstanceKey,
+};
+
+/// The keys below one prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Ends in `/v1/`.
+    root: String,
+}
+
+/// What a key stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// A node with its own checks.
+    Node(NodeName),
+    /// An instance with its checks.
+    Instance(InstanceKey),
+}
+
+impl Place {
+    /// The node that it is about.
+    pub fn node(&self) -> &NodeName {
+        match self {
+            Place::Node(name) => name,
+            Place::Instance(key) => &key.node,
+        }
+    }
+}
+
+impl Layout {
+    /// The layout below a prefix such as `/nameplate`; slashes at its end say nothing.
+    pub fn new(prefix: &str) -> Layout {
+        Layout { root: format!("{}/v1/", prefix.trim_end_matches('/')) }
+    }
+
+    /// What all keys begin with.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The folders of what is mirrored. What else lies below the prefix is not of this part of the layout.
+    pub fn folders(&self) -> [String; 2] {
+        [NODES, SERVICES].map(|folder| format!("{}{folder}", self.root))
+    }
+
+    /// The folder of the instances of a node.
+    pub fn instances_of(&self, node: &NodeName) -> String {
+        format!("{}{SERVICES}{}/", self.root, encoded(node.as_str()))
+    }
+
+    /// The key of a node or an instance.
+    pub fn key(&self, place: &Place) -> String {
+        match place {
+            Place::Node(name) => format!("{}{NODES}{}", self.root, encoded(name.as_str())),
+            Place::Instance(key) => format!("{}{}", self.instances_of(&key.node), encoded(key.id.as_str())),
+        }
+    }
+
+    /// What a key stands for; none if it is not one of these, or one that this layout writes otherwise.
+    pub fn place(&self, key: &[u8]) -> Option<Place> {
+        let key = std::str::from_utf8(key).ok()?;
+        let rest = key.strip_prefix(&self.root)?;
+        let place = match rest.strip_prefix(SERVICES) {
+            Some(rest) => {
+                let (node, id) = rest.split_once('/')?;
+                let (node, id) = (NodeName::new(decoded(node)?).ok()?, ServiceId::new(decoded(id)?).ok()?);
+                Place::Instance(InstanceKey { node, id })
+            }
+            None => Place::Node(NodeName::new(decoded(rest.strip_prefix(NODES)?)?).ok()?),
+        };
+        (self.key(&place) == key).then_some(place)
+    }
+}
+
+fn encoded(segment: &str) -> String {
+    let mut text = String::with_capacity(segment.len());
+    for character in segment.chars() {
+        match character {
+            '/' | '%' => text.push_str(&format!("%{:02X}", u32::from(character))),
+            _ if character.is_ascii_control() => text.push_str(&format!("%{:02X}", u32::from(character))),
+            _ => text.push(character),
+        }
+    }
+    text
+}
+
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+const NODES: &str = "nodes/";
+
+const SERVICES: &str = "services/";
+
+#[cfg(test)]
+#[path = "layout_tests.rs"]
+mod tests;

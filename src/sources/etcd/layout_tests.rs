@@ -1,0 +1,108 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn layout() -> Layout {
+    Layout::new("/nameplate")
+}
+
+fn node(name: &str) -> Place {
+    Place::Node(NodeName::new(name).unwrap())
+}
+
+fn instance(node: &str, id: &str) -> Place {
+    Place::Instance(InstanceKey { node: NodeName::new(node).unwrap(), id: ServiceId::new(id).unwrap() })
+}
+
+#[test]
+fn a_node_and_an_instance_have_their_keys() {
+    let check = |place: Place, key: &str| {
+        assert_eq!(layout().key(&place), key);
+        assert_eq!(layout().place(key.as_bytes()), Some(place));
+    };
+    check(node("n1"), "/nameplate/v1/nodes/n1");
+    check(instance("n1", "web-1"), "/nameplate/v1/services/n1/web-1");
+    check(instance("rack/1", "web%2F 1"), "/nameplate/v1/services/rack%2F1/web%252F 1");
+    check(instance("größe", ".."), "/nameplate/v1/services/größe/..");
+}
+
+#[test]
+fn a_prefix_may_be_anything() {
+    for (prefix, key) in [("", "/v1/nodes/n1"), ("/", "/v1/nodes/n1"), ("a/b//", "a/b/v1/nodes/n1")] {
+        assert_eq!(Layout::new(prefix).key(&node("n1")), key);
+        assert_eq!(Layout::new(prefix).place(key.as_bytes()), Some(node("n1")));
+    }
+}
+
+#[test]
+fn folders_hold_the_keys_and_those_of_one_node_no_others() {
+    let [nodes, services] = layout().folders();
+    assert_eq!((nodes.as_str(), services.as_str()), ("/nameplate/v1/nodes/", "/nameplate/v1/services/"));
+    let of = layout().instances_of(&NodeName::new("n/1").unwrap());
+    assert!(layout().key(&instance("n/1", "x")).starts_with(&of));
+    assert!(!layout().key(&instance("n", "1/x")).starts_with(&of));
+}
+
+#[test]
+fn other_keys_are_nobodys() {
+    for key in [
+        "",
+        "/nameplate",
+        "/nameplate/v1/nodes/",
+        "/nameplate/v2/nodes/n1",
+        "/nameplate/v1/kv/nodes/n1",
+        "/nameplate/v1/nodes/n1/x",
+        "/nameplate/v1/services/n1",
+        "/nameplate/v1/services/n1/",
+        "/nameplate/v1/services//web-1",
+        "/nameplate/v1/services/n1/web/1",
+        // Each has one way in which it is written.
+        "/nameplate/v1/nodes/%6e1",
+        "/nameplate/v1/nodes/n%2f1",
+        "/nameplate/v1/nodes/n%",
+        "/nameplate/v1/nodes/n%2",
+        "/nameplate/v1/nodes/n%zz",
+        "/nameplate/v1/nodes/n%FF",
+        "/nameplate/v1/nodes/n%0A",
+        "/nameplate/v1/nodes/n\n",
+    ] {
+        assert_eq!(layout().place(key.as_bytes()), None, "{key}");
+    }
+    assert_eq!(layout().place(b"/nameplate/v1/nodes/\xff"), None);
+    let long = format!("/nameplate/v1/nodes/{}", "x".repeat(254));
+    assert_eq!(layout().place(long.as_bytes()), None);
+}
+
+proptest! {
+    #[test]
+    fn every_place_has_a_key_of_its_own(prefix in "[/a-z%]{0,9}", node: String, id: Option<String>, other: String) {
+        let layout = Layout::new(&prefix);
+        let place = |node: &str, id: Option<&str>| {
+            let node = NodeName::new(node).ok()?;
+            match id {
+                None => Some(Place::Node(node)),
+                Some(id) => Some(Place::Instance(InstanceKey { node, id: ServiceId::new(id).ok()? })),
+            }
+        };
+        let first = place(&node, id.as_deref());
+        let second = place(&other, id.as_deref());
+        if let Some(first) = &first {
+            let key = layout.key(first);
+            let read = layout.place(key.as_bytes());
+            prop_assert_eq!(read.as_ref(), Some(first));
+            if let Some(second) = second.filter(|second| second != first) {
+                prop_assert_ne!(layout.key(&second), key);
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_key_or_nobodys(bytes: Vec<u8>, tail: String) {
+        let layout = layout();
+        for key in [bytes, format!("/nameplate/v1/nodes/{tail}").into(), format!("/nameplate/v1/services/{tail}").into()] {
+            if let Some(place) = layout.place(&key) {
+                prop_assert_eq!(layout.key(&place).into_bytes(), key);
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Several machines with one catalog, which they share through etcd.
+//!
+//! Each nameplate writes what its own node has under one lease, and follows what the others wrote:
+//!
+//! | module | what |
+//! |---|---|
+//! | [`client`] | etcd's API |
+//! | [`layout`], [`document`] | which keys there are, and what lies there; pure |
+//! | [`mirror`] | what others wrote, as changes of the catalog; pure |
+//! | [`push`] | what is ours and etcd lacks; pure |
+//! | `follow`, `own` | the tasks that follow and that write |
+//! | [`source`] | both of them |
+//!
+//! docs/etcd.md tells it to those who run it.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    catalog::{change::Change, names::NodeName, state::State},
+    observe::metrics::Metrics,
+};
+
+pub mod client;
+pub mod document;
+mod follow;
+pub mod layout;
+pub mod mirror;
+mod own;
+pub mod push;
+mod source;
+
+pub use source::{EtcdSource, NameTaken};
+
+/// What the source needs to know.
+#[derive(Debug, Clone)]
+pub struct EtcdSettings {
+    /// What all keys begin with.
+    pub prefix: String,
+    /// Our node.
+    pub node: NodeName,
+    /// Its UUID.
+    pub uuid: Arc<str>,
+    /// Our datacenter's label.
+    pub datacenter: Arc<str>,
+    /// How long what is ours outlives us.
+    pub lease: Duration,
+    /// How long etcd may be away before what other machines had counts as stale.
+    pub stale_after: Duration,
+    /// And before it is dropped.
+    pub stale_max: Duration,
+    /// Where reading and writing are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What takes back what other machines had, where nothing is shared any more.
+pub fn none_shared(catalog: &State, own: &NodeName) -> Vec<Change> {
+    mirror::Mirror::new(layout::Layout::new(""), own.clone()).relisted(catalog, []).changes
+}
+
+#[cfg(test)]
+mod generate;

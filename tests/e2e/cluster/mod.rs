@@ -1,0 +1,32 @@
+//! Three nameplates and three members of etcd, on hosts of their own between which links are cut.
+//!
+//! | part | what |
+//! |---|---|
+//! | `net` | the hosts, as network namespaces on a bridge, and the links between them |
+//! | `hosts` | the processes that run there |
+//! | `harness` | scenarios: the above do what they say |
+//! | `history` | what clients did and saw, and what faults there were |
+//! | `levels`, `troubles`, `duties` | what follows from a history: what each node had to tell when |
+//! | `promises` | each promise as a function over a history |
+//! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity` | three nodes that answer alike; scenarios, one a promise |
+//! | `load`, `faults`, `churn` | clients and faults at random, and the scenario that holds them against the promises |
+
+mod away;
+mod by_hand;
+mod churn;
+mod death;
+mod duties;
+mod faults;
+mod harness;
+mod history;
+mod hosts;
+mod identity;
+mod levels;
+mod load;
+mod net;
+mod passing_on;
+mod promises;
+#[cfg(test)]
+mod promises_tests;
+mod trio;
+mod troubles;
