@@ -35,8 +35,7 @@ pub fn serve(dns: &str, http: &str, data: &str) -> Result<()> {
     // As the server's own `main` does.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = config(dns, http, data)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    daemon::runtime()?.block_on(async {
         let told = signal(SignalKind::user_defined1())?;
         let server = daemon::Server::start(config, None).await?;
         tokio::spawn(flip_when_told(told, server.feed().clone())).await??;

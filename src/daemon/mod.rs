@@ -15,6 +15,7 @@ mod engine;
 mod explain;
 mod http;
 mod own;
+mod process;
 mod reload;
 mod settings;
 mod sources;
@@ -42,7 +43,7 @@ use self::{
     reload::{Files, Reloader},
     sources::Sources,
 };
-pub use self::{access::check as check_tokens, reload::Why};
+pub use self::{access::check as check_tokens, process::runtime, reload::Why};
 use crate::{
     access::directory::{Directory, HashKey},
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
@@ -77,10 +78,8 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    raise_open_files();
-    // Probes are many, and should not keep an answer waiting for their sum.
-    let mut threads = tokio::runtime::Builder::new_multi_thread();
-    let runtime = threads.enable_all().on_thread_start(transport::give_way).build().context("cannot start threads")?;
+    process::raise_open_files();
+    let runtime = runtime().context("cannot start threads")?;
     runtime.block_on(async {
         // From here on, so that a signal during the start is no end without order.
         let signals = Signals::watch()?;
@@ -432,16 +431,6 @@ fn api_parts(
         txn_max_ops: config.txn_max_ops,
         waiting_max: config.http_api.waiting,
         stopping,
-    }
-}
-
-/// Lets the process open as many files as it may.
-fn raise_open_files() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }
 
