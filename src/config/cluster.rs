@@ -88,8 +88,8 @@ impl Cluster {
 
 const FILE_KEYS: [&str; 4] = ["store_password_file", "store_tls_ca", "store_tls_cert", "store_tls_key"];
 
-/// Source: etcd gives no lease below three halves of its election's time-out, 1 s by default.
-const LEASE_LEAST: Duration = Duration::from_secs(2);
+/// Source: etcd gives no lease below three halves of its election's time-out, 1 s by default; and 1 s to put back what was lost.
+const LEASE_LEAST: Duration = Duration::from_secs(3);
 
 /// Source: none, chosen: an hour.
 const LEASE_MOST: Duration = Duration::from_secs(3600);

@@ -6,10 +6,10 @@
 //! | is there again, and still has what came meanwhile | what came meanwhile is read |
 //! | has forgotten what came meanwhile | all is listed again; what is not listed goes |
 //! | was wiped, or restored from a backup | all is listed again; what is not listed stays for 20 s, in which its owners put it back |
-//! | lost the key of a node whose lease goes on: somebody deleted it | the same for that node, which puts it back at once |
+//! | lost the key of a node, which did not say that it leaves | stays for a moment, in which a machine that lives puts it back (`grace`) |
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,7 +19,8 @@ use tokio::time::sleep_until;
 
 use super::{
     EtcdSettings,
-    client::{Batch, Client, Error, Event, KeyValue, WatchEnd},
+    client::{Batch, Client, Error, KeyValue, WatchEnd},
+    grace::{GRACE, Grace},
     layout::{Layout, Place},
     mirror::{self, Followed, Mirror},
     own::{Own, until},
@@ -48,9 +49,9 @@ pub(super) struct Follower {
     own: Arc<Own>,
     /// From which revision on it is watched; none until all was listed.
     next: Option<i64>,
-    /// Nodes whose keys have a lease: machines that live.
-    leases: BTreeMap<NodeName, i64>,
-    /// When what is not there any more goes, after keys were lost that their owners put back.
+    /// What machines lost that may live.
+    grace: Grace,
+    /// When what is not there any more goes, after etcd was wiped or restored, or all was listed while something was lost.
     sweep: Option<Instant>,
     status: SourceStatus,
     away: Option<Away>,
@@ -107,12 +108,12 @@ impl Follower {
             status: initial_status(&published.load().catalog),
             settings,
             client,
+            grace: Grace::new(layout.clone()),
             layout,
             feed,
             published,
             own,
             next: None,
-            leases: BTreeMap::new(),
             sweep: None,
             away: None,
             complaints: BTreeSet::new(),
@@ -153,10 +154,17 @@ impl Follower {
             begun => begun?,
         };
         self.here().await?;
+        // What was put back meanwhile comes now.
+        self.grace.extend(Instant::now());
         loop {
-            let sweep = self.sweep;
+            let (sweep, lost) = (self.sweep, self.grace.next());
+            let lost_until = lost.as_ref().map(|(until, _)| *until);
             let batch = tokio::select! {
                 batch = watch.next() => batch,
+                () = until(lost_until) => {
+                    self.look_for_lost(lost.map(|(_, name)| name)).await?;
+                    continue;
+                }
                 () = until(sweep) => {
                     self.sweep = None;
                     return Err(End::List("what was lost has had time to be put back".to_owned()));
@@ -184,8 +192,7 @@ impl Follower {
         let revision = revision.expect("there are folders");
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| self.is_own(&one.key));
         self.own.listed(own);
-        self.leases.clear();
-        others.iter().for_each(|one| self.note_lease(one));
+        self.sweep = self.sweep.max(self.grace.listed(&others));
         let events = others.into_iter().map(|one| mirror::Event { key: one.key, value: Some(one.value) });
         self.complaints.clear();
         let told = if self.sweep.is_none() { Told::Everything } else { Told::Changes };
@@ -209,28 +216,30 @@ impl Follower {
             return Ok(());
         }
         self.settings.metrics.store_events.inc_by(batch.events.len() as u64);
-        let put_back = self.deleted_by_hand(&batch).await?;
-        let mut events = Vec::with_capacity(batch.events.len());
-        for event in batch.events {
-            if self.is_own(event.key()) {
-                self.own.heard(event);
-                continue;
-            }
-            let node = self.layout.place(event.key()).map(|place| place.node().clone());
-            match event {
-                Event::Put(one) => {
-                    self.note_lease(&one);
-                    events.push(mirror::Event { key: one.key, value: Some(one.value) });
-                }
-                Event::Delete { key, .. } => {
-                    if node.is_none_or(|node| !put_back.contains(&node)) {
-                        events.push(mirror::Event { key, value: None });
-                    }
-                }
-            }
+        let (own, others): (Vec<_>, Vec<_>) = batch.events.into_iter().partition(|event| self.is_own(event.key()));
+        own.into_iter().for_each(|event| self.own.heard(event));
+        let events = self.grace.events(others, Instant::now());
+        self.changed(events).await
+    }
+
+    /// The time is over in which a machine could put back what it lost.
+    async fn look_for_lost(&mut self, name: Option<NodeName>) -> Result<(), End> {
+        let Some(name) = name else { return Ok(()) };
+        let asked = Instant::now();
+        let (_, found) = self.client.get(self.layout.key(&Place::Node(name.clone())).as_bytes()).await?;
+        let is_on_its_way = found.is_some() && self.grace.is_lost(&name);
+        if is_on_its_way || asked.elapsed() > GRACE / 2 {
+            // Where etcd is slow, machines wait for it as long as we do.
+            self.grace.extend(Instant::now());
+            return Ok(());
         }
-        if !put_back.is_empty() {
-            self.hold();
+        let events = self.grace.gone(&name);
+        self.changed(events).await
+    }
+
+    async fn changed(&mut self, events: Vec<mirror::Event>) -> Result<(), End> {
+        if events.is_empty() {
+            return Ok(());
         }
         let followed = self.mirrored(Told::Changes, events).await?;
         self.submit(followed.changes).await
@@ -263,38 +272,9 @@ impl Follower {
         Ok(followed)
     }
 
-    /// The nodes whose own key was deleted while their machine lives, which puts all back.
-    async fn deleted_by_hand(&mut self, batch: &Batch) -> Result<BTreeSet<NodeName>, End> {
-        let mut put_back = BTreeSet::new();
-        for event in &batch.events {
-            let Event::Delete { key, .. } = event else { continue };
-            let Some(Place::Node(name)) = self.layout.place(key) else { continue };
-            let Some(lease) = self.leases.remove(&name) else { continue };
-            // A lease that ends takes its keys along before it is gone itself.
-            let mut lives = self.client.time_to_live(lease).await?.is_some();
-            if lives {
-                sleep_until((Instant::now() + LEASE_ENDING_MAX).into()).await;
-                lives = self.client.time_to_live(lease).await?.is_some();
-            }
-            if lives {
-                tracing::warn!("etcd: the key of node {name} was deleted, but its machine lives and will put it back");
-                put_back.insert(name);
-            }
-        }
-        Ok(put_back)
-    }
-
     /// Lets stay what is not there for as long as its owners may take to put it back.
     fn hold(&mut self) {
         self.sweep = Some(Instant::now() + PUT_BACK_MAX);
-    }
-
-    fn note_lease(&mut self, one: &KeyValue) {
-        let Some(Place::Node(name)) = self.layout.place(&one.key) else { return };
-        match one.lease {
-            0 => self.leases.remove(&name),
-            lease => self.leases.insert(name, lease),
-        };
     }
 
     fn is_own(&self, key: &[u8]) -> bool {
@@ -322,7 +302,7 @@ impl Follower {
                 tracing::info!("etcd: followed again after {secs} s: {}", away.problem);
             }
             None if !self.status.synced || self.status.stale => {
-                tracing::info!(machines = self.leases.len(), "etcd: connected");
+                tracing::info!(machines = self.grace.living(), "etcd: connected");
             }
             None => {}
         }
@@ -390,9 +370,6 @@ const SUBMITTED_TOGETHER: usize = 1000;
 ///
 /// Source: none, chosen: ten times what they take, and 30 s after etcd is there again nothing is answered that is not.
 const PUT_BACK_MAX: Duration = Duration::from_secs(20);
-
-/// From the end of a lease's keys to its own. Source: etcd, which does both while it applies one entry of its log; chosen.
-const LEASE_ENDING_MAX: Duration = Duration::from_millis(100);
 
 /// Most complaints that are remembered, and said, between two lists. Source: none, chosen.
 const COMPLAINTS_MAX: usize = 100;

@@ -8,6 +8,7 @@
 //! | [`layout`], [`document`] | which keys there are, and what lies there; pure |
 //! | [`mirror`] | what others wrote, as changes of the catalog; pure |
 //! | [`push`] | what is ours and etcd lacks; pure |
+//! | `grace` | what a machine lost that may live; pure |
 //! | `follow`, `own` | the tasks that follow and that write |
 //! | [`source`] | both of them |
 //!
@@ -23,6 +24,7 @@ use crate::{
 pub mod client;
 pub mod document;
 mod follow;
+mod grace;
 pub mod layout;
 pub mod mirror;
 mod own;

@@ -7,6 +7,8 @@
 //! Each transaction takes effect only while the key of our node has our lease, so that a machine that was away for longer than
 //! its lease, and whose name another has taken, writes nothing.
 //!
+//! Whose lease ends is waited for by others for a moment (`grace`), which is part of `store_lease`: the lease is that much shorter.
+//!
 //! | bound | value |
 //! |---|---|
 //! | one transaction | 100 operations, 1 MiB |
@@ -30,6 +32,7 @@ use super::{
     EtcdSettings,
     client::{Client, Compare, Error, Event, Is, KeyValue, Op, Txn, With},
     document::read_node,
+    grace::{GRACE, farewell},
     layout::{Layout, Place},
     push::{Batch, Push, Pushing, Stored},
 };
@@ -160,7 +163,7 @@ impl Writer {
         // What was not written when the last session ended.
         self.own.lock().push.look_at_all();
         let claim = self.claim(lease).await?;
-        let renewing = renew(self.client.clone(), lease, self.settings.lease / 3);
+        let renewing = renew(self.client.clone(), lease, self.lease_in_etcd() / 3);
         tokio::pin!(renewing);
         tokio::select! {
             end = &mut renewing => return Err(end),
@@ -244,10 +247,15 @@ impl Writer {
         {
             return Ok(lease);
         }
-        let lease = self.client.grant(self.settings.lease.as_secs().max(1)).await?.id;
+        let lease = self.client.grant(self.lease_in_etcd().as_secs()).await?.id;
         self.settings.metrics.store_leases.inc();
         self.lease = Some(lease);
         Ok(lease)
+    }
+
+    /// How long our lease lasts: when it has ended, others wait for a moment whether we put back what is ours.
+    fn lease_in_etcd(&self) -> Duration {
+        self.settings.lease.saturating_sub(GRACE).max(GRACE)
     }
 
     /// What must hold of our node's key so that it may become ours; nobody else may have it.
@@ -270,14 +278,30 @@ impl Writer {
         self.layout.key(&Place::Node(self.settings.node.clone())).into_bytes()
     }
 
-    /// Takes back all that is ours, so that others lead nobody here any more.
+    /// Says that we leave, and takes back all that is ours, so that others lead nobody here any more.
     async fn leave(self) {
         let Some(lease) = self.lease else { return };
-        if timeout(LEAVE_MAX, self.client.revoke(lease)).await.is_err() {
+        let leaving = async {
+            if let Err(error) = self.say_farewell(lease).await {
+                tracing::debug!("etcd: others wait a moment for this machine to be back: {error}");
+            }
+            self.client.revoke(lease).await
+        };
+        if timeout(LEAVE_MAX, leaving).await.is_err() {
             tracing::warn!(
                 "etcd: what is of this machine could not be taken back in time; it goes when its lease ends"
             );
         }
+    }
+
+    /// Has our node's document say that we leave.
+    async fn say_farewell(&self, lease: i64) -> Result<(), Error> {
+        let document = self.own.lock().push.node_document(&self.published.load().catalog);
+        let Some(value) = document.and_then(|document| farewell(&document)) else { return Ok(()) };
+        let key = self.node_key();
+        let is_ours = Compare { key: key.clone(), is: Is::Equal, with: With::Lease(lease) };
+        let put = Op::Put { key, value, lease };
+        self.client.txn(Txn { compares: vec![is_ours], then: vec![put], otherwise: Vec::new() }).await.map(drop)
     }
 
     /// All that is ours is written.

@@ -223,6 +223,11 @@ impl Push {
         pushing
     }
 
+    /// What should lie under our node's key, if anything.
+    pub fn node_document(&self, state: &State) -> Option<Vec<u8>> {
+        self.wanted(state, &Place::Node(self.own.clone()), Outputs::Whole).ok().flatten()
+    }
+
     /// A batch was written, by the transaction of this revision.
     pub fn written(&mut self, batch: Batch, mod_revision: i64) {
         if batch.lists != self.lists {

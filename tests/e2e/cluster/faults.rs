@@ -257,10 +257,9 @@ const LONG_MS: [usize; 2] = [16_500, 18_500];
 /// How long other faults of nodes last. Source: none, chosen: some end before the lease of the node does.
 const SHORT_MS: [usize; 2] = [300, 5_000];
 
-/// How long a member of etcd stands still: less than what is left of a lease at least, 6.7 s. Debian 12's 3.4.23 has a fault
-/// (issue 15247 of etcd): a leader that goes on after leases have ended by its own count takes them back, though another leader
-/// has renewed them meanwhile.
-pub const FROZEN_MAX: Duration = Duration::from_secs(5);
+/// How long a member of etcd stands still: longer than a lease. Debian 12's 3.4.23 has a fault (issue 15247 of etcd): a leader
+/// that goes on after leases have ended by its own count takes them back, though another leader has renewed them meanwhile.
+pub const FROZEN_MAX: Duration = Duration::from_secs(15);
 
 /// How long faults of etcd last. Source: none, chosen: an election takes 1 s to 2 s.
 const MEMBER_MS: [usize; 2] = [1_000, 8_000];
