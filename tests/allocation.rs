@@ -175,6 +175,7 @@ impl Stage {
             zones: Arc::new(zones),
             held: None,
             sources: Arc::from([]),
+            machines: Arc::default(),
             serial: 1,
         }
     }

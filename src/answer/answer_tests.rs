@@ -47,6 +47,7 @@ fn of_catalog(catalog: State, settings: Settings) -> Snapshot {
         zones: Arc::new(zones),
         held: None,
         sources: Arc::from([]),
+        machines: Arc::default(),
         serial: 1,
     }
 }

@@ -1,17 +1,17 @@
 //! The node that this server is, as Consul's agent tells of itself: `/v1/agent/self`, `members`, `version`; its maintenance;
 //! and what people tell an agent: `reload`, `leave`, `join`, `force-leave`.
 //!
-//! There is no gossip: of members there is this one, and nothing to join or to leave. A server is stopped by who started
-//! it, never by who reaches its port.
+//! There is no gossip: members are the machines that share a catalog through etcd, with nothing to join or to leave. A server is
+//! stopped by who started it, never by who reaches its port.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Api,
+    Api, LocalNode,
     access::Caller,
     agent::maintenance_reason,
     call::Call,
@@ -19,10 +19,13 @@ use super::{
     rights::Guarded,
     status::LEADER_PORT,
 };
-use crate::catalog::{
-    change::{Change, Origin},
-    check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus, NODE_MAINTENANCE_ID},
-    names::{CheckId, NodeName},
+use crate::{
+    catalog::{
+        change::{Change, Origin},
+        check::{Check, CheckDefinition, CheckKey, CheckKind, CheckStatus, NODE_MAINTENANCE_ID},
+        names::{CheckId, NodeName},
+    },
+    publish::machines::Machine,
 };
 
 /// `GET /v1/agent/self`: what Prometheus, Nomad, Fabio and consul-template read.
@@ -59,7 +62,7 @@ pub(super) async fn agent_self(api: Arc<Api>, call: Call) -> Result<Response, Ap
             "Version": CONSUL_VERSION,
         },
         "Coord": { "Adjustment": 0, "Error": 1.5, "Height": 0.00001, "Vec": [0, 0, 0, 0, 0, 0, 0, 0] },
-        "Member": member(&api, name),
+        "Member": Known::ours(&api).member(&api, name),
         "Stats": stats(&api),
         "Meta": meta,
         "xDS": { "SupportedProxies": {}, "Port": -1, "Ports": { "Plaintext": -1, "TLS": -1 } },
@@ -88,46 +91,68 @@ fn stats(api: &Api) -> Value {
     })
 }
 
-/// This node as a member, by this name.
-fn member(api: &Api, name: &str) -> Value {
-    let local = &api.parts.local;
-    json!({
-        "Name": name,
-        "Addr": local.advertise.to_string(),
-        "Port": SERF_PORT,
-        "Tags": {
-            "acls": "0",
-            "build": format!("{CONSUL_VERSION}:{NAMEPLATE_VERSION}"),
-            "dc": &*local.datacenter,
-            "id": &*local.uuid,
-            "port": LEADER_PORT.to_string(),
-            "raft_vsn": "3",
-            "role": "consul",
-            "segment": "",
-            "vsn": "2",
-            "vsn_max": "3",
-            "vsn_min": "2",
-        },
-        "Status": MEMBER_ALIVE,
-        "ProtocolMin": 1,
-        "ProtocolMax": 5,
-        "ProtocolCur": 2,
-        "DelegateMin": 2,
-        "DelegateMax": 5,
-        "DelegateCur": 4,
-    })
+/// What is known of a machine.
+struct Known<'a> {
+    node: &'a NodeName,
+    address: String,
+    uuid: &'a str,
+    version: &'a str,
+}
+
+impl<'a> Known<'a> {
+    fn ours(api: &'a Api) -> Known<'a> {
+        let LocalNode { node, uuid, advertise, .. } = &api.parts.local;
+        Known { node, address: advertise.to_string(), uuid, version: NAMEPLATE_VERSION }
+    }
+
+    fn another(machine: &'a Machine) -> Known<'a> {
+        let Machine { node, uuid, address, version, .. } = machine;
+        Known { node, address: address.to_string(), uuid, version }
+    }
+
+    /// As a member, by this name.
+    fn member(&self, api: &Api, name: &str) -> Value {
+        json!({
+            "Name": name,
+            "Addr": self.address,
+            "Port": SERF_PORT,
+            "Tags": {
+                "acls": "0",
+                "build": format!("{CONSUL_VERSION}:{}", self.version),
+                "dc": &*api.parts.local.datacenter,
+                "id": self.uuid,
+                "port": LEADER_PORT.to_string(),
+                "raft_vsn": "3",
+                "role": "consul",
+                "segment": "",
+                "vsn": "2",
+                "vsn_max": "3",
+                "vsn_min": "2",
+            },
+            "Status": MEMBER_ALIVE,
+            "ProtocolMin": 1,
+            "ProtocolMax": 5,
+            "ProtocolCur": 2,
+            "DelegateMin": 2,
+            "DelegateMax": 5,
+            "DelegateCur": 4,
+        })
+    }
 }
 
 /// `GET /v1/agent/members?wan=`
 pub(super) async fn members(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let read = call.read(&api)?;
-    let local = &api.parts.local;
-    let name = match call.flag("wan")? {
-        true => format!("{}.{}", local.node, local.datacenter),
-        false => local.node.to_string(),
+    let (read, wan) = (call.read(&api)?, call.flag("wan")?);
+    let snapshot = api.parts.published.load();
+    let member = |known: Known<'_>| {
+        let name = match wan {
+            true => format!("{}.{}", known.node, api.parts.local.datacenter),
+            false => known.node.to_string(),
+        };
+        Member { node: known.node.clone(), body: known.member(&api, &name) }
     };
-    let member = Member { node: local.node.clone(), body: member(&api, &name) };
-    json(&read.select([member].into_iter())?, read.pretty)
+    let all = std::iter::once(Known::ours(&api)).chain(snapshot.machines.iter().map(Known::another));
+    json(&read.select(all.map(member))?, read.pretty)
 }
 
 /// A member of the cluster, which is a node.
@@ -190,20 +215,26 @@ pub(super) async fn leave(_: Arc<Api>, _: Call) -> Result<Response, ApiError> {
     Err(ApiError::Forbidden(problem.to_owned()))
 }
 
-/// `PUT /v1/agent/join/:address`: only oneself can be joined.
+/// `PUT /v1/agent/join/:address`: who is a member has been joined.
 pub(super) async fn join(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let given = call.last();
     let host = given.strip_suffix(&format!(":{SERF_PORT}")).unwrap_or(given).trim_matches(['[', ']']);
-    let local = &api.parts.local;
-    if host.parse().is_ok_and(|address: std::net::IpAddr| address == local.advertise || address.is_loopback()) {
+    let (own, snapshot) = (api.parts.local.advertise, api.parts.published.load());
+    let is_member = |address: &IpAddr| {
+        let mut others = snapshot.machines.iter();
+        *address == own || address.is_loopback() || others.any(|machine| machine.address.ip() == Some(*address))
+    };
+    if host.parse().is_ok_and(|address| is_member(&address)) {
         return Ok(done(&[]));
     }
     Err(ApiError::Failed(format!("Failed to join {given:?}: servers do not gossip here; there is nothing to join")))
 }
 
-/// `PUT /v1/agent/force-leave/:node`: this node is there while it runs, and others are no members.
+/// `PUT /v1/agent/force-leave/:node`: a member is there while it runs, and one that is gone is no member any more.
 pub(super) async fn force_leave(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    if call.last() == api.parts.local.node.as_str() {
+    let snapshot = api.parts.published.load();
+    let mut others = snapshot.machines.iter();
+    if call.last() == api.parts.local.node.as_str() || others.any(|machine| machine.node.as_str() == call.last()) {
         return Ok(done(&[]));
     }
     let problem = format!(

@@ -1,6 +1,12 @@
+use std::sync::Arc;
+
 use serde_json::json;
 
-use crate::api::harness::{Answer, soon, start};
+use crate::{
+    api::harness::{Answer, soon, start},
+    catalog::{names::NodeName, node::Address},
+    publish::machines::Machine,
+};
 
 #[track_caller]
 fn refused(answer: &Answer, status: u16, text: &str) {
@@ -33,6 +39,32 @@ async fn this_node_is_the_only_member() {
     assert_eq!(server.get("/v1/agent/members?wan=1").await.json()[0]["Name"], "n1.dc1");
     assert_eq!(server.get("/v1/agent/members?filter=Name==n2").await.body, "[]");
     assert_eq!(server.get("/v1/agent/version").await.json()["HumanVersion"], "1.22.0");
+}
+
+#[tokio::test]
+async fn machines_that_share_the_catalog_are_members() {
+    let server = start().await;
+    let machine = |name: &str, address: &str| Machine {
+        node: NodeName::new(name).unwrap(),
+        uuid: "6e9c1a4e-0000-4000-8000-000000000002".into(),
+        address: Address::Ip(address.parse().unwrap()),
+        addresses: Arc::from([address.parse().unwrap()]),
+        version: "0.9.0".into(),
+    };
+    let others = vec![machine("n2", "192.0.2.2"), machine("n3", "2001:db8::3")];
+    server.feed.set_machines(others).await.unwrap();
+    let members = server.get("/v1/agent/members").await.json();
+    let told: Vec<_> = members.as_array().unwrap().iter().map(|one| json!([one["Name"], one["Addr"]])).collect();
+    assert_eq!(json!(told), json!([["n1", "192.0.2.1"], ["n2", "192.0.2.2"], ["n3", "2001:db8::3"]]));
+    assert_eq!(members[1]["Tags"]["build"], "1.22.0:0.9.0");
+    assert_eq!(server.get("/v1/agent/members?wan=1").await.json()[2]["Name"], "n3.dc1");
+    let peers = server.get("/v1/status/peers").await;
+    assert_eq!(peers.body, r#"["192.0.2.1:8300","192.0.2.2:8300","[2001:db8::3]:8300"]"#);
+    for path in ["join/192.0.2.2", "force-leave/n3"] {
+        refused(&server.put(&format!("/v1/agent/{path}"), "").await, 200, "");
+    }
+    server.feed.set_machines(Vec::new()).await.unwrap();
+    assert_eq!(server.get("/v1/status/peers").await.body, r#"["192.0.2.1:8300"]"#);
 }
 
 #[tokio::test]

@@ -19,9 +19,13 @@ pub(super) async fn leader(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
     respond::json(&SocketAddr::new(api.parts.local.advertise, LEADER_PORT).to_string(), call.pretty())
 }
 
-/// `GET /v1/status/peers`: the same; there are no others.
+/// `GET /v1/status/peers`: the same, then the other machines that share our catalog.
 pub(super) async fn peers(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    respond::json(&[SocketAddr::new(api.parts.local.advertise, LEADER_PORT).to_string()], call.pretty())
+    let snapshot = api.parts.published.load();
+    let others = snapshot.machines.iter().filter_map(|machine| machine.address.ip());
+    let peers = std::iter::once(api.parts.local.advertise).chain(others);
+    let peers: Vec<_> = peers.map(|address| SocketAddr::new(address, LEADER_PORT).to_string()).collect();
+    respond::json(&peers, call.pretty())
 }
 
 /// `GET /v1/status/ready`: 200 when every source has delivered its first list, else 503; the list in both cases.

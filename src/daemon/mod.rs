@@ -122,13 +122,13 @@ impl Server {
         // The publisher and the journal inherit it.
         transport::give_way();
         let (journal, restored, uuid) = open_journal(&config)?;
-        let shared = store::connect(&config, &uuid, &metrics).await?;
+        let advertised = settings::advertised(&config);
+        let shared = store::connect(&config, (&uuid, &advertised), &metrics).await?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;
         let restored_index = if restored.fresh { 0 } else { restored.index };
 
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
-        let advertised = settings::advertised(&config);
         let search = settings::search(&forwarder.describe());
         let (serial, (catalog, store, directory)) = (restored.serial, stored(restored)?);
         let (publisher, feed, published) = Publisher::start(Start {

@@ -1,6 +1,6 @@
 //! What the shared store is reached by: its address, and what its files hold.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
@@ -18,7 +18,7 @@ use crate::{
 /// The store that other machines share with us, if there is one: connected to, and our node's name is free in it.
 pub async fn connect(
     config: &Config,
-    uuid: &Arc<str>,
+    (uuid, addresses): (&Arc<str>, &[IpAddr]),
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Option<(EtcdSettings, Client)>> {
     let cluster = &config.cluster;
@@ -38,6 +38,7 @@ pub async fn connect(
         prefix: address.prefix.clone(),
         node: config.node.clone(),
         uuid: Arc::clone(uuid),
+        addresses: addresses.to_vec(),
         datacenter: Arc::clone(&config.datacenter),
         lease: cluster.lease,
         stale_after: config.stale_after,

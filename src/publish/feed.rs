@@ -24,6 +24,7 @@ use crate::{
     kv,
     publish::{
         journal::JournalFailure,
+        machines::Machine,
         settings::Settings,
         transaction::{Found, Operation, OperationError},
     },
@@ -152,6 +153,11 @@ impl Feed {
         self.send(Work::NoSource(name)).await
     }
 
+    /// Tells which other machines of the cluster live, sorted by name.
+    pub async fn set_machines(&self, machines: Vec<Machine>) -> Result<Receipt, SubmitError> {
+        self.send(Work::Machines(machines)).await
+    }
+
     /// Tells which services have instances whose failures are held.
     pub async fn set_held(&self, services: HashSet<ServiceName>) -> Result<Receipt, SubmitError> {
         self.send(Work::Held(services)).await
@@ -230,6 +236,7 @@ pub(super) enum Work {
     Zones(Zones),
     Source(SourceStatus),
     NoSource(Arc<str>),
+    Machines(Vec<Machine>),
     Held(HashSet<ServiceName>),
 }
 

@@ -8,6 +8,7 @@ pub mod journal;
 mod kept;
 mod kept_access;
 pub mod label;
+pub mod machines;
 pub mod names;
 pub mod nodes;
 pub mod plan;

@@ -1,13 +1,16 @@
 //! Settings and static zones, made ready for answering: which suffix leads where, and who may do what.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{cmp::Reverse, net::IpAddr, sync::Arc};
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
 use crate::{
-    catalog::{service::IpNetwork, table::Seed},
-    publish::settings::Settings,
+    catalog::{names::NodeName, service::IpNetwork, table::Seed},
+    publish::{
+        machines::{Machine, rank},
+        settings::Settings,
+    },
     wire::{name::Name, query::Question},
     zones::{Zone, Zones},
 };
@@ -94,6 +97,22 @@ impl Plan {
         plan.above = plan.names_above();
         plan.payload_max.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_length()));
         plan
+    }
+
+    /// The same with the addresses of other machines at `ns.D`, beside our own: of the [`SERVERS_MAX`] that rank highest, the
+    /// same on each machine, and as many of each family.
+    pub fn with_machines(mut self, settings: &Settings, machines: &[Machine]) -> Plan {
+        if machines.is_empty() {
+            return self;
+        }
+        let own = std::iter::once((&settings.node, &settings.advertise[..]));
+        let others = machines.iter().map(|machine| (&machine.node, &machine.addresses[..]));
+        let mut servers: Vec<_> = own.chain(others).collect();
+        servers.sort_by_cached_key(|(node, _)| (Reverse(rank(node, SERVERS)), NodeName::clone(node)));
+        let addresses = || servers.iter().take(SERVERS_MAX).flat_map(|(_, addresses)| *addresses);
+        self.servers_v4 = each_once(addresses().filter_map(v4).take(SERVERS_MAX));
+        self.servers_v6 = each_once(addresses().filter_map(v6).take(SERVERS_MAX));
+        self
     }
 
     fn lead(&mut self, name: &Name, origin: Origin) {
@@ -216,3 +235,16 @@ impl Networks {
         }
     }
 }
+
+/// What machines rank for as name servers.
+const SERVERS: &[u8] = b"ns";
+
+/// Most machines, and addresses of each family, at `ns.D`.
+///
+/// Source: none, chosen: with a domain of up to 90 bytes all of them are in a response of 512 bytes, and a resolver needs no
+/// more to find one that answers.
+const SERVERS_MAX: usize = 8;
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

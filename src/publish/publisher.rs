@@ -20,7 +20,7 @@ use crate::{
         table::FOUND_TOGETHER_MAX,
     },
     kv::{self, At, store::Store},
-    observe::metrics::{Metrics, SourceState},
+    observe::metrics::Metrics,
     publish::{
         feed::{Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Waiting, Work},
         journal::{self, Journal},
@@ -34,6 +34,7 @@ use crate::{
     zones::Zones,
 };
 
+mod levels;
 mod rest;
 mod rights;
 mod touched;
@@ -145,6 +146,7 @@ impl Writer {
             zones: Arc::new(start.zones),
             plan: Arc::new(plan),
             sources: start.sources.into(),
+            machines: Arc::default(),
             held: None,
             serial: later_serial(start.serial, (start.clock)() as u32),
         });
@@ -285,34 +287,15 @@ impl Writer {
                 }
             },
             Work::Settings(settings) => self.set_settings(*settings, batch),
-            Work::Zones(zones) => {
-                self.next.zones = Arc::new(zones);
-                self.plan();
-                (batch.changed, batch.zone_changed) = (true, true);
-            }
-            Work::Held(services) => {
-                self.next.held = (!services.is_empty()).then(|| Arc::new(services));
-                batch.changed = true;
-            }
-            Work::Source(status) => {
-                self.tell_source(&status);
-                let others = self.next.sources.iter().filter(|source| source.name != status.name);
-                self.next.sources = others.cloned().chain([status.clone()]).collect();
-                (batch.changed, batch.touched.sources) = (true, true);
-            }
-            Work::NoSource(name) => {
-                self.metrics.forget_source(&name);
-                self.next.sources = self.next.sources.iter().filter(|source| source.name != name).cloned().collect();
-                (batch.changed, batch.touched.sources) = (true, true);
-            }
+            Work::Zones(zones) => self.set_zones(zones, batch),
+            Work::Held(services) => self.set_held(services, batch),
+            Work::Machines(machines) => self.set_machines(machines, batch),
+            Work::Source(status) => self.set_source(&status, batch),
+            Work::NoSource(name) => self.forget_source(&name, batch),
         }
         batch.urgent |= durable;
         let receipt = Receipt { index: self.next.catalog.index(), found };
         batch.done.push(Done { to: done, receipt, accepted, durable });
-    }
-
-    fn plan(&mut self) {
-        self.next.plan = Arc::new(Plan::new(&self.next.settings, &self.next.zones, self.next.catalog.seed()));
     }
 
     /// Applies all changes, or none. Says whether the sender waits until they are durable: what a source can tell
@@ -437,11 +420,6 @@ impl Writer {
                 urgent: batch.urgent,
             });
         }
-    }
-
-    fn tell_source(&self, status: &SourceStatus) {
-        let SourceStatus { synced, stale, .. } = *status;
-        self.metrics.set_source(&status.name, SourceState { synced, stale, away: status.away.is_some() });
     }
 
     fn gauge(&self) {

@@ -6,7 +6,7 @@ use crate::{
     access::Realm,
     catalog::state::State,
     kv::store::Store,
-    publish::{feed::SourceStatus, names::Names, plan::Plan, settings::Settings},
+    publish::{feed::SourceStatus, machines::Machine, names::Names, plan::Plan, settings::Settings},
     zones::Zones,
 };
 
@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub plan: Arc<Plan>,
     /// The sources and how they are.
     pub sources: Arc<[SourceStatus]>,
+    /// The other machines of the cluster that live, by name; none where the catalog is not shared.
+    pub machines: Arc<[Machine]>,
     /// Services with instances whose failures are held, because we may be cut off; none if there are no such.
     pub held: Option<Arc<HashSet<ServiceName>>>,
     /// SOA serial.

@@ -91,6 +91,7 @@ fn snapshot(catalog: State, names: Names, world: &World, zones: Zones) -> Snapsh
         zones: Arc::new(zones),
         held: None,
         sources: world.sources.clone().into(),
+        machines: Arc::default(),
         serial: world.serial,
     }
 }

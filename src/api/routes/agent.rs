@@ -100,7 +100,7 @@ pub(super) const ROUTES: &[Route] = &[
     .asks(&[&[ENABLE, REASON]]),
     get("/v1/agent/self", "Shows this node and its settings.", READ_AGENT, run!(agent_node::agent_self))
         .answers(&[(200, json_of(&shapes::SELF))]),
-    get("/v1/agent/members", "Lists this node, the only member.", Pieces, run!(agent_node::members))
+    get("/v1/agent/members", "Lists this node and those of the other servers.", Pieces, run!(agent_node::members))
         .asks(&[WHERE, &[WAN, FILTER]])
         .answers(&[(200, json_of(&MEMBERS))]),
     get("/v1/agent/version", "Tells the version of the API.", Nothing, run!(agent_node::version))

@@ -16,7 +16,7 @@ use crate::api::{
 pub(super) const ROUTES: &[Route] = &[
     get("/v1/status/leader", "Names this server, in the place of a leader.", Nothing, run!(status::leader))
         .answers(&[(200, json_of(&Schema::Text))]),
-    get("/v1/status/peers", "Lists this server, in the place of all servers.", Nothing, run!(status::peers))
+    get("/v1/status/peers", "Lists this server and the others that share its catalog.", Nothing, run!(status::peers))
         .answers(&[(200, json_of(&TEXTS))]),
     get("/v1/status/ready", "Tells whether all sources have delivered.", Nothing, run!(status::ready))
         .answers(&[(200, json_of(&READY)), (503, json_of(&READY))]),

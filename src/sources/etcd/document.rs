@@ -11,6 +11,8 @@
 
 mod shape;
 
+use std::{net::IpAddr, sync::Arc};
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use self::shape::{InstanceShape, NodeShape};
@@ -31,6 +33,25 @@ pub struct NodeRegistration {
     pub node: Node,
     /// Its checks.
     pub checks: Vec<Check>,
+    /// The nameplate that runs there, if one does.
+    pub nameplate: Option<Nameplate>,
+}
+
+/// What a nameplate tells of itself to the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nameplate {
+    /// Where it answers DNS to others, none of them on loopback.
+    pub addresses: Arc<[IpAddr]>,
+    /// Its version.
+    pub version: Arc<str>,
+}
+
+impl Nameplate {
+    /// What we tell, with those of these addresses at which others may reach us.
+    pub fn ours(addresses: &[IpAddr]) -> Nameplate {
+        let reached = addresses.iter().copied().filter(|address| !address.is_loopback());
+        Nameplate { addresses: reached.take(ADDRESSES_MAX).collect(), version: Arc::from(env!("CARGO_PKG_VERSION")) }
+    }
 }
 
 /// Why a document cannot be read.
@@ -64,18 +85,27 @@ pub enum Outputs {
 pub fn write_node<'a>(
     node: &Node,
     checks: impl Iterator<Item = &'a Check> + Clone,
-    datacenter: &str,
+    (datacenter, nameplate): (&str, Option<&Nameplate>),
     outputs: Outputs,
 ) -> Result<Vec<u8>, TooLarge> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Document<'a> {
         node: NodeDocument<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nameplate: Option<NameplateDocument<'a>>,
         checks: Vec<CheckDocument<'a>>,
     }
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct NameplateDocument<'a> {
+        addresses: &'a [IpAddr],
+        version: &'a str,
+    }
+    let nameplate = || nameplate.map(|told| NameplateDocument { addresses: &told.addresses, version: &told.version });
     within(outputs, |outputs| {
         let checks = checks.clone().map(|check| written(check, outputs)).collect();
-        encoded(&Document { node: NodeDocument::new(node, Some(datacenter)), checks })
+        encoded(&Document { node: NodeDocument::new(node, Some(datacenter)), nameplate: nameplate(), checks })
     })
 }
 
@@ -152,6 +182,9 @@ fn parsed<T: DeserializeOwned>(value: &[u8]) -> Result<T, DocumentError> {
 
 /// Largest document. Source: etcd takes requests of 1.5 MiB by default (`--max-request-bytes`), with all that stands around.
 pub const DOCUMENT_MAX_BYTES: usize = 1024 * 1024;
+
+/// Most addresses of a nameplate. Source: none, chosen: twice what is answered of each family (`publish::plan`).
+const ADDRESSES_MAX: usize = 16;
 
 #[cfg(test)]
 #[path = "document_tests.rs"]

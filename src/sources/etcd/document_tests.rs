@@ -33,7 +33,8 @@ proptest! {
 
     #[test]
     fn a_node_is_read_as_it_was_written(registration in any_node_registration("n1")) {
-        let value = write_node(&registration.node, registration.checks.iter(), "dc1", Outputs::Whole).unwrap();
+        let told = ("dc1", registration.nameplate.as_ref());
+        let value = write_node(&registration.node, registration.checks.iter(), told, Outputs::Whole).unwrap();
         prop_assert_eq!(read_node(&registration.node.name, &value).unwrap(), told_node(registration));
     }
 
@@ -169,7 +170,8 @@ fn the_examples_of_the_documentation_are_what_is_written() {
         let written = match layout.place(key.as_bytes()).unwrap() {
             Place::Node(name) => {
                 let read = read_node(&name, value.as_bytes()).unwrap();
-                write_node(&read.node, read.checks.iter(), "dc1", Outputs::Whole).unwrap()
+                let told = ("dc1", read.nameplate.as_ref());
+                write_node(&read.node, read.checks.iter(), told, Outputs::Whole).unwrap()
             }
             Place::Instance(key) => {
                 let read = read_instance(&key, value.as_bytes()).unwrap();

@@ -19,6 +19,7 @@ use tokio::time::sleep_until;
 
 use super::{
     EtcdSettings,
+    alive::Alive,
     client::{Batch, Client, Error, KeyValue, WatchEnd},
     grace::{GRACE, Grace},
     layout::{Layout, Place},
@@ -51,6 +52,7 @@ pub(super) struct Follower {
     next: Option<i64>,
     /// What machines lost that may live.
     grace: Grace,
+    alive: Alive,
     /// When what is not there any more goes, after etcd was wiped or restored, or all was listed while something was lost.
     sweep: Option<Instant>,
     status: SourceStatus,
@@ -114,6 +116,7 @@ impl Follower {
             published,
             own,
             next: None,
+            alive: Alive::default(),
             sweep: None,
             away: None,
             complaints: BTreeSet::new(),
@@ -206,6 +209,7 @@ impl Follower {
             }
             self.submit(some).await?;
         }
+        self.tell_machines().await?;
         self.next = Some(revision + 1);
         Ok(revision + 1)
     }
@@ -242,7 +246,8 @@ impl Follower {
             return Ok(());
         }
         let followed = self.mirrored(Told::Changes, events).await?;
-        self.submit(followed.changes).await
+        self.submit(followed.changes).await?;
+        self.tell_machines().await
     }
 
     /// What follows for the catalog, looked at on a thread of its own: a hundred thousand keys may come at once.
@@ -251,6 +256,14 @@ impl Follower {
             Some(mirror) => mirror,
             None => Mirror::new(self.layout.clone(), self.settings.node.clone()),
         };
+        if told == Told::Everything {
+            self.alive.clear();
+        }
+        for event in &events {
+            if let Some(Place::Node(name)) = self.layout.place(&event.key) {
+                self.alive.take(name, event.value.as_deref());
+            }
+        }
         let published = Arc::clone(&self.published);
         let looked = tokio::task::spawn_blocking(move || {
             let snapshot = published.load();
@@ -335,7 +348,19 @@ impl Follower {
         tracing::error!("etcd was away for too long; what other machines registered is dropped (stale_max)");
         self.next = None;
         let followed = self.mirrored(Told::Everything, Vec::new()).await?;
-        self.submit(followed.changes).await
+        self.submit(followed.changes).await?;
+        self.tell_machines().await
+    }
+
+    /// Tells which machines live, if that is news.
+    async fn tell_machines(&mut self) -> Result<(), End> {
+        let Some(machines) = self.alive.news() else { return Ok(()) };
+        match self.feed.set_machines(machines.clone()).await {
+            Ok(_) | Err(SubmitError::Journal(_)) => self.alive.told(machines),
+            Err(SubmitError::Closed) => return Err(End::Stopping),
+            Err(error) => return Err(End::List(error.to_string())),
+        }
+        Ok(())
     }
 
     async fn tell(&mut self, status: SourceStatus) -> Result<(), End> {

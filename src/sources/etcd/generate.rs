@@ -1,10 +1,10 @@
 //! Registrations of every kind for tests.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use super::document::NodeRegistration;
+use super::document::{Nameplate, NodeRegistration};
 use crate::catalog::{
     change::{Origin, Registration},
     check::{
@@ -30,9 +30,16 @@ pub(super) fn any_registration(node: &str) -> impl Strategy<Value = Registration
 /// A node with checks of any kind, sorted by ID.
 pub(super) fn any_node_registration(node: &str) -> impl Strategy<Value = NodeRegistration> + use<> {
     let name = NodeName::new(node).unwrap();
-    (any_node(), vec(any_check(), 0..3)).prop_map(move |(node, checks)| {
+    (any_node(), vec(any_check(), 0..3), option::of(any_nameplate())).prop_map(move |(node, checks, nameplate)| {
         let node = Node { name: name.clone(), ..node };
-        NodeRegistration { node, checks: of(checks, &name, None) }
+        NodeRegistration { node, checks: of(checks, &name, None), nameplate }
+    })
+}
+
+fn any_nameplate() -> impl Strategy<Value = Nameplate> {
+    vec(any::<IpAddr>(), 0..3).prop_map(|addresses| Nameplate {
+        addresses: addresses.into_iter().filter(|at| !at.is_loopback() && !at.is_unspecified()).collect(),
+        version: "1.2.3".into(),
     })
 }
 

@@ -92,7 +92,7 @@ fn instance_key(id: &str) -> String {
 }
 
 fn node() -> (String, Option<Vec<u8>>) {
-    (node_key("n2"), Some(write_node(&Node::example("n2"), std::iter::empty(), "dc1", Outputs::Whole).unwrap()))
+    (node_key("n2"), Some(write_node(&Node::example("n2"), std::iter::empty(), ("dc1", None), Outputs::Whole).unwrap()))
 }
 
 fn put(id: &str, checks: &[(&str, CheckStatus)]) -> (String, Option<Vec<u8>>) {
@@ -141,7 +141,7 @@ fn of_one_key_the_last_document_counts() {
 #[test]
 fn what_is_written_of_our_own_node_is_not_read() {
     let mut world = World::new();
-    let own = Some(write_node(&Node::example("n1"), std::iter::empty(), "dc1", Outputs::Whole).unwrap());
+    let own = Some(write_node(&Node::example("n1"), std::iter::empty(), ("dc1", None), Outputs::Whole).unwrap());
     let key = "/nameplate/v1/services/n1/web-1".to_owned();
     assert_eq!(world.events(vec![(node_key("n1"), own), (key, Some(b"x".to_vec()))]), [""; 0]);
     assert_eq!(world.state.node_count(), 0);
@@ -221,7 +221,7 @@ fn of_two_with_one_check_the_node_has_it_else_the_lower_id() {
     );
     assert_eq!((world.checks("web-1"), world.checks("web-2")), (vec!["c"], vec![]));
     let of_node = check("c", None, Passing);
-    let with = write_node(&Node::example("n2"), std::iter::once(&of_node), "dc1", Outputs::Whole).unwrap();
+    let with = write_node(&Node::example("n2"), std::iter::once(&of_node), ("dc1", None), Outputs::Whole).unwrap();
     world.events(vec![(node_key("n2"), Some(with))]);
     assert_eq!((world.checks("web-1"), world.checks("web-2")), (vec![], vec![]));
     world.events(vec![node()]);
@@ -234,7 +234,7 @@ fn of_two_with_one_check_the_node_has_it_else_the_lower_id() {
 fn the_checks_of_a_node_follow_its_document() {
     let mut world = World::new();
     let of = |checks: Vec<Check>| {
-        (node_key("n2"), Some(write_node(&Node::example("n2"), checks.iter(), "dc1", Outputs::Whole).unwrap()))
+        (node_key("n2"), Some(write_node(&Node::example("n2"), checks.iter(), ("dc1", None), Outputs::Whole).unwrap()))
     };
     world.events(vec![of(vec![check("a", None, Passing), check("b", None, Passing)])]);
     let noted = Check { notes: "new".into(), ..check("b", None, Critical) };
@@ -271,7 +271,7 @@ fn what_is_registered_here_goes_first() {
     world.state.apply(Change::Register(Box::new(registration(here, vec![])))).unwrap();
     let other = Node { uuid: Arc::from("u"), ..Node::example("n2") };
     world.events(vec![
-        (node_key("n2"), Some(write_node(&other, std::iter::empty(), "dc1", Outputs::Whole).unwrap())),
+        (node_key("n2"), Some(write_node(&other, std::iter::empty(), ("dc1", None), Outputs::Whole).unwrap())),
         put("web-1", &[("c", Critical)]),
     ]);
     let entry = world.entry("n2", "web-1").unwrap();
@@ -305,7 +305,7 @@ fn any_event(prefix: &'static str) -> impl Strategy<Value = Written> {
     let of_node = select(vec!["N1", "n2.rack"]).prop_flat_map(move |name| {
         option::weighted(0.8, any_node_registration(name)).prop_map(move |registration| {
             let value = registration
-                .map(|one| write_node(&one.node, renamed(one.checks).iter(), "dc1", Outputs::Whole).unwrap());
+                .map(|one| write_node(&one.node, renamed(one.checks).iter(), ("dc1", None), Outputs::Whole).unwrap());
             (node_key(name), value)
         })
     });

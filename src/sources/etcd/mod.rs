@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`client`] | etcd's API |
 //! | [`layout`], [`document`] | which keys there are, and what lies there; pure |
+//! | `alive` | which machines live, as they tell; pure |
 //! | [`mirror`] | what others wrote, as changes of the catalog; pure |
 //! | [`push`] | what is ours and etcd lacks; pure |
 //! | `grace` | what a machine lost that may live; pure |
@@ -14,13 +15,14 @@
 //!
 //! docs/etcd.md tells it to those who run it.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use crate::{
     catalog::{change::Change, names::NodeName, state::State},
     observe::metrics::Metrics,
 };
 
+mod alive;
 pub mod client;
 pub mod document;
 mod follow;
@@ -42,6 +44,8 @@ pub struct EtcdSettings {
     pub node: NodeName,
     /// Its UUID.
     pub uuid: Arc<str>,
+    /// Where others reach us.
+    pub addresses: Vec<IpAddr>,
     /// Our datacenter's label.
     pub datacenter: Arc<str>,
     /// How long what is ours outlives us.

@@ -23,7 +23,7 @@ use siphasher::sip::SipHasher13;
 
 use self::outputs::HeldOutputs;
 use super::{
-    document::{Outputs, TooLarge, write_instance, write_node},
+    document::{Nameplate, Outputs, TooLarge, write_instance, write_node},
     layout::{Layout, Place},
     mirror::Complaint,
 };
@@ -45,6 +45,8 @@ pub struct Push {
     layout: Layout,
     own: NodeName,
     datacenter: String,
+    /// What we tell of ourselves.
+    nameplate: Nameplate,
     /// The lease under which all is to be.
     lease: i64,
     /// What is in etcd; one that is deleted stays until it is looked at, so that older news of it is told from newer.
@@ -125,11 +127,12 @@ struct Sums {
 
 impl Push {
     /// One that knows nothing of what is there.
-    pub fn new(layout: Layout, own: NodeName, datacenter: String) -> Push {
+    pub fn new(layout: Layout, own: NodeName, (datacenter, nameplate): (String, Nameplate)) -> Push {
         Push {
             layout,
             own,
             datacenter,
+            nameplate,
             lease: 0,
             there: BTreeMap::new(),
             lists: 0,
@@ -313,7 +316,8 @@ impl Push {
         match place {
             Place::Node(name) => {
                 let Some(entry) = state.node(name) else { return Ok(None) };
-                write_node(&entry.node, checks(&entry.checks), &self.datacenter, outputs).map(Some)
+                let told = (&*self.datacenter, Some(&self.nameplate));
+                write_node(&entry.node, checks(&entry.checks), told, outputs).map(Some)
             }
             Place::Instance(key) => {
                 let Some(entry) = state.instance(key).filter(|entry| is_shared(entry)) else { return Ok(None) };

@@ -29,7 +29,8 @@ fn own() -> NodeName {
 
 impl World {
     fn new() -> World {
-        let push = Push::new(Layout::new("/nameplate"), own(), "dc1".to_owned());
+        let told = ("dc1".to_owned(), Nameplate::ours(&[]));
+        let push = Push::new(Layout::new("/nameplate"), own(), told);
         let mut world = World {
             push,
             state: State::new(Seed(7), 100),

@@ -10,7 +10,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use super::{
     EtcdSettings,
     client::{Client, Error, KeyValue},
-    document::read_node,
+    document::{Nameplate, read_node},
     follow::{self, Follower},
     layout::{Layout, Place},
     own::{Own, Writer, until},
@@ -82,7 +82,8 @@ impl EtcdSource {
     /// Starts to follow etcd and to write to it.
     pub fn start(settings: EtcdSettings, client: Client, (feed, published): (&Feed, &Arc<Published>)) -> EtcdSource {
         let (stopping, stopped) = watch::channel(false);
-        let push = Push::new(Layout::new(&settings.prefix), settings.node.clone(), settings.datacenter.to_string());
+        let told = (settings.datacenter.to_string(), Nameplate::ours(&settings.addresses));
+        let push = Push::new(Layout::new(&settings.prefix), settings.node.clone(), told);
         let (settings, own) = (Arc::new(settings), Arc::new(Own::new(push)));
         published.follow_node(settings.node.clone());
         let follower = Follower::new(

@@ -8,7 +8,7 @@
 //! | `history` | what clients did and saw, and what faults there were |
 //! | `levels`, `troubles`, `duties` | what follows from a history: what each node had to tell when |
 //! | `promises` | each promise as a function over a history |
-//! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity` | three nodes that answer alike; scenarios, one a promise |
+//! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
 //! | `load`, `faults`, `churn` | clients and faults at random, and the scenario that holds them against the promises |
 
 mod away;
@@ -23,6 +23,7 @@ mod hosts;
 mod identity;
 mod levels;
 mod load;
+mod members;
 mod net;
 mod passing_on;
 mod promises;

@@ -4,13 +4,14 @@ mod check;
 
 use std::{
     collections::{BTreeMap, HashSet},
+    net::IpAddr,
     sync::Arc,
 };
 
 use serde::{Deserialize, Deserializer};
 
 use self::check::CheckShape;
-use super::{DocumentError, NodeRegistration};
+use super::{ADDRESSES_MAX, DocumentError, Nameplate, NodeRegistration};
 use crate::catalog::{
     change::Registration,
     check::Check,
@@ -25,6 +26,7 @@ use crate::catalog::{
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NodeShape {
     node: NodeFields,
+    nameplate: Option<NameplateFields>,
     #[serde(default, deserialize_with = "or_default")]
     checks: Vec<CheckShape>,
 }
@@ -41,6 +43,15 @@ struct NodeFields {
     tagged_addresses: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "or_default")]
     meta: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NameplateFields {
+    #[serde(default, deserialize_with = "or_default")]
+    addresses: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    version: String,
 }
 
 impl NodeShape {
@@ -62,7 +73,23 @@ impl NodeShape {
             meta: Arc::new(fields.meta),
             origin: owner.origin,
         };
-        Ok(NodeRegistration { node, checks: checks(self.checks, None, owner)? })
+        let nameplate = self.nameplate.map(NameplateFields::nameplate).transpose()?;
+        Ok(NodeRegistration { node, checks: checks(self.checks, None, owner)?, nameplate })
+    }
+}
+
+impl NameplateFields {
+    fn nameplate(self) -> Result<Nameplate, DocumentError> {
+        if self.version.len() > VERSION_MAX_BYTES || self.version.chars().any(char::is_control) {
+            return Err(wrong("Nameplate.Version", "must be a version"));
+        }
+        let read = |(at, text): (usize, String)| {
+            text.parse().map_err(|_| wrong(format!("Nameplate.Addresses[{at}]"), "must be an IP address"))
+        };
+        let addresses = self.addresses.into_iter().take(ADDRESSES_MAX).enumerate().map(read);
+        let mut addresses: Vec<IpAddr> = addresses.collect::<Result<_, _>>()?;
+        addresses.retain(|address| !address.is_loopback() && !address.is_unspecified());
+        Ok(Nameplate { addresses: addresses.into(), version: self.version.into() })
     }
 }
 
@@ -255,3 +282,6 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D)
 
 /// Longest UUID. Source: none, chosen: twice the text of RFC 9562; it is only compared.
 const UUID_MAX_BYTES: usize = 72;
+
+/// Longest version. Source: none, chosen: it is only shown.
+const VERSION_MAX_BYTES: usize = 64;
