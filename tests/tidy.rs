@@ -31,7 +31,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("answer", &["wire", "publish::snapshot"]),
     ("forward", &["wire", "observe", "fingerprint"]),
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
-    ("sources", &["catalog", "publish", "observe", "fingerprint"]),
+    ("sources", &["catalog", "kv", "publish", "observe", "fingerprint"]),
     ("health", &["catalog", "kv", "publish", "forward", "observe", "random", "sources::docker::client"]),
     (
         "api",

@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::{
     Api,
     access::Caller,
-    base64::Base64,
     call::Call,
     respond::{ApiError, indexed, json},
     shared::shared,
@@ -24,7 +23,7 @@ use crate::{
         service::Instance,
         state::State,
     },
-    kv::{change::Change, event::Event, template::reason},
+    kv::{base64::Base64, change::Change, event::Event, template::reason},
     publish::{snapshot::Snapshot, watch::WatchKey},
     random,
 };

@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::{
     Api,
-    base64::Base64,
     call::{Call, Read},
     respond::{ApiError, indexed, json, text, with_index},
     rights::{self, KeyName},
@@ -20,6 +19,7 @@ use crate::{
     access::{Level, Resource},
     catalog::names::Text,
     kv::{
+        base64::Base64,
         operation::{Content, Operation, Problem, Verb},
         store::Entry,
     },

@@ -77,7 +77,6 @@ mod acl_body;
 mod agent;
 mod agent_health;
 mod agent_node;
-mod base64;
 mod catalog;
 mod checks;
 mod dns;

@@ -100,8 +100,10 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(ChangeError::UnknownNode(_)) => ApiError::Failed(problem),
             SubmitError::Access(error) => ApiError::from(error),
             SubmitError::Refused(_) | SubmitError::Store(_) | SubmitError::Failed(_) => ApiError::BadRequest(problem),
+            SubmitError::NotShareable(_) | SubmitError::Mixed => ApiError::BadRequest(problem),
+            SubmitError::NoSession(_) => ApiError::NotFound(problem),
             SubmitError::Busy | SubmitError::Closed => ApiError::Busy(problem),
-            SubmitError::Broken => ApiError::Failed(problem),
+            SubmitError::Broken | SubmitError::NoLeader | SubmitError::Shared(_) => ApiError::Failed(problem),
             SubmitError::Journal(failure) => ApiError::Failed(format!("{problem}: {failure}")),
         }
     }

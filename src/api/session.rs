@@ -69,6 +69,7 @@ pub(super) async fn renew(api: Arc<Api>, call: Call) -> Result<Response, ApiErro
         return Err(ApiError::NotFound(format!("Session id '{id}' not found")));
     };
     call.caller().must(Resource::Session, entry.session.node.as_str(), Level::Write)?;
+    api.parts.feed.renew_shared(id).await?;
     (api.parts.renew_session)(&entry.session);
     indexed(&[SessionBody::new(entry)], snapshot.store.sessions_index(), &read)
 }

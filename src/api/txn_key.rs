@@ -1,6 +1,6 @@
 //! Operations on keys in a transaction.
 
-use super::{base64, respond::ApiError};
+use super::respond::ApiError;
 use crate::{
     catalog::{
         definition::{
@@ -9,7 +9,10 @@ use crate::{
         },
         names::Text,
     },
-    kv::operation::{Content, Operation, Verb},
+    kv::{
+        base64,
+        operation::{Content, Operation, Verb},
+    },
 };
 
 /// Reads the operation below `KV`.

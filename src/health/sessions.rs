@@ -2,7 +2,8 @@
 //!
 //! A renewal moves the deadline in memory only: nothing is published, nothing goes to disk. After a restart each
 //! session has its whole time again, as after it was made, and so it has when this process or machine was suspended. A
-//! session that the catalog no longer carries when this starts (its node has another name now) ends at once.
+//! session that the catalog no longer carries when this starts (its node has another name now) ends at once. Of sessions that
+//! several machines share nothing is done here: their time is a lease.
 //!
 //! **Limits:** a renewal costs O(log n). One that comes in the moment in which the session ends may lose against it.
 //!
@@ -60,6 +61,9 @@ impl SessionTimes {
 
     fn renew_at(&self, session: &Session, now: Instant) {
         let Some((span, _)) = &session.ttl else { return };
+        if self.published.load().store.revision().is_some() {
+            return;
+        }
         let mut running = self.lock();
         let next = running.next();
         running.set(&session.id, Some(after(now, *span)));
@@ -162,6 +166,12 @@ impl Sessions {
 
 async fn run(times: Arc<SessionTimes>, feed: Feed, mut stopped: oneshot::Receiver<()>) {
     let first = times.published.load();
+    if first.store.revision().is_some() {
+        drop(first);
+        // Who ends those that machines share takes the hints of them, too.
+        let _ = stopped.await;
+        return;
+    }
     let lapsed: Vec<Text> = first
         .store
         .sessions()

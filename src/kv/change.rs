@@ -1,6 +1,6 @@
 //! What may be proposed to the store beside operations on keys, what it touched, and why it may be refused.
 
-use super::{At, event::Event, operation::Found, query::Query, session::Session, store::Store};
+use super::{At, event::Event, follow::Followed, operation::Found, query::Query, session::Session, store::Store};
 use crate::catalog::{
     names::{CheckId, Text},
     state::State,
@@ -19,6 +19,8 @@ pub enum Change {
     SetQuery(Box<Query>),
     /// Takes a prepared query away, if it is there.
     DeleteQuery(Text),
+    /// Follows what was done in a store that several machines share.
+    Follow(Box<Followed>),
 }
 
 /// Why a change was refused. Nothing of it was applied.
@@ -52,6 +54,8 @@ pub enum Touched {
     Event(u8),
     /// A prepared query came, went or changed.
     Query(Text),
+    /// The revision up to which a shared store is followed.
+    Revision,
 }
 
 /// What an operation or a change did.
@@ -82,6 +86,7 @@ impl Store {
             Change::Fire(event) => Ok(self.fire(event)),
             Change::SetQuery(query) => self.set_query(*query, at),
             Change::DeleteQuery(id) => Ok(self.delete_query(&id, at)),
+            Change::Follow(followed) => Ok(self.follow(*followed, at)),
         }
     }
 }

@@ -11,8 +11,10 @@
 
 use std::time::Duration;
 
+pub mod base64;
 pub mod change;
 pub mod event;
+pub mod follow;
 pub mod operation;
 pub mod ordered;
 pub mod query;

@@ -70,15 +70,22 @@ impl Dated for Arc<SessionEntry> {
     }
 }
 
+impl SessionEntry {
+    /// The keys that it holds, in order.
+    pub fn held(&self) -> impl Iterator<Item = &Text> {
+        self.held.iter().map(|(key, ())| key)
+    }
+}
+
 impl Session {
     /// All checks that it is bound to.
-    fn checks(&self) -> impl Iterator<Item = CheckKey> {
+    pub fn checks(&self) -> impl Iterator<Item = CheckKey> {
         let ids = self.node_checks.iter().chain(&self.service_checks);
         ids.map(|id| CheckKey { node: self.node.clone(), id: id.clone() })
     }
 
     /// Under which texts it is found by node and by check: node, NUL, check (none: the node itself), NUL, session.
-    fn ties(&self) -> impl Iterator<Item = Text> {
+    pub(super) fn ties(&self) -> impl Iterator<Item = Text> {
         let checks = self.node_checks.iter().chain(&self.service_checks).map(CheckId::as_str);
         checks.chain([""]).map(|check| tie(self.node.as_str(), check, &self.id))
     }
@@ -120,7 +127,8 @@ impl Store {
         ids.map(Text::from).collect()
     }
 
-    pub(super) fn create_session(&mut self, session: Session, catalog: &State, at: At) -> Result<Done, ChangeError> {
+    /// Whether a session can be made as the catalog is; or why not.
+    pub fn can_begin(&self, session: &Session, catalog: &State) -> Result<(), ChangeError> {
         if catalog.node(&session.node).is_none() {
             return Err(ChangeError::MissingNode);
         }
@@ -133,6 +141,11 @@ impl Store {
                 Some(_) => {}
             }
         }
+        Ok(())
+    }
+
+    pub(super) fn create_session(&mut self, session: Session, catalog: &State, at: At) -> Result<Done, ChangeError> {
+        self.can_begin(&session, catalog)?;
         let touched = vec![Touched::Session(session.id.clone())];
         self.put_session(session, at.index);
         Ok(Done { touched, ..Done::default() })
@@ -227,7 +240,7 @@ impl Store {
     }
 
     /// Whether a key cannot be locked for a while.
-    pub(super) fn is_delayed(&self, key: &str, now: Duration) -> bool {
+    pub fn is_delayed(&self, key: &str, now: Duration) -> bool {
         self.delays.get(key).is_some_and(|until| now < until.0)
     }
 }
@@ -239,7 +252,7 @@ fn fails(catalog: &State, key: &CheckKey) -> bool {
 
 /// When something is over, by the clock of who changes the store.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Until(Duration);
+pub(super) struct Until(pub(super) Duration);
 
 impl Dated for Until {
     fn index(&self) -> u64 {

@@ -50,6 +50,10 @@ pub struct Store {
     pub(super) query_templates: Ordered<Text>,
     /// Index of the last change of any query.
     pub(super) queries_index: u64,
+    /// Up to which revision a shared store is followed; none if it is this machine's alone.
+    pub(super) revision: Option<u64>,
+    /// By which leases the times of sessions run, where it is shared.
+    pub(super) leases: Ordered<u64>,
     pub(super) seed: Seed,
 }
 
@@ -83,6 +87,8 @@ pub struct Stored {
     pub events: Vec<Event>,
     /// The prepared queries.
     pub queries: Vec<QueryEntry>,
+    /// Up to which revision a shared store was followed, if one was.
+    pub revision: Option<u64>,
 }
 
 impl Dated for Arc<Entry> {
@@ -109,6 +115,8 @@ impl Store {
             query_ends: Ordered::new(seed),
             query_templates: Ordered::new(seed),
             queries_index: floor,
+            revision: None,
+            leases: Ordered::new(seed),
             seed,
         }
     }
@@ -116,7 +124,8 @@ impl Store {
     /// What was stored, at this index, which must not be below any index in it.
     pub fn restore(seed: Seed, index: u64, stored: Stored) -> Store {
         // Nobody waits yet, and what went in an earlier life is answered as if it had gone now.
-        let mut store = Store::new(seed, index);
+        let mut store = Store::new(seed, stored.revision.unwrap_or(index));
+        (store.queries_index, store.revision) = (index, stored.revision);
         for (session, create_index) in stored.sessions {
             store.put_session(session, create_index);
         }

@@ -19,13 +19,14 @@ use crate::{
     catalog::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
-        names::ServiceName,
+        names::{ServiceName, Text},
     },
     kv,
     publish::{
         journal::JournalFailure,
         machines::Machine,
         settings::Settings,
+        sharing::{self, Requests, Wanted, ask},
         transaction::{Found, Operation, OperationError},
     },
     zones::Zones,
@@ -36,6 +37,15 @@ use crate::{
 pub struct Feed {
     queue: mpsc::Sender<Submission>,
     results: Arc<Results>,
+    /// Where what machines share is written; none if it is this machine's alone.
+    shared: Option<Arc<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: mpsc::Sender<sharing::Request>,
+    /// Until somebody takes it.
+    requests: Mutex<Option<Requests>>,
 }
 
 /// Proof that a submission is published and durable.
@@ -71,6 +81,25 @@ pub enum SubmitError {
     /// The server is stopping.
     #[error("the server is stopping")]
     Closed,
+    /// The store that machines share cannot be written to just now; what was asked for may have been done all the same, if
+    /// it was lost on the way. Source of the text: Consul.
+    #[error("No cluster leader")]
+    NoLeader,
+    /// The store that machines share cannot take this.
+    #[error("{0}")]
+    NotShareable(String),
+    /// The store that machines share refuses this, and will not take it later.
+    #[error("{0}")]
+    Shared(String),
+    /// Operations on what is shared together with others.
+    #[error(
+        "keys are in etcd (store), which knows nothing of nodes, services and checks: a transaction has operations on keys or \
+         on those, not on both"
+    )]
+    Mixed,
+    /// A session that machines share has ended.
+    #[error("Session id '{0}' not found")]
+    NoSession(Text),
     /// A panic of the publisher's; nothing was applied.
     #[error("the server could not do this for a fault of its own, which is in its log")]
     Broken,
@@ -93,10 +122,19 @@ pub struct SourceStatus {
 
 impl Feed {
     /// A feed, and what the publisher takes from it.
-    pub(super) fn new() -> (Feed, Intake) {
+    pub(super) fn new(is_shared: bool) -> (Feed, Intake) {
         let (queue, submissions) = mpsc::channel(QUEUE_MAX);
         let results = Arc::new(Results::default());
-        (Feed { queue, results: Arc::clone(&results) }, Intake { submissions, results })
+        let shared = is_shared.then(|| {
+            let (queue, requests) = mpsc::channel(QUEUE_MAX);
+            Arc::new(Shared { queue, requests: Mutex::new(Some(requests)) })
+        });
+        (Feed { queue, results: Arc::clone(&results), shared }, Intake { submissions, results })
+    }
+
+    /// What is asked of who writes what machines share, if they share anything; once.
+    pub fn take_requests(&self) -> Option<Requests> {
+        self.shared.as_ref()?.requests.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Applies the changes as one: all or none. Returns when they are published and durable.
@@ -106,12 +144,36 @@ impl Feed {
 
     /// Applies the operations as one: all or none. Returns when they are published and durable.
     pub async fn transact(&self, operations: Vec<impl Into<Operation>>) -> Result<Receipt, SubmitError> {
-        self.send(Work::Transaction(operations.into_iter().map(Into::into).collect())).await
+        let operations: Vec<Operation> = operations.into_iter().map(Into::into).collect();
+        let keys = operations.iter().filter(|operation| operation.key_verb().is_some()).count();
+        match &self.shared {
+            Some(shared) if keys > 0 => {
+                if keys < operations.len() {
+                    return Err(SubmitError::Mixed);
+                }
+                let keys = operations.into_iter().filter_map(|operation| match operation {
+                    Operation::Key(operation) => Some(operation),
+                    Operation::Catalog(_) => None,
+                });
+                ask(&shared.queue, Wanted::Operations(keys.collect())).await
+            }
+            _ => self.send(Work::Transaction(operations)).await,
+        }
     }
 
     /// Applies a change of the store. Returns when it is published and durable.
     pub async fn store(&self, change: kv::change::Change) -> Result<Receipt, SubmitError> {
-        self.send(Work::Store(change)).await
+        use kv::change::Change::{CreateSession, DestroySession};
+        match (&self.shared, &change) {
+            (Some(shared), CreateSession(_) | DestroySession(_)) => ask(&shared.queue, Wanted::Change(change)).await,
+            _ => self.send(Work::Store(change)).await,
+        }
+    }
+
+    /// Gives a session its whole time again, where machines share it; where they do not, its time is kept elsewhere.
+    pub async fn renew_shared(&self, session: Text) -> Result<(), SubmitError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        ask(&shared.queue, Wanted::Renewal(session)).await.map(drop)
     }
 
     /// Applies a change of policies and tokens. Returns when it is published, with all that follows from it, and durable.
@@ -251,7 +313,7 @@ type WaitingResults = HashMap<CheckKey, CheckResult, RandomState>;
 const QUEUE_MAX: usize = 1024;
 
 /// Longest wait for a place in the queue. Source: none, chosen: below the time-outs of HTTP clients.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 #[path = "feed_tests.rs"]

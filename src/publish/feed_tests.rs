@@ -6,7 +6,7 @@ use crate::catalog::{
 
 #[tokio::test]
 async fn who_finds_the_queue_full_is_told_after_five_seconds() {
-    let (feed, mut intake) = Feed::new();
+    let (feed, mut intake) = Feed::new(false);
     let submit = |feed: Feed| tokio::spawn(async move { feed.submit(Vec::new()).await.map(|receipt| receipt.index) });
     let waiting: Vec<_> = (0..QUEUE_MAX).map(|_| submit(feed.clone())).collect();
     while intake.submissions.len() < QUEUE_MAX {
@@ -28,7 +28,7 @@ async fn who_finds_the_queue_full_is_told_after_five_seconds() {
 
 #[tokio::test]
 async fn results_are_kept_one_a_check_and_wake_once() {
-    let (feed, mut intake) = Feed::new();
+    let (feed, mut intake) = Feed::new(false);
     let key = |id: &str| CheckKey { node: NodeName::new("n1").unwrap(), id: CheckId::new(id).unwrap() };
     let result = |output: &str| CheckResult { status: CheckStatus::Passing, output: output.into() };
     for round in ["first", "second"] {

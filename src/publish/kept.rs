@@ -30,11 +30,13 @@ impl Restored {
         let sessions = documents::of_kind(&self.documents, Kind::Session).map(|(key, bytes)| session(key, bytes));
         let events = documents::of_kind(&self.documents, Kind::Event).map(|(_, bytes)| event(bytes));
         let queries = documents::of_kind(&self.documents, Kind::Query).map(|(key, bytes)| query(key, bytes));
+        let mut revisions = documents::of_kind(&self.documents, Kind::Revision);
         let stored = Stored {
             entries: entries.collect::<Result<_, _>>()?,
             sessions: sessions.collect::<Result<_, _>>()?,
             events: events.collect::<Result<_, _>>()?,
             queries: queries.collect::<Result<_, _>>()?,
+            revision: revisions.next().map(|(_, bytes)| documents::record(Kind::Revision, bytes)).transpose()?,
         };
         Ok(Store::restore(seed, self.index, stored))
     }
@@ -112,6 +114,11 @@ fn query(key: &[u8], bytes: &[u8]) -> Result<QueryEntry, DocumentError> {
     Ok(QueryEntry { query: query.into(), create_index: record.create_index, modify_index: record.modify_index })
 }
 
+/// What now holds for whether it is shared.
+pub fn revision(store: &Store) -> Write {
+    write(store, &Touched::Revision)
+}
+
 /// What now holds for something that was touched.
 pub(super) fn write(store: &Store, touched: &Touched) -> Write {
     match touched {
@@ -144,6 +151,7 @@ pub(super) fn write(store: &Store, touched: &Touched) -> Write {
             let record = store.query(id).map(|entry| query_record(entry));
             documents::write(Kind::Query, id.as_bytes(), record.as_ref())
         }
+        Touched::Revision => documents::write(Kind::Revision, &[], store.revision().as_ref()),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         state::State,
         table::FOUND_TOGETHER_MAX,
     },
-    kv::{self, At, store::Store},
+    kv::store::Store,
     observe::metrics::Metrics,
     publish::{
         feed::{Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Waiting, Work},
@@ -37,6 +37,7 @@ use crate::{
 mod levels;
 mod rest;
 mod rights;
+mod stored;
 mod touched;
 
 use rest::{Next, Rest};
@@ -130,7 +131,7 @@ struct Done {
 
 impl Writer {
     fn new(start: Start) -> (Writer, Feed, Arc<Published>) {
-        let (feed, intake) = Feed::new();
+        let (feed, intake) = Feed::new(start.store.revision().is_some());
         let mut realm = Realm::of(start.access);
         if let Some(access) = &start.settings.access {
             realm.file = Arc::clone(&access.file);
@@ -352,18 +353,6 @@ impl Writer {
         Ok((batch.changed || self.journal.status().waiting > 0, found))
     }
 
-    /// Applies a change of the store. Says whether the sender waits until it is durable.
-    fn store(&mut self, change: kv::change::Change, batch: &mut Batch) -> Result<bool, kv::change::ChangeError> {
-        let at = At { index: self.next.catalog.index() + 1, now: self.began.elapsed() };
-        let done = self.next.store.apply(change, &self.next.catalog, at)?;
-        if !done.touched.is_empty() {
-            self.next.catalog.advance();
-            batch.changed = true;
-            batch.touched.stored.extend(done.touched);
-        }
-        Ok(batch.changed || self.journal.status().waiting > 0)
-    }
-
     /// Lets what follows from the catalog follow.
     fn follow(&mut self, effects: &Effects, batch: &mut Batch) {
         if effects.is_empty() {
@@ -371,10 +360,7 @@ impl Writer {
         }
         batch.changed = true;
         batch.zone_changed |= self.next.names.follow(effects, &self.next.settings);
-        for id in self.next.store.lapsed(effects, &self.next.catalog) {
-            let at = At { index: self.next.catalog.advance(), now: self.began.elapsed() };
-            batch.touched.stored.extend(self.next.store.destroy_session(&id, at).touched);
-        }
+        self.lapse(effects, batch);
         batch.touched.take_in(effects);
     }
 
@@ -391,10 +377,7 @@ impl Writer {
             }
             let on_followed = std::mem::take(&mut batch.touched.on_followed);
             self.published.followed.touch(batch.touched.followed.as_ref(), on_followed);
-            let sessions = batch.touched.sessions();
-            if !sessions.is_empty() {
-                self.published.touch_sessions(sessions);
-            }
+            self.published.touch_sessions(batch.touched.sessions(), std::mem::take(&mut batch.touched.lapsed));
             batch.touched.wake(&self.published);
             self.metrics.publishes.inc();
             self.gauge();

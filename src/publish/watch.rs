@@ -55,7 +55,8 @@ pub struct Published {
     waiters: DashMap<WatchKey, watch::Sender<()>>,
     touched_checks: Mutex<HashSet<CheckKey, RandomState>>,
     checks_touched: Notify,
-    touched_sessions: Mutex<Vec<Text>>,
+    /// Those that came or went, and those that lapsed.
+    touched_sessions: Mutex<(Vec<Text>, Vec<Text>)>,
     sessions_touched: Notify,
     pub(super) followed: Followed,
     /// How many wait for keys that begin with a text of this length, so that a changed key is looked up under the
@@ -111,7 +112,13 @@ impl Published {
     /// Sessions that came or went since they were last taken, for who watches over their time; hints only: look at the
     /// level. At most one reader.
     pub fn take_touched_sessions(&self) -> Vec<Text> {
-        std::mem::take(&mut *self.touched_sessions.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.sessions_hints().0)
+    }
+
+    /// Sessions that several machines share and that our catalog no longer carries, since they were last taken; hints only.
+    /// At most one reader.
+    pub fn take_lapsed_sessions(&self) -> Vec<Text> {
+        std::mem::take(&mut self.sessions_hints().1)
     }
 
     /// Returns when [`Published::take_touched_sessions`] may have something.
@@ -135,9 +142,19 @@ impl Published {
         self.followed.touched().await;
     }
 
-    pub(super) fn touch_sessions(&self, ids: Vec<Text>) {
-        self.touched_sessions.lock().unwrap_or_else(PoisonError::into_inner).extend(ids);
+    pub(super) fn touch_sessions(&self, touched: Vec<Text>, lapsed: Vec<Text>) {
+        if touched.is_empty() && lapsed.is_empty() {
+            return;
+        }
+        let mut hints = self.sessions_hints();
+        hints.0.extend(touched);
+        hints.1.extend(lapsed);
+        drop(hints);
         self.sessions_touched.notify_one();
+    }
+
+    fn sessions_hints(&self) -> MutexGuard<'_, (Vec<Text>, Vec<Text>)> {
+        self.touched_sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn swap(&self, next: Arc<Snapshot>) -> Arc<Snapshot> {

@@ -26,6 +26,8 @@ pub enum Kind {
     Token = 6,
     /// When the first token was made.
     Bootstrap = 7,
+    /// The revision up to which `kv` follows a store that several machines share; none if it is this machine's alone.
+    Revision = 8,
 }
 
 /// Why a document cannot be read.

@@ -112,13 +112,14 @@ fn the_stored_number_of_an_origin_stays() {
 
 #[test]
 fn an_older_format_is_migrated_once_and_as_a_whole() {
-    const STEPS: [Step; 8] = [
-        |_| panic!("the file is of format 7 already"),
-        |_| panic!("the file is of format 7 already"),
-        |_| panic!("the file is of format 7 already"),
-        |_| panic!("the file is of format 7 already"),
-        |_| panic!("the file is of format 7 already"),
-        |_| panic!("the file is of format 7 already"),
+    const STEPS: [Step; 9] = [
+        |_| panic!("the file is of format 8 already"),
+        |_| panic!("the file is of format 8 already"),
+        |_| panic!("the file is of format 8 already"),
+        |_| panic!("the file is of format 8 already"),
+        |_| panic!("the file is of format 8 already"),
+        |_| panic!("the file is of format 8 already"),
+        |_| panic!("the file is of format 8 already"),
         |transaction| note(transaction, "first"),
         |transaction| note(transaction, "second"),
     ];
@@ -136,7 +137,7 @@ fn an_older_format_is_migrated_once_and_as_a_whole() {
     drop(transaction);
     drop(database);
     // And the nameplate from before refuses what the migration made.
-    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 9, known: FORMAT, .. }));
+    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 10, known: FORMAT, .. }));
 }
 
 #[test]

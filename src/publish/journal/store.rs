@@ -62,6 +62,8 @@ const STEPS: &[Step] = &[
     |_| Ok(()),
     // One origin more, behind the others, and whose a node is: records stay as they are.
     |_| Ok(()),
+    // The revision of what machines share: a kind of document more.
+    |_| Ok(()),
 ];
 
 /// `format`: 4 bytes, little-endian, in every format. `counters`, `node_uuid`: sealed records.

@@ -34,6 +34,8 @@ pub(super) struct Touched {
     pub(super) definitions: Set<CheckKey>,
     pub(super) nodes: Set<NodeName>,
     pub(super) stored: Set<Stored>,
+    /// Sessions that several machines share and the catalog no longer carries.
+    pub(super) lapsed: Vec<Text>,
     /// Policies and tokens.
     pub(super) access: Set<access::directory::Touched>,
     pub(super) checks: bool,
@@ -121,7 +123,7 @@ impl Touched {
     pub(super) fn sessions(&self) -> Vec<Text> {
         let id = |stored: &Stored| match stored {
             Stored::Session(id) => Some(id.clone()),
-            Stored::Key(_) | Stored::Event(_) | Stored::Query(_) => None,
+            Stored::Key(_) | Stored::Event(_) | Stored::Query(_) | Stored::Revision => None,
         };
         self.stored.iter().filter_map(id).collect()
     }
@@ -146,6 +148,7 @@ impl Touched {
                 Stored::Session(_) => sessions = true,
                 Stored::Event(_) => events = true,
                 Stored::Query(_) => queries = true,
+                Stored::Revision => {}
             }
         }
         let lists = [

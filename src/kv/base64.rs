@@ -4,11 +4,11 @@ use serde::{Serialize, Serializer};
 
 /// Bytes that are written as a text of base64.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Base64<'a>(pub(super) &'a [u8]);
+pub struct Base64<'a>(pub &'a [u8]);
 
 impl<'a> Base64<'a> {
     /// None of no bytes, which Consul's clients see as null.
-    pub(super) fn unless_empty(bytes: &'a [u8]) -> Option<Base64<'a>> {
+    pub fn unless_empty(bytes: &'a [u8]) -> Option<Base64<'a>> {
         (!bytes.is_empty()).then_some(Base64(bytes))
     }
 }
@@ -32,7 +32,7 @@ fn encode(bytes: &[u8]) -> String {
 }
 
 /// The bytes of a text of base64; none if it is not one.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let (chunks, []) = text.as_bytes().as_chunks::<4>() else { return None };
     let mut bytes = Vec::with_capacity(chunks.len() * 3);
     for (at, chunk) in chunks.iter().enumerate() {

@@ -1,0 +1,233 @@
+//! Following a store that several machines share: keys, sessions and lock delays as they are elsewhere.
+//!
+//! All indexes of keys and sessions are then that store's revisions, and nothing is done here: what was done elsewhere is told,
+//! in its order, change by change, or all that there is at one revision.
+//!
+//! | what | becomes |
+//! |---|---|
+//! | a key that went | remembered with the revision at which it did |
+//! | what is not listed where all is told | gone, at the revision of the list |
+//! | a revision below the one that was followed before | the shared store was wiped or set back: what is remembered of keys that went counts no more |
+//!
+//! **Limits:** a key that a session holds is known to be held by it only if the session was told before the key, as it is
+//! done; a list is therefore told with its sessions first.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::{
+    At,
+    change::{Done, Touched},
+    ordered::Ordered,
+    session::{Session, SessionEntry, Until},
+    store::{Entry, Store},
+};
+use crate::catalog::names::Text;
+
+/// What was done elsewhere.
+#[derive(Debug, Clone)]
+pub struct Followed {
+    /// The revision up to which this is.
+    pub revision: u64,
+    /// Whether it is all that there is.
+    pub told: Told,
+    /// What happened, in this order.
+    pub events: Vec<Event>,
+}
+
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// All that there is: what else was known is gone.
+    Everything,
+    /// What came, changed or went.
+    Changes,
+}
+
+/// Something that happened elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A key holds this, with these indexes.
+    Key(Box<Entry>),
+    /// A key went, at this revision.
+    NoKey(Text, u64),
+    /// A session was made, at this revision.
+    Session(Box<Session>, u64),
+    /// A session ended, at this revision.
+    NoSession(Text, u64),
+    /// The time of a session runs, by this lease.
+    Lease(Text, i64),
+    /// The time of a session is over.
+    NoLease(Text),
+    /// A key cannot be locked until that is told to be over.
+    Delay(Text),
+    /// It can be again.
+    NoDelay(Text),
+}
+
+impl Store {
+    /// Up to which revision of a shared store all is followed; 0 before anything was; none if it is this machine's alone.
+    pub fn revision(&self) -> Option<u64> {
+        self.revision
+    }
+
+    /// Makes it follow a shared store, whose indexes hold from now on. What is known stays until all is told.
+    pub fn share(&mut self) {
+        if self.revision.is_none() {
+            self.revision = Some(0);
+            self.forget_gone(0);
+        }
+    }
+
+    /// Makes it this machine's alone, at this index, which must not be below any in it.
+    pub fn part(&mut self, index: u64) {
+        if self.revision.take().is_some() {
+            self.leases = Ordered::new(self.seed);
+            self.delays = Ordered::new(self.seed);
+            self.forget_gone(index);
+        }
+    }
+
+    /// The newest index of all that it has.
+    pub fn newest_index(&self) -> u64 {
+        self.keys.newest().max(self.sessions.newest()).max(self.sessions_index).max(self.floor)
+    }
+
+    /// The lease by which the time of a session runs, where it is shared.
+    pub fn lease(&self, session: &str) -> Option<i64> {
+        self.leases.get(session).and_then(|lease| i64::try_from(*lease).ok())
+    }
+
+    /// What went is told of with this index from now on.
+    fn forget_gone(&mut self, index: u64) {
+        self.graves = Ordered::new(self.seed);
+        self.floor = index;
+        self.sessions_index = index;
+    }
+
+    pub(super) fn follow(&mut self, followed: Followed, at: At) -> Done {
+        let Followed { revision, told, events } = followed;
+        let before = self.revision.replace(revision);
+        let mut touched = Vec::new();
+        if before != Some(revision) {
+            touched.push(Touched::Revision);
+        }
+        if before.is_some_and(|before| revision < before) {
+            self.forget_gone(revision);
+        }
+        if told == Told::Everything {
+            self.drop_unlisted(&events, (revision, at), &mut touched);
+        }
+        for event in events {
+            self.take(event, at, &mut touched);
+        }
+        Done { touched, ..Done::default() }
+    }
+
+    fn take(&mut self, event: Event, at: At, touched: &mut Vec<Touched>) {
+        match event {
+            Event::Key(entry) => touched.extend(self.put_told(*entry)),
+            Event::NoKey(key, revision) => touched.extend(self.remove_told(&key, revision)),
+            Event::Session(session, revision) => touched.extend(self.put_told_session(*session, revision)),
+            Event::NoSession(id, revision) => self.end_told(&id, revision, (at, touched)),
+            Event::Lease(id, lease) => {
+                self.leases.set(id, lease.unsigned_abs());
+            }
+            Event::NoLease(id) => {
+                // Who ends sessions is to look at it.
+                touched.extend(self.leases.remove(&id).map(|_| Touched::Session(id)));
+            }
+            Event::Delay(key) => {
+                self.delays.set(key, Until(Duration::MAX));
+            }
+            Event::NoDelay(key) => {
+                self.delays.remove(&key);
+            }
+        }
+    }
+
+    fn put_told(&mut self, entry: Entry) -> Option<Touched> {
+        let before = self.keys.get(&entry.key);
+        if before.is_some_and(|before| **before == entry) {
+            return None;
+        }
+        let holder = before.and_then(|before| before.session.clone());
+        let key = entry.key.clone();
+        self.graves.remove(&key);
+        self.hand_over(&key, holder.as_ref(), entry.session.as_ref());
+        self.keys.set(key.clone(), Arc::new(entry));
+        Some(Touched::Key(key))
+    }
+
+    fn remove_told(&mut self, key: &Text, revision: u64) -> Option<Touched> {
+        let gone = self.keys.remove(key)?;
+        self.hand_over(key, gone.session.as_ref(), None);
+        self.bury(key, revision);
+        Some(Touched::Key(key.clone()))
+    }
+
+    fn put_told_session(&mut self, session: Session, revision: u64) -> Option<Touched> {
+        let before = self.sessions.get(&session.id).cloned();
+        if before.as_ref().is_some_and(|before| *before.session == session && before.create_index == revision) {
+            return None;
+        }
+        let id = session.id.clone();
+        if let Some(before) = &before {
+            self.untie(before);
+        }
+        self.put_session(session, revision);
+        if let Some(before) = before
+            && let Some(entry) = self.sessions.get(&id)
+        {
+            // It holds what it held.
+            let entry = SessionEntry { held: before.held.clone(), ..SessionEntry::clone(entry) };
+            self.sessions.set(id.clone(), Arc::new(entry));
+        }
+        Some(Touched::Session(id))
+    }
+
+    /// What became of its keys is told by itself; its queries are this machine's.
+    fn end_told(&mut self, id: &Text, revision: u64, (at, touched): (At, &mut Vec<Touched>)) {
+        let Some(entry) = self.sessions.remove(id) else { return };
+        self.untie(&entry);
+        self.leases.remove(id);
+        self.sessions_index = self.sessions_index.max(revision);
+        touched.push(Touched::Session(id.clone()));
+        touched.append(&mut self.delete_queries_of(id, at));
+    }
+
+    fn untie(&mut self, entry: &SessionEntry) {
+        for tie in entry.session.ties() {
+            self.ties.remove(&tie);
+        }
+    }
+
+    /// Takes away what is not among all that there is.
+    fn drop_unlisted(&mut self, events: &[Event], (revision, at): (u64, At), touched: &mut Vec<Touched>) {
+        let (mut keys, mut sessions, mut leases) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for event in events {
+            match event {
+                Event::Key(entry) => _ = keys.insert(&entry.key),
+                Event::Session(session, _) => _ = sessions.insert(&session.id),
+                Event::Lease(id, _) => _ = leases.insert(id),
+                _ => {}
+            }
+        }
+        let unlisted = |all: &mut dyn Iterator<Item = &Text>, listed: &BTreeSet<&Text>| -> Vec<Text> {
+            all.filter(|id| !listed.contains(id)).cloned().collect()
+        };
+        for key in unlisted(&mut self.keys.iter().map(|(key, _)| key), &keys) {
+            touched.extend(self.remove_told(&key, revision));
+        }
+        for id in unlisted(&mut self.sessions.iter().map(|(id, _)| id), &sessions) {
+            self.end_told(&id, revision, (at, touched));
+        }
+        for id in unlisted(&mut self.leases.iter().map(|(id, _)| id), &leases) {
+            self.take(Event::NoLease(id), at, touched);
+        }
+        self.delays = Ordered::new(self.seed);
+    }
+}
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;
