@@ -131,6 +131,9 @@ pub struct ServeArgs {
     /// Catalog that several machines share: etcd://HOST:PORT,HOST:PORT/PREFIX, or etcds:// with TLS
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
+    /// Whose keys and sessions hold if this machine and the store both have some: local or remote
+    #[arg(long, value_name = "SIDE")]
+    pub store_adopt: Option<String>,
     /// Directory of static zones, *.zone [default: zones, if it is there]
     #[arg(long, value_name = "DIR")]
     pub zones: Option<String>,
@@ -459,6 +462,7 @@ impl ServeArgs {
             ("data_dir", one(&self.data_dir)),
             ("ephemeral", set(self.ephemeral)),
             ("store", one(&self.store)),
+            ("store_adopt", one(&self.store_adopt)),
             ("zones", one(&self.zones)),
             ("services", one(&self.services)),
             ("docker", one(&self.docker)),

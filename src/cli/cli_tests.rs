@@ -117,6 +117,7 @@ fn every_flag_of_serve_is_a_setting() {
         data_dir: Some("x".into()),
         ephemeral: true,
         store: Some("x".into()),
+        store_adopt: Some("x".into()),
         zones: Some("x".into()),
         services: Some("x".into()),
         docker: Some("x".into()),

@@ -7,7 +7,7 @@ use super::{
     problem::ConfigProblem,
     read::Reader,
     store::StoreAddress,
-    values::{self, duration},
+    values::{self, duration, word},
 };
 use crate::catalog::duration::format_duration;
 
@@ -24,6 +24,8 @@ pub struct Cluster {
     pub tls_pair: Option<(PathBuf, PathBuf)>,
     /// How long what is of this machine outlives it.
     pub lease: Duration,
+    /// Whose keys and sessions hold at the first start with a store, if both have some.
+    pub adopt: Option<Side>,
 }
 
 /// Reads the settings.
@@ -31,6 +33,7 @@ pub(super) fn read(reader: &mut Reader) -> Cluster {
     let store = reader.one("store", |item| StoreAddress::parse(values::text(item)?).map_err(|error| error.to_string()));
     let [password_file, tls_ca, cert, key] = FILE_KEYS.map(|key| reader.one(key, values::path));
     let lease = reader.set("store_lease", duration(LEASE_LEAST, LEASE_MOST));
+    let adopt = reader.one("store_adopt", word(&SIDES));
     let mut report = |key: &'static str, problem: String| {
         reader.report(ConfigProblem { place: reader.place(key), key: Some(key.to_owned()), problem });
     };
@@ -67,7 +70,7 @@ pub(super) fn read(reader: &mut Reader) -> Cluster {
             }
         }
     }
-    Cluster { store, password_file, tls_ca, tls_pair, lease }
+    Cluster { store, password_file, tls_ca, tls_pair, lease, adopt }
 }
 
 impl Cluster {
@@ -82,9 +85,21 @@ impl Cluster {
             (FILE_KEYS[2], path(pair.map(|(cert, _)| cert))),
             (FILE_KEYS[3], path(pair.map(|(_, key)| key))),
             ("store_lease", Some(quoted(format_duration(self.lease)))),
+            ("store_adopt", SIDES.iter().find(|(_, side)| Some(*side) == self.adopt).map(|(name, _)| quoted(name))),
         ]
     }
 }
+
+/// Whose keys and sessions hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// This machine's.
+    Local,
+    /// The store's.
+    Remote,
+}
+
+const SIDES: [(&str, Side); 2] = [("local", Side::Local), ("remote", Side::Remote)];
 
 const FILE_KEYS: [&str; 4] = ["store_password_file", "store_tls_ca", "store_tls_cert", "store_tls_key"];
 

@@ -45,19 +45,17 @@ use self::{
 };
 pub use self::{access::check as check_tokens, process::runtime, reload::Why};
 use crate::{
-    access::directory::{Directory, HashKey},
     api::{self, ApiParts, HeartbeatOutcome, LocalNode},
-    catalog::{names::NodeName, state::State, table::Seed},
+    catalog::names::NodeName,
     config::{Config, LogFormat},
     forward::Forwarder,
     health::{
         Health, HealthSettings, PROBES_IN_FLIGHT_MAX, TargetResolver, damping::DampingSettings, deadlines::Heartbeat,
     },
-    kv::store::Store,
     observe::{logging, metrics::Metrics, query_log::QueryLog},
     publish::{
         feed::Feed,
-        journal::{Batch, Journal, Place, Restored, Write, documents::DocumentError},
+        journal::{Batch, Journal, Place, Restored, Write},
         publisher::{Publisher, Start},
         settings::Settings,
         watch::Published,
@@ -130,7 +128,8 @@ impl Server {
 
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
         let search = settings::search(&forwarder.describe());
-        let (serial, (catalog, store, directory)) = (restored.serial, stored(restored)?);
+        let serial = restored.serial;
+        let (catalog, store, directory) = store::stored(&config, (&journal, restored), shared.as_ref()).await?;
         let (publisher, feed, published) = Publisher::start(Start {
             sources: Sources::initial(&config, &catalog),
             catalog,
@@ -322,12 +321,6 @@ fn open_journal(config: &Config) -> anyhow::Result<(Journal, Restored, Arc<str>)
     let uuid = restored.node_uuid.take().unwrap_or_else(|| new_node_uuid(&journal, &restored));
     follow_name(&config.node, &uuid, &journal, &mut restored);
     Ok((journal, restored, uuid))
-}
-
-fn stored(restored: Restored) -> Result<(State, Store, Directory), DocumentError> {
-    let seed = Seed(random::number());
-    let (store, directory) = (restored.store(seed)?, restored.directory(seed, HashKey(random::bytes()))?);
-    Ok((State::restore(seed, restored.index, restored.nodes, restored.instances), store, directory))
 }
 
 fn open_dns(config: &Config, engine: &Arc<DnsEngine>, observer: Observer) -> anyhow::Result<Transport<DnsEngine>> {

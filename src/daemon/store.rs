@@ -1,4 +1,4 @@
-//! What the shared store is reached by: its address, and what its files hold.
+//! What the shared store is reached by: its address, and what its files hold; and what was stored here before it.
 
 use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
@@ -7,10 +7,18 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::{
-    config::{Cluster, Config},
+    access::directory::{Directory, HashKey},
+    catalog::{state::State, table::Seed},
+    config::{Cluster, Config, Side},
+    kv::store::Store,
     observe::metrics::Metrics,
+    publish::{
+        journal::{Batch, Journal, Restored},
+        kept,
+    },
+    random,
     sources::etcd::{
-        EtcdSettings, EtcdSource,
+        self, EtcdSettings, EtcdSource,
         client::{Client, Host, Login, Settings, Timeouts},
     },
 };
@@ -47,6 +55,43 @@ pub async fn connect(
     };
     EtcdSource::look_for_name(&settings, &client).await?;
     Ok(Some((settings, client)))
+}
+
+/// All that was stored, with the keys and sessions where they belong: in the store that machines share, if there is one.
+pub async fn stored(
+    config: &Config,
+    (journal, restored): (&Journal, Restored),
+    shared: Option<&(EtcdSettings, Client)>,
+) -> anyhow::Result<(State, Store, Directory)> {
+    let seed = Seed(random::number());
+    let (mut store, directory) = (restored.store(seed)?, restored.directory(seed, HashKey(random::bytes()))?);
+    let mut index = restored.index;
+    let moves = shared.is_some() != store.revision().is_some();
+    if moves {
+        match shared {
+            Some((settings, client)) => {
+                let side = config.cluster.adopt.map(|side| match side {
+                    Side::Local => etcd::Side::Local,
+                    Side::Remote => etcd::Side::Remote,
+                });
+                etcd::adopt((&settings.prefix, client), &store, side).await?;
+                store.share();
+            }
+            None => {
+                index = index.max(store.newest_index());
+                store.part(index);
+            }
+        }
+        journal.write(Batch {
+            index,
+            serial: restored.serial,
+            extinction_index: restored.extinction_index,
+            writes: vec![kept::revision(&store)],
+            acknowledge: Vec::new(),
+            urgent: true,
+        });
+    }
+    Ok((State::restore(seed, index, restored.nodes, restored.instances), store, directory))
 }
 
 /// One member that hangs should not cost a lease that is shorter than usual.

@@ -9,7 +9,7 @@
 //! | a document | 1 MiB; one that would be larger is written without the outputs of its checks |
 //! | an output | 4 KiB |
 
-mod shape;
+pub(super) mod shape;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -159,11 +159,11 @@ fn within(outputs: Outputs, encode: impl Fn(Outputs) -> Vec<u8>) -> Result<Vec<u
     if short.len() <= DOCUMENT_MAX_BYTES { Ok(short) } else { Err(TooLarge { bytes: short.len() }) }
 }
 
-fn encoded(document: &impl Serialize) -> Vec<u8> {
+pub(super) fn encoded(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("names are texts, and no number is infinite")
 }
 
-fn parsed<T: DeserializeOwned>(value: &[u8]) -> Result<T, DocumentError> {
+pub(super) fn parsed<T: DeserializeOwned>(value: &[u8]) -> Result<T, DocumentError> {
     if value.len() > DOCUMENT_MAX_BYTES {
         let problem = format!("it has {} bytes; at most {DOCUMENT_MAX_BYTES} are read", value.len());
         return Err(DocumentError { field: String::new(), problem });

@@ -8,7 +8,8 @@ use crate::{
     },
     sources::etcd::{
         generate::{any_node_registration, any_registration, told, told_node},
-        layout::{Layout, Place},
+        kept::{Revisions, read_key, read_session, write_key, write_session},
+        layout::{Kept, Layout, Place},
     },
 };
 
@@ -167,13 +168,14 @@ fn the_examples_of_the_documentation_are_what_is_written() {
     for (before, after) in text.match_indices("```json\n").map(|(at, fence)| (&text[..at], &text[at + fence.len()..])) {
         let key = before.trim_end().lines().last().and_then(|line| line.strip_prefix('`')?.strip_suffix("`:")).unwrap();
         let value = after.split("```").next().unwrap();
-        let written = match layout.place(key.as_bytes()).unwrap() {
-            Place::Node(name) => {
+        let written = match layout.place(key.as_bytes()) {
+            None => kept_again(&layout.kept(key.as_bytes()).unwrap(), value.as_bytes()),
+            Some(Place::Node(name)) => {
                 let read = read_node(&name, value.as_bytes()).unwrap();
                 let told = ("dc1", read.nameplate.as_ref());
                 write_node(&read.node, read.checks.iter(), told, Outputs::Whole).unwrap()
             }
-            Place::Instance(key) => {
+            Some(Place::Instance(key)) => {
                 let read = read_instance(&key, value.as_bytes()).unwrap();
                 write_instance(&read.instance, read.checks.iter(), Outputs::Whole).unwrap()
             }
@@ -183,5 +185,14 @@ fn the_examples_of_the_documentation_are_what_is_written() {
         assert_eq!(written, value, "{key}");
         examples += 1;
     }
-    assert_eq!(examples, 3);
+    assert_eq!(examples, 5);
+}
+
+/// What is written of what was read.
+fn kept_again(kept: &Kept, value: &[u8]) -> Vec<u8> {
+    match kept {
+        Kept::Key(key) => write_key(&read_key(key, value, Revisions { create: 1, modify: 1 }).unwrap()).unwrap(),
+        Kept::Session(id) => write_session(&read_session(id, value).unwrap()).unwrap(),
+        other => panic!("{other:?} has no example"),
+    }
 }

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::sleep_until;
+use tokio::{sync::watch, time::sleep_until};
 
 use super::{
     EtcdSettings,
@@ -25,6 +25,7 @@ use super::{
     layout::{Layout, Place},
     mirror::{self, Followed, Mirror},
     own::{Own, until},
+    retell,
 };
 use crate::{
     catalog::{
@@ -32,8 +33,12 @@ use crate::{
         names::NodeName,
         state::State,
     },
+    kv::{
+        self,
+        follow::{Followed as FollowedStore, Told},
+    },
     publish::{
-        feed::{Feed, SourceStatus, SubmitError},
+        feed::{Feed, Receipt, SourceStatus, SubmitError},
         watch::Published,
     },
 };
@@ -48,6 +53,8 @@ pub(super) struct Follower {
     feed: Feed,
     published: Arc<Published>,
     own: Arc<Own>,
+    /// Told up to which revision keys and sessions are published.
+    followed: watch::Sender<u64>,
     /// From which revision on it is watched; none until all was listed.
     next: Option<i64>,
     /// What machines lost that may live.
@@ -67,15 +74,6 @@ struct Away {
     problem: String,
     /// Whether what other machines had was dropped.
     dropped: bool,
-}
-
-/// What documents are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// All that there are: what else was known is gone.
-    Everything,
-    /// Those that came, changed or went.
-    Changes,
 }
 
 /// Why following it ended.
@@ -102,7 +100,7 @@ impl Follower {
     pub(super) fn new(
         (settings, client): (Arc<EtcdSettings>, Client),
         (feed, published): (Feed, Arc<Published>),
-        own: Arc<Own>,
+        (own, followed): (Arc<Own>, watch::Sender<u64>),
     ) -> Follower {
         let layout = Layout::new(&settings.prefix);
         Follower {
@@ -115,6 +113,7 @@ impl Follower {
             feed,
             published,
             own,
+            followed,
             next: None,
             alive: Alive::default(),
             sweep: None,
@@ -210,20 +209,70 @@ impl Follower {
             self.submit(some).await?;
         }
         self.tell_machines().await?;
+        self.list_kept(revision).await?;
         self.next = Some(revision + 1);
         Ok(revision + 1)
     }
 
-    /// Brings the catalog to what changed, as one change.
+    /// Reads all keys and sessions, as they were at this revision, and brings the store to them.
+    async fn list_kept(&mut self, revision: i64) -> Result<(), End> {
+        let mut events = Vec::new();
+        for folder in self.layout.kept_folders() {
+            let listing = self.client.range(folder.as_bytes(), Some(revision)).await?;
+            let told = listing.key_values.into_iter().filter_map(|one| retell::told(&self.layout, &Event::Put(one)));
+            events.extend(self.readable(told.collect()));
+        }
+        let before = self.published.load().store.clone();
+        let revision = u64::try_from(revision).unwrap_or_default();
+        self.follow_kept(FollowedStore { revision, told: Told::Everything, events }).await?;
+        if before.revision().is_some_and(|known| known > revision) {
+            let store = &self.published.load().store;
+            let gone = before.keys_below("").filter(|entry| store.key(&entry.key).is_none()).count();
+            tracing::error!(
+                "etcd was wiped, or restored from a backup: keys and sessions are now those that it has, {gone} of {} keys \
+                 are gone",
+                before.key_count()
+            );
+        }
+        Ok(())
+    }
+
+    /// Those that could be read; the log tells of the others.
+    fn readable(&mut self, told: Vec<Result<kv::follow::Event, mirror::Complaint>>) -> Vec<kv::follow::Event> {
+        let readable = told.into_iter().filter_map(|told| told.map_err(|complaint| self.complain(&complaint)).ok());
+        readable.collect()
+    }
+
+    async fn follow_kept(&mut self, followed: FollowedStore) -> Result<(), End> {
+        let revision = followed.revision;
+        let done = self.feed.store(kv::change::Change::Follow(Box::new(followed))).await;
+        submitted(done)?;
+        self.followed.send_replace(revision);
+        Ok(())
+    }
+
+    /// Brings the catalog to what changed, as one change, and the store.
     async fn follow(&mut self, batch: Batch) -> Result<(), End> {
         if batch.events.is_empty() {
             return Ok(());
         }
         self.settings.metrics.store_events.inc_by(batch.events.len() as u64);
-        let (own, others): (Vec<_>, Vec<_>) = batch.events.into_iter().partition(|event| self.is_own(event.key()));
+        let (mut kept, mut events) = (Vec::new(), Vec::with_capacity(batch.events.len()));
+        for event in batch.events {
+            match retell::told(&self.layout, &event) {
+                Some(told) => kept.push(told),
+                None => events.push(event),
+            }
+        }
+        let (own, others): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| self.is_own(event.key()));
         own.into_iter().for_each(|event| self.own.heard(event));
         let events = self.grace.events(others, Instant::now());
-        self.changed(events).await
+        self.changed(events).await?;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let (revision, events) = (u64::try_from(batch.revision).unwrap_or_default(), self.readable(kept));
+        self.follow_kept(FollowedStore { revision, told: Told::Changes, events }).await
     }
 
     /// The time is over in which a machine could put back what it lost.
@@ -276,13 +325,15 @@ impl Follower {
         // It fails by a panic, of which the log tells, or because the server stops.
         let (mirror, followed) = looked.await.map_err(|error| End::List(error.to_string()))?;
         self.mirror = Some(mirror);
-        for complaint in &followed.complaints {
-            let text = complaint.to_string();
-            if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert(text.clone()) {
-                tracing::warn!("etcd: {text}");
-            }
-        }
+        followed.complaints.iter().for_each(|complaint| self.complain(complaint));
         Ok(followed)
+    }
+
+    fn complain(&mut self, complaint: &mirror::Complaint) {
+        let text = complaint.to_string();
+        if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert(text.clone()) {
+            tracing::warn!("etcd: {text}");
+        }
     }
 
     /// Lets stay what is not there for as long as its owners may take to put it back.
@@ -298,13 +349,7 @@ impl Follower {
         if changes.is_empty() {
             return Ok(());
         }
-        match self.feed.submit(changes).await {
-            // What the journal could not write is listed again at the next start.
-            Ok(_) | Err(SubmitError::Journal(_)) => Ok(()),
-            Err(SubmitError::Closed) => Err(End::Stopping),
-            // Something else changed the catalog between looking and submitting, or too much waits.
-            Err(error) => Err(End::List(error.to_string())),
-        }
+        submitted(self.feed.submit(changes).await)
     }
 
     /// It is followed.
@@ -374,6 +419,16 @@ impl Follower {
             Err(_) => {}
         }
         Ok(())
+    }
+}
+
+fn submitted(done: Result<Receipt, SubmitError>) -> Result<(), End> {
+    match done {
+        // What the journal could not write is listed again at the next start.
+        Ok(_) | Err(SubmitError::Journal(_)) => Ok(()),
+        Err(SubmitError::Closed) => Err(End::Stopping),
+        // Something else changed the catalog between looking and submitting, or too much waits.
+        Err(error) => Err(End::List(error.to_string())),
     }
 }
 

@@ -4,12 +4,17 @@
 //! |---|---|
 //! | `<prefix>/v1/nodes/<node>` | a node with its own checks |
 //! | `<prefix>/v1/services/<node>/<service ID>` | an instance with its checks |
+//! | `<prefix>/v1/kv/<key>` | what a client's key holds |
+//! | `<prefix>/v1/sessions/<session ID>` | a session |
+//! | `<prefix>/v1/session-ttls/<session ID>` | lies there as long as the session is renewed: it has a lease |
+//! | `<prefix>/v1/lock-delays/<key>` | lies there as long as nobody can lock the key: it has a lease |
 //!
-//! In a segment `/`, `%` and control characters are percent-encoded, and nothing else: so each node and instance has
-//! exactly one key, and a key that is written otherwise is nobody's.
+//! In a segment `/`, `%` and control characters are percent-encoded, and nothing else: so each node, instance and session has
+//! exactly one key, and a key that is written otherwise is nobody's. A client's key stands there as it is, to its end, so that
+//! what begins alike there begins alike here.
 
 use crate::catalog::{
-    names::{NodeName, ServiceId},
+    names::{NodeName, ServiceId, Text},
     service::InstanceKey,
 };
 
@@ -27,6 +32,19 @@ pub enum Place {
     Node(NodeName),
     /// An instance with its checks.
     Instance(InstanceKey),
+}
+
+/// What the key of something stands for that is of no node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kept {
+    /// What a client's key holds.
+    Key(Text),
+    /// A session, by its ID.
+    Session(Text),
+    /// That a session is renewed, by its ID.
+    SessionTtl(Text),
+    /// That a client's key cannot be locked.
+    LockDelay(Text),
 }
 
 impl Place {
@@ -82,6 +100,44 @@ impl Layout {
         };
         (self.key(&place) == key).then_some(place)
     }
+
+    /// What the keys of all clients' keys begin with that begin so.
+    pub fn keys_below(&self, prefix: &str) -> String {
+        format!("{}{KEYS}{prefix}", self.root)
+    }
+
+    /// The folders of what is of no node: sessions, that these are renewed, lock delays, and clients' keys.
+    pub fn kept_folders(&self) -> [String; 4] {
+        [SESSIONS, SESSION_TTLS, LOCK_DELAYS, KEYS].map(|folder| format!("{}{folder}", self.root))
+    }
+
+    /// The key of something that is of no node.
+    pub fn kept_key(&self, kept: &Kept) -> String {
+        let root = &self.root;
+        match kept {
+            Kept::Key(key) => self.keys_below(key),
+            Kept::Session(id) => format!("{root}{SESSIONS}{}", encoded(id)),
+            Kept::SessionTtl(id) => format!("{root}{SESSION_TTLS}{}", encoded(id)),
+            Kept::LockDelay(key) => format!("{root}{LOCK_DELAYS}{key}"),
+        }
+    }
+
+    /// What a key stands for that is of no node; none if it is not one of these, or one that this layout writes otherwise.
+    pub fn kept(&self, key: &[u8]) -> Option<Kept> {
+        let key = std::str::from_utf8(key).ok()?;
+        let (folder, rest) = key.strip_prefix(&self.root)?.split_at_checked(key[self.root.len()..].find('/')? + 1)?;
+        if rest.is_empty() {
+            return None;
+        }
+        let kept = match folder {
+            KEYS => Kept::Key(Text::from(rest)),
+            SESSIONS => Kept::Session(Text::from(decoded(rest)?)),
+            SESSION_TTLS => Kept::SessionTtl(Text::from(decoded(rest)?)),
+            LOCK_DELAYS => Kept::LockDelay(Text::from(rest)),
+            _ => return None,
+        };
+        (self.kept_key(&kept) == key).then_some(kept)
+    }
 }
 
 fn encoded(segment: &str) -> String {
@@ -114,6 +170,14 @@ fn decoded(segment: &str) -> Option<String> {
 const NODES: &str = "nodes/";
 
 const SERVICES: &str = "services/";
+
+const KEYS: &str = "kv/";
+
+const SESSIONS: &str = "sessions/";
+
+const SESSION_TTLS: &str = "session-ttls/";
+
+const LOCK_DELAYS: &str = "lock-delays/";
 
 #[cfg(test)]
 #[path = "layout_tests.rs"]

@@ -44,6 +44,28 @@ fn folders_hold_the_keys_and_those_of_one_node_no_others() {
 }
 
 #[test]
+fn what_is_of_no_node_has_its_keys() {
+    let check = |kept: Kept, key: &str| {
+        assert_eq!(layout().kept_key(&kept), key);
+        assert_eq!(layout().kept(key.as_bytes()), Some(kept));
+        assert_eq!(layout().place(key.as_bytes()), None);
+    };
+    check(Kept::Key("a".into()), "/nameplate/v1/kv/a");
+    // As it is, so that prefixes are prefixes.
+    check(Kept::Key("a//%2F\n/".into()), "/nameplate/v1/kv/a//%2F\n/");
+    check(Kept::Key("/".into()), "/nameplate/v1/kv//");
+    check(Kept::LockDelay("a/b".into()), "/nameplate/v1/lock-delays/a/b");
+    check(Kept::Session("s/1".into()), "/nameplate/v1/sessions/s%2F1");
+    check(Kept::SessionTtl("s1".into()), "/nameplate/v1/session-ttls/s1");
+    assert_eq!(layout().keys_below("a/"), "/nameplate/v1/kv/a/");
+    let folders = layout().kept_folders();
+    assert_eq!(
+        folders.map(|folder| folder["/nameplate/v1/".len()..].to_owned()),
+        ["sessions/", "session-ttls/", "lock-delays/", "kv/"]
+    );
+}
+
+#[test]
 fn other_keys_are_nobodys() {
     for key in [
         "",
@@ -68,6 +90,13 @@ fn other_keys_are_nobodys() {
     ] {
         assert_eq!(layout().place(key.as_bytes()), None, "{key}");
     }
+    for key in ["", "/nameplate/v1/", "/nameplate/v1/kv", "/nameplate/v1/kv/", "/nameplate/v1/sessions/", "/v1/kv/a"] {
+        assert_eq!(layout().kept(key.as_bytes()), None, "{key}");
+    }
+    for key in ["nodes/n1", "sessions/s/1", "sessions/%6e", "session-ttls/%2", "queries/a"] {
+        assert_eq!(layout().kept(format!("/nameplate/v1/{key}").as_bytes()), None, "{key}");
+    }
+    assert_eq!(layout().kept(b"/nameplate/v1/kv/\xff"), None);
     assert_eq!(layout().place(b"/nameplate/v1/nodes/\xff"), None);
     let long = format!("/nameplate/v1/nodes/{}", "x".repeat(254));
     assert_eq!(layout().place(long.as_bytes()), None);
@@ -92,6 +121,21 @@ proptest! {
             prop_assert_eq!(read.as_ref(), Some(first));
             if let Some(second) = second.filter(|second| second != first) {
                 prop_assert_ne!(layout.key(&second), key);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_of_no_node_has_a_key_of_its_own(prefix in "[/a-z%]{0,9}", text: String, other: String) {
+        let layout = Layout::new(&prefix);
+        let kinds: [fn(Text) -> Kept; 4] = [Kept::Key, Kept::Session, Kept::SessionTtl, Kept::LockDelay];
+        for kind in kinds {
+            let kept = kind(Text::from(text.clone()));
+            let key = layout.kept_key(&kept);
+            prop_assert_eq!(layout.kept(key.as_bytes()), Some(kept).filter(|_| !text.is_empty()));
+            for other_kind in kinds {
+                let other = other_kind(Text::from(other.clone()));
+                prop_assert_eq!(layout.kept_key(&other) == key, other == kind(Text::from(text.clone())));
             }
         }
     }

@@ -7,11 +7,16 @@
 //! | [`client`] | etcd's API |
 //! | [`layout`], [`document`] | which keys there are, and what lies there; pure |
 //! | `alive` | which machines live, as they tell; pure |
+//! | [`kept`] | what lies under the keys of clients' keys and sessions; pure |
 //! | [`mirror`] | what others wrote, as changes of the catalog; pure |
+//! | [`plan`] | what changes of keys and sessions ask of etcd; pure |
 //! | [`push`] | what is ours and etcd lacks; pure |
 //! | `grace` | what a machine lost that may live; pure |
 //! | `follow`, `own` | the tasks that follow and that write |
-//! | [`source`] | both of them |
+//! | `retell` | what lies under the keys of keys and sessions, as changes of the store; pure |
+//! | `shared`, `endings` | the tasks that write keys and sessions, and that end sessions |
+//! | `adopt` | the first start with etcd |
+//! | [`source`] | all of them |
 //!
 //! docs/etcd.md tells it to those who run it.
 
@@ -22,17 +27,24 @@ use crate::{
     observe::metrics::Metrics,
 };
 
+mod adopt;
 mod alive;
 pub mod client;
 pub mod document;
+mod endings;
 mod follow;
 mod grace;
+pub mod kept;
 pub mod layout;
 pub mod mirror;
 mod own;
+pub mod plan;
 pub mod push;
+mod retell;
+mod shared;
 mod source;
 
+pub use adopt::{AdoptError, Side, adopt};
 pub use source::{EtcdSource, NameTaken};
 
 /// What the source needs to know.

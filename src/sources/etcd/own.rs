@@ -191,11 +191,7 @@ impl Writer {
     /// Writes all that differs. The first transaction takes effect only if this holds, or if our node's key has our lease.
     async fn write_all(&mut self, lease: i64, mut claim: Option<Compare>) -> Result<(), End> {
         for batch in self.differences(lease).await {
-            let is_ours = claim.take().unwrap_or_else(|| Compare {
-                key: self.node_key(),
-                is: Is::Equal,
-                with: With::Lease(lease),
-            });
+            let is_ours = claim.take().unwrap_or_else(|| Compare::one(self.node_key(), Is::Equal, With::Lease(lease)));
             let then = batch.operations.iter().map(|operation| {
                 let key = operation.key.clone().into_bytes();
                 match &operation.value {

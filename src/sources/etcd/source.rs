@@ -5,16 +5,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+};
 
 use super::{
     EtcdSettings,
     client::{Client, Error, KeyValue},
     document::{Nameplate, read_node},
+    endings::Endings,
     follow::{self, Follower},
     layout::{Layout, Place},
     own::{Own, Writer, until},
     push::Push,
+    shared::Shared,
 };
 use crate::{
     catalog::state::State,
@@ -28,7 +33,8 @@ use crate::{
 #[derive(Debug)]
 pub struct EtcdSource {
     stopping: watch::Sender<bool>,
-    follower: JoinHandle<()>,
+    /// What is just ended when we stop.
+    others: Vec<AbortHandle>,
     writer: JoinHandle<()>,
 }
 
@@ -86,18 +92,28 @@ impl EtcdSource {
         let push = Push::new(Layout::new(&settings.prefix), settings.node.clone(), told);
         let (settings, own) = (Arc::new(settings), Arc::new(Own::new(push)));
         published.follow_node(settings.node.clone());
+        let (tell, followed) = watch::channel(0);
         let follower = Follower::new(
             (Arc::clone(&settings), client.clone()),
             (feed.clone(), Arc::clone(published)),
-            Arc::clone(&own),
+            (Arc::clone(&own), tell),
         );
+        let mut others = vec![tokio::spawn(follower.run()).abort_handle()];
+        if let Some(requests) = feed.take_requests() {
+            let parts = (Arc::clone(&settings), client.clone());
+            let shared = Arc::new(Shared::new(parts, Arc::clone(published), followed));
+            let endings = Endings::new(settings.node.clone(), Arc::clone(published), Arc::clone(&shared));
+            others.extend(
+                [tokio::spawn(endings.run()), tokio::spawn(shared.run(requests))].map(|task| task.abort_handle()),
+            );
+        }
         let writer = Writer::new((settings, client), Arc::clone(published), own);
-        EtcdSource { stopping, follower: tokio::spawn(follower.run()), writer: tokio::spawn(writer.run(stopped)) }
+        EtcdSource { stopping, others, writer: tokio::spawn(writer.run(stopped)) }
     }
 
     /// Takes back what is ours, and ends.
     pub async fn stop(self) {
-        self.follower.abort();
+        self.others.iter().for_each(AbortHandle::abort);
         self.stopping.send_replace(true);
         let _ = self.writer.await;
     }

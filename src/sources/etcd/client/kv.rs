@@ -47,8 +47,10 @@ pub struct Txn {
 /// What a transaction looks at. A key that is not there has revisions, version and lease 0, and compares with no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compare {
-    /// The key.
+    /// The key, or the first of several.
     pub key: Vec<u8>,
+    /// The first key after several, of which each must compare so; a zero: to the end of all; empty: it is the key alone.
+    pub end: Vec<u8>,
     /// How it compares.
     pub is: Is,
     /// With what.
@@ -226,12 +228,28 @@ impl Pages {
 impl Compare {
     /// That a key is not there.
     pub fn absent(key: Vec<u8>) -> Compare {
-        Compare { key, is: Is::Equal, with: With::CreateRevision(0) }
+        Compare::one(key, Is::Equal, With::CreateRevision(0))
+    }
+
+    /// That a key is there.
+    pub fn present(key: Vec<u8>) -> Compare {
+        Compare::one(key, Is::Greater, With::CreateRevision(0))
     }
 
     /// That a key has not changed since this revision.
     pub fn unchanged(key: Vec<u8>, mod_revision: i64) -> Compare {
-        Compare { key, is: Is::Equal, with: With::ModRevision(mod_revision) }
+        Compare::one(key, Is::Equal, With::ModRevision(mod_revision))
+    }
+
+    /// That no key with this prefix came or changed after this revision; one may have gone.
+    pub fn none_after(prefix: &[u8], revision: i64) -> Compare {
+        let with = With::ModRevision(revision.saturating_add(1));
+        Compare { key: start_of(prefix), end: end_of(prefix), is: Is::Less, with }
+    }
+
+    /// That a key compares so.
+    pub fn one(key: Vec<u8>, is: Is, with: With) -> Compare {
+        Compare { key, end: Vec::new(), is, with }
     }
 
     fn request(self) -> CompareRequest {
@@ -242,7 +260,7 @@ impl Compare {
             With::Value(value) => (3, CompareWith::Value(value)),
             With::Lease(lease) => (4, CompareWith::Lease(lease)),
         };
-        CompareRequest { result: self.is as i32, target, key: self.key, with: Some(with) }
+        CompareRequest { result: self.is as i32, target, key: self.key, with: Some(with), range_end: self.end }
     }
 }
 

@@ -94,9 +94,11 @@ async fn a_transaction_says_what_each_operation_did() {
             return None;
         }
         let request: TxnRequest = asked.read();
-        let [revision, value] = [&request.compare[0], &request.compare[1]];
+        let [revision, value, range] = [0, 1, 2].map(|number| &request.compare[number]);
         assert_eq!((revision.target, revision.result, &revision.with), (2, 0, &Some(CompareWith::ModRevision(9))));
         assert_eq!((value.target, value.result, &value.with), (3, 3, &Some(CompareWith::Value(b"x".into()))));
+        assert_eq!((range.target, range.result, &range.with), (2, 2, &Some(CompareWith::ModRevision(8))));
+        assert_eq!((&*range.key, &*range.range_end, &*value.range_end), (&b"/t/"[..], &b"/t0"[..], &b""[..]));
         let answers = request.success.iter().map(|op| match op.request.as_ref().unwrap() {
             Request::Put(put) => {
                 assert_eq!((put.key.as_slice(), put.lease), (&b"/a"[..], 5));
@@ -117,7 +119,8 @@ async fn a_transaction_says_what_each_operation_did() {
     let txn = Txn {
         compares: vec![
             Compare::unchanged(b"/a".into(), 9),
-            Compare { key: b"/a".into(), is: Is::NotEqual, with: With::Value(b"x".into()) },
+            Compare::one(b"/a".into(), Is::NotEqual, With::Value(b"x".into())),
+            Compare::none_after(b"/t/", 7),
         ],
         then: vec![
             Op::Put { key: b"/a".into(), value: b"1".into(), lease: 5 },

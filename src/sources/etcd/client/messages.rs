@@ -141,6 +141,8 @@ pub(super) struct CompareRequest {
     pub(super) key: Vec<u8>,
     #[prost(oneof = "CompareWith", tags = "4, 5, 6, 7, 8")]
     pub(super) with: Option<CompareWith>,
+    #[prost(bytes = "vec", tag = "64")]
+    pub(super) range_end: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]

@@ -263,7 +263,7 @@ fn checks(shapes: Vec<CheckShape>, id: Option<&ServiceId>, owner: &Owner) -> Res
 }
 
 /// What the key says need not be said again, but not otherwise.
-fn same(field: &str, text: &str, key: &str) -> Result<(), DocumentError> {
+pub(in super::super) fn same(field: &str, text: &str, key: &str) -> Result<(), DocumentError> {
     if text.is_empty() || text == key { Ok(()) } else { Err(wrong(field, format!("must be {key:?}, as the key says"))) }
 }
 
@@ -271,12 +271,14 @@ fn address(text: &str, field: impl FnOnce() -> String) -> Result<Address, Docume
     Address::parse(text).map_err(|error| wrong(field(), error))
 }
 
-fn wrong(field: impl Into<String>, problem: impl ToString) -> DocumentError {
+pub(in super::super) fn wrong(field: impl Into<String>, problem: impl ToString) -> DocumentError {
     DocumentError { field: field.into(), problem: problem.to_string() }
 }
 
 /// Go's writers say `null` for what is empty.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+pub(in super::super) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
     Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 

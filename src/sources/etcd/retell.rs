@@ -1,0 +1,61 @@
+//! What lies under the keys of what is of no node, as something that the store follows.
+//!
+//! | under a key | counts as |
+//! |---|---|
+//! | of a client's key, no such document | its bytes, as the value: another program wrote it |
+//! | of a session, one that cannot be read | not there, and the log says so |
+//! | that is nobody's | not there |
+
+use super::{
+    client,
+    kept::{Revisions, read_key, read_session},
+    layout::{Kept, Layout},
+    mirror::Complaint,
+};
+use crate::kv::{follow::Event, store::Entry};
+
+/// What a change of one key tells; none where it is not of this part of the layout.
+pub(super) fn told(layout: &Layout, event: &client::Event) -> Option<Result<Event, Complaint>> {
+    let kept = layout.kept(event.key())?;
+    Some(match event {
+        client::Event::Put(one) => put(kept, one),
+        client::Event::Delete { mod_revision, .. } => Ok(match kept {
+            Kept::Key(key) => Event::NoKey(key, unsigned(*mod_revision)),
+            Kept::Session(id) => Event::NoSession(id, unsigned(*mod_revision)),
+            Kept::SessionTtl(id) => Event::NoLease(id),
+            Kept::LockDelay(key) => Event::NoDelay(key),
+        }),
+    })
+}
+
+fn put(kept: Kept, one: &client::KeyValue) -> Result<Event, Complaint> {
+    let revisions = Revisions { create: unsigned(one.create_revision), modify: unsigned(one.mod_revision) };
+    Ok(match kept {
+        Kept::Key(key) => Event::Key(Box::new(read_key(&key, &one.value, revisions).unwrap_or_else(|_| Entry {
+            key,
+            value: one.value.clone().into(),
+            flags: 0,
+            session: None,
+            lock_index: 0,
+            create_index: revisions.create,
+            modify_index: revisions.modify,
+        }))),
+        Kept::Session(id) => match read_session(&id, &one.value) {
+            Ok(session) => Event::Session(Box::new(session), revisions.create),
+            Err(error) => {
+                let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
+                return Err(Complaint { key, problem: error.to_string() });
+            }
+        },
+        Kept::SessionTtl(id) => Event::Lease(id, one.lease),
+        Kept::LockDelay(key) => Event::Delay(key),
+    })
+}
+
+fn unsigned(revision: i64) -> u64 {
+    u64::try_from(revision).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "retell_tests.rs"]
+mod tests;
