@@ -9,6 +9,7 @@
 //! | `levels`, `troubles`, `duties` | what follows from a history: what each node had to tell when |
 //! | `promises` | each promise as a function over a history |
 //! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
+//! | `keys`, `sessions`; `locks`, `holders` | keys and sessions that machines share; one lock that clients of two machines want |
 //! | `load`, `faults`, `churn` | clients and faults at random, and the scenario that holds them against the promises |
 
 mod away;
@@ -19,15 +20,19 @@ mod duties;
 mod faults;
 mod harness;
 mod history;
+mod holders;
 mod hosts;
 mod identity;
+mod keys;
 mod levels;
 mod load;
+mod locks;
 mod members;
 mod net;
 mod passing_on;
 mod promises;
 #[cfg(test)]
 mod promises_tests;
+mod sessions;
 mod trio;
 mod troubles;
