@@ -16,6 +16,7 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,7 +29,6 @@ use crate::{
     },
     kv::session::SessionEntry,
     publish::{feed::SubmitError, snapshot::Snapshot, watch::Published},
-    random,
 };
 
 /// Ends sessions.
@@ -139,7 +139,8 @@ fn is_over(snapshot: &Snapshot, entry: &SessionEntry, (own, lapsed): (&NodeName,
 
 /// A time that is another on each machine.
 fn moment() -> Duration {
-    SPREAD / 256 * u32::from(random::bytes::<1>()[0])
+    let random = RandomState::new().build_hasher().finish();
+    SPREAD / 256 * u32::from(random as u8)
 }
 
 /// So long at most a machine leaves it to others to end a session. Source: none, chosen: some transactions.

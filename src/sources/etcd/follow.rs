@@ -20,7 +20,7 @@ use tokio::{sync::watch, time::sleep_until};
 use super::{
     EtcdSettings,
     alive::Alive,
-    client::{Batch, Client, Error, KeyValue, WatchEnd},
+    client::{Batch, Client, Error, Event, KeyValue, WatchEnd},
     grace::{GRACE, Grace},
     layout::{Layout, Place},
     mirror::{self, Followed, Mirror},

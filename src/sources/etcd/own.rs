@@ -295,7 +295,7 @@ impl Writer {
         let document = self.own.lock().push.node_document(&self.published.load().catalog);
         let Some(value) = document.and_then(|document| farewell(&document)) else { return Ok(()) };
         let key = self.node_key();
-        let is_ours = Compare { key: key.clone(), is: Is::Equal, with: With::Lease(lease) };
+        let is_ours = Compare::one(key.clone(), Is::Equal, With::Lease(lease));
         let put = Op::Put { key, value, lease };
         self.client.txn(Txn { compares: vec![is_ours], then: vec![put], otherwise: Vec::new() }).await.map(drop)
     }
