@@ -14,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Api, call::Read, respond::ApiError};
+use super::{
+    Api,
+    call::{CONSISTENT, Read},
+    respond::ApiError,
+};
 use crate::{
     observe::metrics::Metrics,
     publish::{snapshot::Snapshot, watch::WatchKey},
@@ -28,6 +32,10 @@ impl Api {
         key: WatchKey,
         index_of: impl Fn(&Snapshot) -> u64 + Send + Sync,
     ) -> Result<Arc<Snapshot>, ApiError> {
+        let is_shared = matches!(key, WatchKey::Key(_) | WatchKey::Keys(_) | WatchKey::Sessions);
+        if is_shared && read.consistency == CONSISTENT {
+            self.parts.feed.catch_up().await?;
+        }
         if read.index == 0 {
             return Ok(self.parts.published.load());
         }

@@ -166,8 +166,8 @@ impl Call {
         })
     }
 
-    /// Consul's word for the consistency that is asked for, and whether a cached result would do. All reads here are
-    /// current, so that it only has to make sense.
+    /// Consul's word for the consistency that is asked for, and whether a cached result would do. All reads of what is this
+    /// machine's are current, so that for those it only has to make sense.
     fn consistency(&self) -> Result<(&'static str, bool), ApiError> {
         let (consistent, cached) = (self.flag("consistent")?, self.flag("cached")?);
         let max_stale = self.parameter("max_stale").filter(|text| !text.is_empty()).map(parse_duration).transpose();
@@ -178,7 +178,7 @@ impl Call {
         match (consistent, stale, cached) {
             (true, true, _) => both("stale"),
             (true, _, true) => both("cached"),
-            (true, ..) => Ok(("consistent", false)),
+            (true, ..) => Ok((CONSISTENT, false)),
             _ => {
                 self.cache_control()?;
                 Ok((if stale { "stale" } else { "leader" }, cached))
@@ -279,7 +279,7 @@ pub(super) struct Read {
     pub(super) wait: Duration,
     /// Whether JSON is to be indented.
     pub(super) pretty: bool,
-    /// Consul's word for it; all are the same here.
+    /// Consul's word for it; [`CONSISTENT`] waits for what other machines have done in the store that they share.
     pub(super) consistency: &'static str,
     /// Whether a cached result would do, and the answer says that it could be one.
     pub(super) cached: bool,
@@ -391,6 +391,9 @@ fn bytes_shown(bytes: u64) -> String {
     const KIB: u64 = 1024;
     if bytes.is_multiple_of(KIB * KIB) { format!("{} MiB", bytes / KIB / KIB) } else { format!("{} KiB", bytes / KIB) }
 }
+
+/// Consul's word for a read that has all that was done before it.
+pub(super) const CONSISTENT: &str = "consistent";
 
 /// A longer body is large. Source: none, chosen: only transactions may be.
 const LARGE_BODY_BYTES: u64 = 1024 * 1024;

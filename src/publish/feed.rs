@@ -181,6 +181,12 @@ impl Feed {
         self.send(Work::Access(change)).await
     }
 
+    /// Returns when all that was done in the store that machines share, before this was called, is published here.
+    pub async fn catch_up(&self) -> Result<(), SubmitError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        ask(&shared.queue, Wanted::CatchUp).await.map(drop)
+    }
+
     /// Hands in the newest result of a check. Never waits; an older result of the same check that is still
     /// waiting is replaced. Unknown checks are ignored.
     pub fn report(&self, key: CheckKey, result: CheckResult) {

@@ -1,7 +1,11 @@
 use super::*;
-use crate::catalog::{
-    check::CheckStatus,
-    names::{CheckId, NodeName},
+use crate::{
+    catalog::{
+        check::CheckStatus,
+        names::{CheckId, NodeName},
+        transaction::{Action, Subject},
+    },
+    kv::operation::Verb,
 };
 
 #[tokio::test]
@@ -41,4 +45,40 @@ async fn results_are_kept_one_a_check_and_wake_once() {
         let results = intake.take_results();
         assert_eq!((results.len(), &*results[&key("a")].output.shown("")), (2, round));
     }
+}
+
+/// What is asked of who writes what machines share.
+#[tokio::test]
+async fn what_machines_share_is_asked_of_who_writes_it_and_nothing_else() {
+    let (feed, mut intake) = Feed::new(true);
+    let mut requests = feed.take_requests().unwrap();
+    assert!(feed.take_requests().is_none() && Feed::new(false).0.take_requests().is_none());
+    let key = || Operation::Key(kv::operation::Operation { key: "a".into(), verb: Verb::Delete });
+    let node = || {
+        let subject = Subject::Node(NodeName::new("n1").unwrap());
+        Operation::Catalog(crate::catalog::transaction::Operation { subject, action: Action::Get })
+    };
+    let mixed = feed.transact(vec![key(), node()]).await.unwrap_err();
+    assert!(matches!(mixed, SubmitError::Mixed), "{mixed}");
+    let asking = |feed: Feed| tokio::spawn(async move { feed.transact(vec![key()]).await });
+    let asked = asking(feed.clone());
+    let request = requests.recv().await.unwrap();
+    assert!(matches!(&request.wanted, Wanted::Operations(operations) if operations.len() == 1));
+    request.done.send(Err(SubmitError::NoLeader)).unwrap();
+    assert_eq!(asked.await.unwrap().unwrap_err().to_string(), "No cluster leader");
+    for (change, shared) in
+        [(kv::change::Change::DestroySession("s".into()), true), (kv::change::Change::DeleteQuery("q".into()), false)]
+    {
+        let feed = feed.clone();
+        let asked = tokio::spawn(async move { feed.store(change).await });
+        tokio::select! {
+            request = requests.recv() => assert!(shared && request.is_some()),
+            submission = intake.submissions.recv() => assert!(!shared && submission.is_some()),
+        }
+        asked.abort();
+    }
+    let local = Feed::new(false).0;
+    assert!(local.renew_shared("s".into()).await.is_ok() && local.catch_up().await.is_ok());
+    drop(requests);
+    assert!(matches!(asking(feed).await.unwrap(), Err(SubmitError::Closed)));
 }

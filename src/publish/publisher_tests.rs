@@ -11,6 +11,7 @@ use crate::{
         table::Seed,
         testing::{self, check, instance, registration},
     },
+    kv,
     publish::{journal::Place, snapshot::FoundService, watch::WatchKey},
 };
 
@@ -200,4 +201,33 @@ async fn a_panic_costs_its_batch_and_nothing_else() {
     BROKEN.store(false, Ordering::SeqCst);
     feed.submit(vec![register("web-2", CheckStatus::Passing)]).await.unwrap();
     assert_eq!((passing(&published), metrics.panics.get()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_session_that_machines_share_is_told_of_when_it_lapses_and_ends_elsewhere() {
+    let mut start = Start::example(1);
+    start.store.share();
+    let (_publisher, feed, published) = Publisher::start(start).unwrap();
+    feed.submit(vec![Change::RegisterNode(Node::example("n1"))]).await.unwrap();
+    let session = kv::session::Session {
+        id: "s".into(),
+        name: "".into(),
+        node: NodeName::new("n1").unwrap(),
+        node_checks: Vec::new(),
+        service_checks: Vec::new(),
+        lock_delay: Duration::ZERO,
+        behavior: kv::session::Behavior::Release,
+        ttl: None,
+    };
+    let follow = |events| kv::follow::Followed { revision: 4, told: kv::follow::Told::Changes, events };
+    let began = follow(vec![kv::follow::Event::Session(Box::new(session), 4)]);
+    feed.store(kv::change::Change::Follow(Box::new(began))).await.unwrap();
+    assert_eq!((published.load().store.sessions_index(), published.take_touched_sessions()), (4, vec!["s".into()]));
+    let gone = Change::DeregisterNode { name: NodeName::new("n1").unwrap(), origin: Origin::Api };
+    feed.submit(vec![gone]).await.unwrap();
+    assert_eq!(published.take_lapsed_sessions(), ["s"]);
+    assert!(published.load().store.session("s").is_some());
+    let ended = follow(vec![kv::follow::Event::NoSession("s".into(), 4)]);
+    feed.store(kv::change::Change::Follow(Box::new(ended))).await.unwrap();
+    assert!(published.load().store.session("s").is_none());
 }

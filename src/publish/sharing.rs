@@ -26,6 +26,8 @@ pub enum Wanted {
     Change(Change),
     /// A session with a TTL has its whole time again; it is refused where it has ended.
     Renewal(Text),
+    /// All that was done there before is published here.
+    CatchUp,
 }
 
 /// What waits to be done.

@@ -257,13 +257,8 @@ impl Follower {
             return Ok(());
         }
         self.settings.metrics.store_events.inc_by(batch.events.len() as u64);
-        let (mut kept, mut events) = (Vec::new(), Vec::with_capacity(batch.events.len()));
-        for event in batch.events {
-            match retell::told(&self.layout, &event) {
-                Some(told) => kept.push(told),
-                None => events.push(event),
-            }
-        }
+        let (kept, events): (Vec<_>, Vec<_>) =
+            batch.events.into_iter().partition(|event| self.layout.kept(event.key()).is_some());
         let (own, others): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| self.is_own(event.key()));
         own.into_iter().for_each(|event| self.own.heard(event));
         let events = self.grace.events(others, Instant::now());
@@ -271,7 +266,8 @@ impl Follower {
         if kept.is_empty() {
             return Ok(());
         }
-        let (revision, events) = (u64::try_from(batch.revision).unwrap_or_default(), self.readable(kept));
+        let told = kept.iter().filter_map(|event| retell::told(&self.layout, event)).collect();
+        let (revision, events) = (u64::try_from(batch.revision).unwrap_or_default(), self.readable(told));
         self.follow_kept(FollowedStore { revision, told: Told::Changes, events }).await
     }
 

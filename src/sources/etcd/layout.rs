@@ -8,6 +8,7 @@
 //! | `<prefix>/v1/sessions/<session ID>` | a session |
 //! | `<prefix>/v1/session-ttls/<session ID>` | lies there as long as the session is renewed: it has a lease |
 //! | `<prefix>/v1/lock-delays/<key>` | lies there as long as nobody can lock the key: it has a lease |
+//! | `<prefix>/v1/barriers/<node>` | written by a machine to hear of all that was done before |
 //!
 //! In a segment `/`, `%` and control characters are percent-encoded, and nothing else: so each node, instance and session has
 //! exactly one key, and a key that is written otherwise is nobody's. A client's key stands there as it is, to its end, so that
@@ -45,6 +46,8 @@ pub enum Kept {
     SessionTtl(Text),
     /// That a client's key cannot be locked.
     LockDelay(Text),
+    /// What a machine writes to hear of all that was done before; by its node.
+    Barrier(Text),
 }
 
 impl Place {
@@ -119,6 +122,7 @@ impl Layout {
             Kept::Session(id) => format!("{root}{SESSIONS}{}", encoded(id)),
             Kept::SessionTtl(id) => format!("{root}{SESSION_TTLS}{}", encoded(id)),
             Kept::LockDelay(key) => format!("{root}{LOCK_DELAYS}{key}"),
+            Kept::Barrier(node) => format!("{root}{BARRIERS}{}", encoded(node)),
         }
     }
 
@@ -134,6 +138,7 @@ impl Layout {
             SESSIONS => Kept::Session(Text::from(decoded(rest)?)),
             SESSION_TTLS => Kept::SessionTtl(Text::from(decoded(rest)?)),
             LOCK_DELAYS => Kept::LockDelay(Text::from(rest)),
+            BARRIERS => Kept::Barrier(Text::from(decoded(rest)?)),
             _ => return None,
         };
         (self.kept_key(&kept) == key).then_some(kept)
@@ -178,6 +183,8 @@ const SESSIONS: &str = "sessions/";
 const SESSION_TTLS: &str = "session-ttls/";
 
 const LOCK_DELAYS: &str = "lock-delays/";
+
+const BARRIERS: &str = "barriers/";
 
 #[cfg(test)]
 #[path = "layout_tests.rs"]

@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn what_is_of_no_node_has_a_key_of_its_own(prefix in "[/a-z%]{0,9}", text: String, other: String) {
         let layout = Layout::new(&prefix);
-        let kinds: [fn(Text) -> Kept; 4] = [Kept::Key, Kept::Session, Kept::SessionTtl, Kept::LockDelay];
+        let kinds: [fn(Text) -> Kept; 5] = [Kept::Key, Kept::Session, Kept::SessionTtl, Kept::LockDelay, Kept::Barrier];
         for kind in kinds {
             let kept = kind(Text::from(text.clone()));
             let key = layout.kept_key(&kept);

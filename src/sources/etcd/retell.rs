@@ -4,7 +4,7 @@
 //! |---|---|
 //! | of a client's key, no such document | its bytes, as the value: another program wrote it |
 //! | of a session, one that cannot be read | not there, and the log says so |
-//! | that is nobody's | not there |
+//! | of a barrier, or that is nobody's | nothing; of a barrier the revision alone counts |
 
 use super::{
     client,
@@ -17,20 +17,21 @@ use crate::kv::{follow::Event, store::Entry};
 /// What a change of one key tells; none where it is not of this part of the layout.
 pub(super) fn told(layout: &Layout, event: &client::Event) -> Option<Result<Event, Complaint>> {
     let kept = layout.kept(event.key())?;
-    Some(match event {
+    match event {
         client::Event::Put(one) => put(kept, one),
-        client::Event::Delete { mod_revision, .. } => Ok(match kept {
+        client::Event::Delete { mod_revision, .. } => Some(Ok(match kept {
             Kept::Key(key) => Event::NoKey(key, unsigned(*mod_revision)),
             Kept::Session(id) => Event::NoSession(id, unsigned(*mod_revision)),
             Kept::SessionTtl(id) => Event::NoLease(id),
             Kept::LockDelay(key) => Event::NoDelay(key),
-        }),
-    })
+            Kept::Barrier(_) => return None,
+        })),
+    }
 }
 
-fn put(kept: Kept, one: &client::KeyValue) -> Result<Event, Complaint> {
+fn put(kept: Kept, one: &client::KeyValue) -> Option<Result<Event, Complaint>> {
     let revisions = Revisions { create: unsigned(one.create_revision), modify: unsigned(one.mod_revision) };
-    Ok(match kept {
+    Some(Ok(match kept {
         Kept::Key(key) => Event::Key(Box::new(read_key(&key, &one.value, revisions).unwrap_or_else(|_| Entry {
             key,
             value: one.value.clone().into(),
@@ -44,12 +45,13 @@ fn put(kept: Kept, one: &client::KeyValue) -> Result<Event, Complaint> {
             Ok(session) => Event::Session(Box::new(session), revisions.create),
             Err(error) => {
                 let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
-                return Err(Complaint { key, problem: error.to_string() });
+                return Some(Err(Complaint { key, problem: error.to_string() }));
             }
         },
         Kept::SessionTtl(id) => Event::Lease(id, one.lease),
         Kept::LockDelay(key) => Event::Delay(key),
-    })
+        Kept::Barrier(_) => return None,
+    }))
 }
 
 fn unsigned(revision: i64) -> u64 {

@@ -26,8 +26,8 @@ use tokio::{
 
 use super::{
     EtcdSettings,
-    client::{Client, Error, Refusal},
-    layout::Layout,
+    client::{Client, Error, Op, Refusal, Txn},
+    layout::{Kept, Layout},
     own::until,
     plan::{Ended, Plan, PlanError},
 };
@@ -89,6 +89,7 @@ impl Shared {
             Wanted::Change(Change::DestroySession(id)) => self.end(&id).await,
             // Nothing else is written there.
             Wanted::Change(_) => Err(SubmitError::Closed),
+            Wanted::CatchUp => in_time(self.catch_up()).await,
             Wanted::Renewal(id) => in_time(self.renew(&id)).await.map(|()| self.receipt(None, Vec::new())),
         }
     }
@@ -167,6 +168,17 @@ impl Shared {
             return Ok(());
         }
         self.client.keep_alive(lease.ok_or_else(gone)?).await.map_err(refusal)?.map(drop).ok_or_else(gone)
+    }
+
+    /// Writes something, and waits until it is heard of: all that was done before was heard of then, too.
+    async fn catch_up(&self) -> Result<Receipt, SubmitError> {
+        let barrier = Kept::Barrier(Text::from(self.settings.node.as_str()));
+        let put = Op::Put { key: self.layout.kept_key(&barrier).into_bytes(), value: Vec::new(), lease: 0 };
+        let done = self.client.txn(Txn { then: vec![put], ..Txn::default() }).await.map_err(refusal)?;
+        let revision = u64::try_from(done.header.revision).unwrap_or_default();
+        let mut followed = self.followed.clone();
+        followed.wait_for(|followed| *followed >= revision).await.map_err(|_| SubmitError::Closed)?;
+        Ok(self.receipt(Some(revision), Vec::new()))
     }
 
     /// Makes a transaction.
