@@ -331,9 +331,14 @@ impl Inside {
 
     /// Asks from the container.
     pub fn asker(&self) -> Asker {
+        self.asker_at(53)
+    }
+
+    /// Asks from the container, at this port.
+    pub fn asker_at(&self, port: u16) -> Asker {
         let made = || {
             move_into_link_name_space(self.network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            Asker::new((self.server, 53))
+            Asker::new((self.server, port))
         };
         // The socket stays in the network that it was made in.
         thread::scope(|scope| scope.spawn(made).join().unwrap())

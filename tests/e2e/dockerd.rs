@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
 };
 
 use crate::{
@@ -15,6 +16,8 @@ use crate::{
 pub struct Docker<'a> {
     /// The sandbox that it runs in.
     pub sandbox: &'a Sandbox,
+    /// Where its files are.
+    folder: PathBuf,
     daemon: Process<'a>,
 }
 
@@ -22,17 +25,29 @@ impl<'a> Docker<'a> {
     /// Starts a daemon with these options beside those of its folders, and returns when it answers. All that start in
     /// one sandbox, one after the other, have the same images and containers.
     pub fn start(sandbox: &'a Sandbox, options: &str) -> Docker<'a> {
+        Docker::start_in(sandbox, ("dockerd", sandbox.folder().to_owned()), ("", options))
+    }
+
+    /// The same on a host of the sandbox, which is a network namespace of this name; each may have a daemon of its own.
+    pub fn start_on(sandbox: &'a Sandbox, host: &str, options: &str) -> Docker<'a> {
+        let name = format!("dockerd-{host}");
+        let folder = sandbox.folder().join(&name);
+        // `ip netns exec` would hide the control groups.
+        Docker::start_in(sandbox, (&name, folder), (&format!("nsenter --net=/run/netns/{host}"), options))
+    }
+
+    fn start_in(sandbox: &'a Sandbox, (name, folder): (&str, PathBuf), (enter, options): (&str, &str)) -> Docker<'a> {
         sandbox.needs(&["dockerd", "docker"], "docker.io");
         sandbox.needs(&["iptables"], "iptables");
-        sandbox.run("mkdir -p sockets");
-        let folder = sandbox.folder().display();
+        let at = folder.display();
+        sandbox.run(&format!("mkdir -p {at}/sockets"));
         let group = sandbox.folder().file_name().unwrap().to_string_lossy();
         let command = format!(
-            "dockerd --data-root {folder}/docker --exec-root {folder}/docker-run --pidfile {folder}/dockerd-own.pid \
-             --host unix://{folder}/docker.sock --host unix://{folder}/sockets/docker.sock --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /{group} \
+            "{enter} dockerd --data-root {at}/docker --exec-root {at}/docker-run --pidfile {at}/dockerd-own.pid \
+             --host unix://{at}/docker.sock --host unix://{at}/sockets/docker.sock --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent /{group} \
              {options}"
         );
-        let docker = Docker { sandbox, daemon: sandbox.start("dockerd", &command) };
+        let docker = Docker { sandbox, daemon: sandbox.start(name, &command), folder };
         until("the daemon is up", SOON, || docker.attempt("version").then_some(()));
         docker
     }
@@ -40,6 +55,11 @@ impl<'a> Docker<'a> {
     /// Makes the images of [`images`] and gives them to the daemon.
     pub fn has_images(self) -> Docker<'a> {
         images::make(self.sandbox);
+        self.takes_images()
+    }
+
+    /// Gives it the images that were made for another daemon.
+    pub fn takes_images(self) -> Docker<'a> {
         for image in [images::BUSYBOX, images::GLIBC] {
             let tree = image.split(':').next().unwrap();
             self.sandbox.run(&format!("tar -C images/{tree} -c . | {}", self.command(&format!("import - {image}"))));
@@ -52,9 +72,14 @@ impl<'a> Docker<'a> {
         self.daemon.kill();
     }
 
+    /// Where it is reached.
+    pub fn socket(&self) -> String {
+        format!("unix://{}/docker.sock", self.folder.display())
+    }
+
     /// A shell command: the client with these words.
     pub fn command(&self, words: &str) -> String {
-        format!("docker -H unix://{}/docker.sock {words}", self.sandbox.folder().display())
+        format!("docker -H {} {words}", self.socket())
     }
 
     /// Runs the client and returns what it printed; panics if it fails.

@@ -61,7 +61,7 @@ impl<'a> Cluster<'a> {
         );
     }
 
-    /// Starts a nameplate with these options besides those that say who it is.
+    /// Starts a nameplate with these options besides those that say who it is; without Docker, unless they name one.
     pub fn start_node(&self, node: Host, options: &str) {
         self.start_node_as(node, [node, node], options);
     }
@@ -70,10 +70,11 @@ impl<'a> Cluster<'a> {
     pub fn start_node_as(&self, node: Host, [name, data]: [Host; 2], options: &str) {
         let Host::Node(_) = node else { panic!("{node} runs no nameplate") };
         let address = node.address();
+        let docker = if options.contains("--docker ") { "" } else { "--docker off" };
         self.start(
             node,
             &format!(
-                "nameplate serve -c cluster.toml --forward off --docker off --dns 0.0.0.0:{DNS_PORT} \
+                "nameplate serve -c cluster.toml --forward off {docker} --dns 0.0.0.0:{DNS_PORT} \
                  --http 0.0.0.0:{HTTP_PORT} --node {name} --advertise {address} --data-dir {data} {options}"
             ),
         );
@@ -229,7 +230,7 @@ const WRITE_MAX: Duration = Duration::from_secs(5);
 const CLIENT_PORT: u16 = 2379;
 
 /// Where nameplates are asked by DNS. Source: DESIGN.md, "Command line and defaults".
-const DNS_PORT: u16 = 8600;
+pub const DNS_PORT: u16 = 8600;
 
 /// Where nameplates are asked by HTTP. Source: as above.
 const HTTP_PORT: u16 = 8500;

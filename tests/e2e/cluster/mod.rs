@@ -8,11 +8,13 @@
 //! | `history` | what clients did and saw, and what faults there were |
 //! | `levels`, `troubles`, `duties` | what follows from a history: what each node had to tell when |
 //! | `promises` | each promise as a function over a history |
-//! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
 //! | `keys`, `sessions`; `locks`, `holders` | keys and sessions that machines share; one lock that clients of two machines want |
+//! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
+//! | `bridges` | two nodes whose containers have the same addresses |
 //! | `load`, `faults`, `churn` | clients and faults at random, and the scenario that holds them against the promises |
 
 mod away;
+mod bridges;
 mod by_hand;
 mod churn;
 mod death;
