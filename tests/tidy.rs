@@ -31,7 +31,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("answer", &["wire", "publish::snapshot"]),
     ("forward", &["wire", "observe", "fingerprint"]),
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
-    ("sources", &["catalog", "kv", "publish", "observe", "fingerprint"]),
+    // What a registry keeps of names is a zone.
+    ("sources", &["catalog", "kv", "publish", "observe", "fingerprint", "zones::skydns"]),
     ("health", &["catalog", "kv", "publish", "forward", "observe", "random", "sources::docker::client"]),
     (
         "api",

@@ -30,7 +30,7 @@ impl<'a> Response<'a> {
     }
 
     /// Writes a CNAME and goes on at its target.
-    fn cname(&mut self, place: Place<'_>, target: &Name, ttl: u32) {
+    pub fn cname(&mut self, place: Place<'_>, target: &Name, ttl: u32) {
         let owner = self.writer.position() + RDATA_OFFSET;
         if self.writer.record(place.owner, Fixed::new(rtype::CNAME, ttl), &[target.as_wire()]).is_err() {
             return self.cut(0, 1);

@@ -19,6 +19,7 @@ mod accept;
 mod addresses;
 mod chain;
 pub mod explain;
+mod live;
 mod location;
 mod members;
 mod names;

@@ -182,6 +182,9 @@ impl<'a> Response<'a> {
             Meaning::Service(Chosen { service, .. }) | Meaning::Id { service, .. } => tells(service),
             Meaning::Query(prepared, _) => tells(prepared.service),
             Meaning::Reverse(Owner::Service(service)) => snapshot.names.answers_of(service).is_some_and(tells),
+            Meaning::Static(zone, ..) => {
+                zone.is_live() && snapshot.stale_origins().any(|origin| origin == Registrant::Registry)
+            }
             // Nodes beside our own come from other machines and registries, and from the API.
             Meaning::Node(..) | Meaning::Reverse(Owner::Node(_)) => {
                 snapshot.stale_origins().any(|origin| matches!(origin, Registrant::Cluster | Registrant::Registry))

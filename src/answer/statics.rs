@@ -18,6 +18,8 @@ impl<'a> Response<'a> {
     /// What a static zone has for a name.
     pub fn static_answer(&mut self, place: Place<'_>, (zone, lookup): (&'a Zone, Lookup<'a>), denier: Denier) {
         match lookup {
+            Lookup::Answer(_, rrset) if zone.is_live() => self.live_rrset(place, zone, rrset),
+            Lookup::Nxdomain { .. } if zone.is_live() => self.live_unknown(place, zone, denier),
             Lookup::Answer(_, rrset) => {
                 self.rrset(place, rrset);
                 self.zone_additional(Some(zone), rrset);

@@ -92,11 +92,11 @@ impl Export {
             (counts.services, counts.checks) = (counts.services + 1, counts.checks + checks);
             instances.push(Arc::clone(entry));
         }
-        // A node that another machine told us of is that one's, unless there is something of ours on it.
+        // A node that another machine or registry told us of is that one's, unless there is something of ours on it.
         let on: HashSet<&NodeName> = instances.iter().map(|entry: &Arc<InstanceEntry>| &entry.instance.node).collect();
         nodes.retain(|(node, checks)| {
             let has_ours = on.contains(&node.name) || checks.iter().any(|entry| is_ours(&entry.check));
-            node.origin != Origin::Cluster || has_ours
+            !matches!(node.origin, Origin::Cluster | Origin::Registry) || has_ours
         });
         for (node, checks) in &nodes {
             counts.nodes += usize::from(node.name != own);

@@ -1,12 +1,15 @@
 //! What may be written on the command line.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-use super::exec::Link;
-use crate::{api::client::DEFAULT_SERVER, catalog::duration::parse_duration};
+use super::{
+    exec::Link,
+    values::{duration, pair},
+};
+use crate::api::client::DEFAULT_SERVER;
 
 /// The command line, read.
 #[derive(Debug, Parser)]
@@ -134,6 +137,12 @@ pub struct ServeArgs {
     /// Whose keys and sessions hold if this machine and the store both have some: local or remote
     #[arg(long, value_name = "SIDE")]
     pub store_adopt: Option<String>,
+    /// etcd in which other programs register services, HOST:PORT at keys /services/NAME/ID: etcd://HOST:PORT,.../PREFIX
+    #[arg(long, value_name = "URL")]
+    pub etcd_services: Option<String>,
+    /// etcd in which other programs register names as SkyDNS and CoreDNS read them: etcd://HOST:PORT,.../PREFIX
+    #[arg(long, value_name = "URL")]
+    pub etcd_skydns: Option<String>,
     /// Directory of static zones, *.zone [default: zones, if it is there]
     #[arg(long, value_name = "DIR")]
     pub zones: Option<String>,
@@ -463,6 +472,8 @@ impl ServeArgs {
             ("ephemeral", set(self.ephemeral)),
             ("store", one(&self.store)),
             ("store_adopt", one(&self.store_adopt)),
+            ("etcd_services", one(&self.etcd_services)),
+            ("etcd_skydns", one(&self.etcd_skydns)),
             ("zones", one(&self.zones)),
             ("services", one(&self.services)),
             ("docker", one(&self.docker)),
@@ -481,17 +492,4 @@ impl ServeArgs {
         flags.retain(|(_, values)| !values.is_empty());
         flags
     }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected KEY=VALUE".to_owned()),
-    }
-}
-
-/// Checks a duration here, so that a mistake is told without a server; the text is what is sent.
-fn duration(text: &str) -> Result<String, String> {
-    let span: Duration = parse_duration(text).map_err(|problem| problem.to_string())?;
-    if span.is_zero() { Err("a duration above 0 is needed".to_owned()) } else { Ok(text.to_owned()) }
 }

@@ -118,6 +118,8 @@ fn every_flag_of_serve_is_a_setting() {
         ephemeral: true,
         store: Some("x".into()),
         store_adopt: Some("x".into()),
+        etcd_services: Some("x".into()),
+        etcd_skydns: Some("x".into()),
         zones: Some("x".into()),
         services: Some("x".into()),
         docker: Some("x".into()),

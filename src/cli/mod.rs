@@ -29,6 +29,7 @@ mod read;
 mod settings;
 mod shapes;
 mod table;
+mod values;
 mod write;
 mod zone;
 

@@ -1,24 +1,31 @@
-//! Settings of a catalog that several machines share.
+//! Settings of what lies in etcd: a catalog that several machines share, and services that other programs register there.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    print::quoted,
+    print::{list, quoted},
     problem::ConfigProblem,
     read::Reader,
-    store::StoreAddress,
+    store::{ApiVersion, StoreAddress},
     values::{self, duration, word},
 };
-use crate::catalog::duration::format_duration;
+use crate::{catalog::duration::format_duration, wire::name::Name};
 
-/// A catalog that several machines share. The fields are named and explained in reference.toml, with `store_` before them.
+/// A catalog that several machines share, and services of other programs. The fields are named and explained in reference.toml,
+/// with `store_` or `etcd_` before them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// Where it is; none means that the catalog is ours alone.
     pub store: Option<StoreAddress>,
-    /// Holds the password of the user that `store` names.
+    /// Where other programs register services, each at a key `<service>/<id>` below the prefix.
+    pub services: Option<StoreAddress>,
+    /// Where other programs register names, as SkyDNS and CoreDNS read them.
+    pub skydns: Option<StoreAddress>,
+    /// Zones of such names, in lower case.
+    pub skydns_domains: Vec<Name>,
+    /// Holds the password of the users that they name.
     pub password_file: Option<PathBuf>,
-    /// Authorities of the store's certificates; set where TLS is spoken.
+    /// Authorities of etcd's certificates; set where TLS is spoken.
     pub tls_ca: Option<PathBuf>,
     /// Our certificate and its key.
     pub tls_pair: Option<(PathBuf, PathBuf)>,
@@ -30,7 +37,14 @@ pub struct Cluster {
 
 /// Reads the settings.
 pub(super) fn read(reader: &mut Reader) -> Cluster {
-    let store = reader.one("store", |item| StoreAddress::parse(values::text(item)?).map_err(|error| error.to_string()));
+    let mut address = |key, default_prefix: &str| {
+        reader.one(key, |item| {
+            StoreAddress::parse(values::text(item)?, default_prefix).map_err(|error| error.to_string())
+        })
+    };
+    let (store, services) = (address(STORE, "/nameplate"), address(SERVICES, "/services"));
+    let skydns = address(SKYDNS, "/skydns");
+    let skydns_domains = reader.list("skydns_domain", values::own_domain);
     let [password_file, tls_ca, cert, key] = FILE_KEYS.map(|key| reader.one(key, values::path));
     let lease = reader.set("store_lease", duration(LEASE_LEAST, LEASE_MOST));
     let adopt = reader.one("store_adopt", word(&SIDES));
@@ -50,27 +64,34 @@ pub(super) fn read(reader: &mut Reader) -> Cluster {
             None
         }
     };
-    if let Some(store) = &store {
-        match (&store.user, &password_file) {
-            (Some(user), None) => {
-                report("store", format!("set {password_key} too: user {user:?} is asked for a password"));
-            }
-            (None, Some(_)) => report(password_key, "name its user in store: etcd://USER@HOST".to_owned()),
-            _ => {}
+    let all: Vec<_> = [(STORE, &store), (SERVICES, &services), (SKYDNS, &skydns)]
+        .into_iter()
+        .filter_map(|(key, address)| Some((key, address.as_ref()?)))
+        .collect();
+    if store.as_ref().is_some_and(|store| store.version == ApiVersion::V2) {
+        report(STORE, "write it as etcd://...: version 2 of etcd's API has no leases".to_owned());
+    }
+    for (key, address) in &all {
+        if let Some(user) = address.user.as_ref().filter(|_| password_file.is_none()) {
+            report(key, format!("set {password_key} too: user {user:?} is asked for a password"));
         }
-        if store.tls && tls_ca.is_none() {
-            report(
-                "store",
-                format!("set {ca_key} too: with TLS it must be known who may sign the store's certificate"),
-            );
-        }
-        for (key, is_set) in [(ca_key, tls_ca.is_some()), (cert_key, tls_pair.is_some())] {
-            if is_set && !store.tls {
-                report(key, "write store as etcds://...: etcd:// is without TLS".to_owned());
-            }
+        if address.tls && tls_ca.is_none() {
+            report(key, format!("set {ca_key} too: with TLS it must be known who may sign etcd's certificate"));
         }
     }
-    Cluster { store, password_file, tls_ca, tls_pair, lease, adopt }
+    // Which of them is wrong is not known, if there are several.
+    let Some((first, _)) = all.first() else {
+        return Cluster { store, services, skydns, skydns_domains, password_file, tls_ca, tls_pair, lease, adopt };
+    };
+    if password_file.is_some() && all.iter().all(|(_, address)| address.user.is_none()) {
+        report(password_key, format!("name its user in {first}: etcd://USER@HOST"));
+    }
+    for (key, is_set) in [(ca_key, tls_ca.is_some()), (cert_key, tls_pair.is_some())] {
+        if is_set && !all.iter().any(|(_, address)| address.tls) {
+            report(key, format!("write {first} as etcds://...: etcd:// is without TLS"));
+        }
+    }
+    Cluster { store, services, skydns, skydns_domains, password_file, tls_ca, tls_pair, lease, adopt }
 }
 
 impl Cluster {
@@ -79,7 +100,10 @@ impl Cluster {
         let path = |path: Option<&PathBuf>| path.map(|path| quoted(path.display()));
         let pair = self.tls_pair.as_ref();
         vec![
-            ("store", self.store.as_ref().map(quoted)),
+            (STORE, self.store.as_ref().map(quoted)),
+            (SERVICES, self.services.as_ref().map(quoted)),
+            (SKYDNS, self.skydns.as_ref().map(quoted)),
+            ("skydns_domain", Some(list(&self.skydns_domains))),
             (FILE_KEYS[0], path(self.password_file.as_ref())),
             (FILE_KEYS[1], path(self.tls_ca.as_ref())),
             (FILE_KEYS[2], path(pair.map(|(cert, _)| cert))),
@@ -100,6 +124,12 @@ pub enum Side {
 }
 
 const SIDES: [(&str, Side); 2] = [("local", Side::Local), ("remote", Side::Remote)];
+
+const STORE: &str = "store";
+
+const SERVICES: &str = "etcd_services";
+
+const SKYDNS: &str = "etcd_skydns";
 
 const FILE_KEYS: [&str; 4] = ["store_password_file", "store_tls_ca", "store_tls_cert", "store_tls_key"];
 

@@ -408,7 +408,7 @@ fn printed_settings_load_as_the_same_settings() {
         "",
         "dns = \"192.0.2.1:53\"\nhttp_tls_cert = \"c\"\nhttp_tls_key = \"k\"\nhttp_hosts = [\"a.example\", \"*\"]\naccess = \"on\"\naccess_anonymous = \"write\"\naccess_tokens = \"t\"\nworkers = 3\nalt_domain = [\"consul\", \"example\"]\nephemeral = true\nttl = \"1m\"\n\
          forward = [\"192.0.2.1\"]\nfallthrough = { consul = \"192.0.2.2\" }\nudp_payload_max = { \"::/0\" = 1200 }\n\
-         log = \"info,nameplate=debug\"\nstore = \"etcds://u%2Fv@h1,[::1]:1/a/b\"\nstore_password_file = \"p\"\nstore_tls_ca = \"a\"\nstore_tls_cert = \"c\"\nstore_tls_key = \"k\"\ndocker = \"tcp://[::1]:2375\"\ndocker_ip = \"192.0.2.9\"\ndocker_explicit = true\n\
+         log = \"info,nameplate=debug\"\nstore = \"etcds://u%2Fv@h1,[::1]:1/a/b\"\netcd_services = \"etcd://h1/s\"\netcd_skydns = \"etcd://h1/t\"\nskydns_domain = [\"a.example\", \"b.example\"]\nstore_password_file = \"p\"\nstore_tls_ca = \"a\"\nstore_tls_cert = \"c\"\nstore_tls_key = \"k\"\ndocker = \"tcp://[::1]:2375\"\ndocker_ip = \"192.0.2.9\"\ndocker_explicit = true\n\
          docker_tags = '{{index .Config.Labels \"a\"}}'\ndocker_deregister = \"on-success\"\nquery_log_file = \"/a \\\"b\\\"\"\n[service.\"web*\"]\nttl = 0\nonly_passing = \
          true\n[forward_zone.\"docker.internal\"]\nupstreams = \"off\"",
     ] {
@@ -466,7 +466,7 @@ fn what_needs_a_restart_stays_as_it_was_at_the_start_and_is_named_until_then() {
     std::fs::write(&path, "ttl = 1\n").unwrap();
     let config = Config::load(&Inputs { file: Some(ConfigFile::read(&path).unwrap()), ..inputs() }).unwrap();
     let changed = "ttl = 2\ndns = \"127.0.0.1:5353\"\nhttp = \"127.0.0.1:81\"\nhttp_tls_cert = \"c\"\nhttp_tls_key = \"k\"\nhttp_tls_client_ca = \"a\"\nhttp_hosts = \"h\"\nhttp_connections_per_client = 2\nhttp_connections = 3\nhttp_waiting = 4\naccess = \"on\"\naccess_default = \"allow\"\naccess_anonymous = \"read\"\naccess_key_list = true\naccess_tokens = \"t\"\ntxn_max_ops = 9\nworkers = 3\nadvertise = \"192.0.2.9\"\n\
-                   datacenter = \"dc2\"\nnode = \"n2\"\ndata_dir = \"/d\"\nstore = \"etcds://u@h\"\nstore_password_file = \"p\"\nstore_tls_ca = \"a\"\nstore_tls_cert = \"c\"\nstore_tls_key = \"k\"\nstore_lease = \"9s\"\nstore_adopt = \"local\"\nzones = \"z\"\nservices = \"s\"\nenable_script_checks = true\nenable_local_script_checks = true\nlog_format = \"json\"\n\
+                   datacenter = \"dc2\"\nnode = \"n2\"\ndata_dir = \"/d\"\nstore = \"etcds://u@h\"\nstore_password_file = \"p\"\nstore_tls_ca = \"a\"\nstore_tls_cert = \"c\"\nstore_tls_key = \"k\"\nstore_lease = \"9s\"\nstore_adopt = \"local\"\netcd_services = \"etcd://h1\"\netcd_skydns = \"etcd://h1\"\nskydns_domain = \"a.example\"\nzones = \"z\"\nservices = \"s\"\nenable_script_checks = true\nenable_local_script_checks = true\nlog_format = \"json\"\n\
                    docker = \"off\"\ndocker_address = \"host\"\ndocker_ip = \"192.0.2.9\"\ndocker_ip_label = \"ip\"\ndocker_network = \"n\"\n\
                    docker_explicit = true\ndocker_tags = \"t\"\ndocker_name = \"n\"\ndocker_deregister = \"on-success\"\nprobes_per_host_max = 9\n\
                    flap_changes = 0\nflap_window = \"3m\"\nflap_hold = \"31s\"\nflap_hold_max = \"11m\"\n\

@@ -38,7 +38,7 @@ const fn at_start(name: &'static str, shape: Shape) -> Key {
 }
 
 /// All settings, in the order of reference.toml.
-pub(super) const KEYS: [Key; 76] = [
+pub(super) const KEYS: [Key; 79] = [
     at_start("dns", Shape::List),
     live("docker_dns", Shape::One),
     at_start("http", Shape::One),
@@ -70,6 +70,9 @@ pub(super) const KEYS: [Key; 76] = [
     at_start("store_tls_key", Shape::One),
     at_start("store_lease", Shape::One),
     at_start("store_adopt", Shape::One),
+    at_start("etcd_services", Shape::One),
+    at_start("etcd_skydns", Shape::One),
+    at_start("skydns_domain", Shape::List),
     at_start("zones", Shape::One),
     at_start("services", Shape::One),
     at_start("enable_script_checks", Shape::One),

@@ -47,7 +47,7 @@ pub use health::HealthChecks;
 pub use host::Host;
 pub use http::{Http, HttpTls};
 pub use problem::{ConfigProblem, Place};
-pub use store::{StoreAddress, StoreAddressError, StoreHost};
+pub use store::{ApiVersion, StoreAddress, StoreAddressError, StoreHost};
 
 pub use crate::catalog::policy::{DefaultRule, HostNames, NoneEligible, ScriptChecks, ServiceRule};
 use crate::{

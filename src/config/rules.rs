@@ -47,6 +47,11 @@ fn check_domains(config: &Config, reader: &mut Reader, warnings: &mut Vec<Config
             warn(reader, "alt_domain", problem);
         }
     }
+    let own = |name: &Name| *name == config.domain || config.alt_domains.contains(name);
+    let mut of_skydns = config.cluster.skydns.iter().flat_map(|_| &config.cluster.skydns_domains);
+    if let Some(taken) = of_skydns.find(|name| own(name)) {
+        report(reader, "skydns_domain", &format!("{taken} is a domain of ours; they need different names"));
+    }
     // `<node>.node.<datacenter>.<domain>`, the longest name that SRV records point at.
     let room = NAME_MAX_BYTES - NODE_MAX_BYTES - b"\x04node".len() - (1 + config.datacenter.len());
     for (key, name) in

@@ -1,10 +1,12 @@
-//! Where the store that machines share is: `etcd://[user@]host[:port][,host[:port]]...[/prefix]`, or `etcds://` over TLS.
+//! Where an etcd is, and what of it is meant: `etcd://[user@]host[:port][,host[:port]]...[/prefix]`, or `etcds://` over TLS.
 
 use std::{fmt, net::Ipv6Addr};
 
 /// The members of an etcd, and below which key all is kept there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreAddress {
+    /// By which of its APIs its keys are read.
+    pub version: ApiVersion,
     /// Whether its members are spoken to over TLS.
     pub tls: bool,
     /// As whom, if not as nobody.
@@ -13,6 +15,15 @@ pub struct StoreAddress {
     pub hosts: Vec<StoreHost>,
     /// What all keys begin with: a slash and something, without a slash at the end.
     pub prefix: String,
+}
+
+/// An API of etcd. What is written by one of them is not seen by the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiVersion {
+    /// Version 3, gRPC.
+    V3,
+    /// Version 2, HTTP.
+    V2,
 }
 
 /// A member.
@@ -48,11 +59,13 @@ pub enum StoreAddressError {
 }
 
 impl StoreAddress {
-    /// Reads an address.
-    pub fn parse(text: &str) -> Result<StoreAddress, StoreAddressError> {
-        let (tls, rest) = match text.split_once("://") {
-            Some(("etcd", rest)) => (false, rest),
-            Some(("etcds", rest)) => (true, rest),
+    /// Reads an address; without a prefix it is this one.
+    pub fn parse(text: &str, default_prefix: &str) -> Result<StoreAddress, StoreAddressError> {
+        let ((version, tls), rest) = match text.split_once("://") {
+            Some(("etcd", rest)) => ((ApiVersion::V3, false), rest),
+            Some(("etcds", rest)) => ((ApiVersion::V3, true), rest),
+            Some(("etcd+v2", rest)) => ((ApiVersion::V2, false), rest),
+            Some(("etcds+v2", rest)) => ((ApiVersion::V2, true), rest),
             _ => return Err(StoreAddressError::Scheme),
         };
         let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -64,7 +77,7 @@ impl StoreAddress {
         if hosts.len() > HOSTS_MAX {
             return Err(StoreAddressError::Hosts(hosts.len()));
         }
-        Ok(StoreAddress { tls, user, hosts, prefix: parse_prefix(prefix)? })
+        Ok(StoreAddress { version, tls, user, hosts, prefix: parse_prefix(prefix, default_prefix)? })
     }
 }
 
@@ -100,7 +113,8 @@ impl StoreHost {
 
 impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.tls { "etcds://" } else { "etcd://" })?;
+        let version = if self.version == ApiVersion::V2 { "+v2" } else { "" };
+        write!(f, "{}{version}://", if self.tls { "etcds" } else { "etcd" })?;
         if let Some(user) = &self.user {
             for byte in user.bytes() {
                 if is_plain(byte) { write!(f, "{}", char::from(byte)) } else { write!(f, "%{byte:02X}") }?;
@@ -143,10 +157,10 @@ fn parse_user(text: &str) -> Result<String, StoreAddressError> {
 }
 
 /// The prefix with one slash before it and none after it.
-fn parse_prefix(text: &str) -> Result<String, StoreAddressError> {
+fn parse_prefix(text: &str, default: &str) -> Result<String, StoreAddressError> {
     let inner = text.trim_matches('/');
     if inner.is_empty() {
-        return Ok(PREFIX.to_owned());
+        return Ok(default.to_owned());
     }
     let legal = |segment: &str| !segment.is_empty() && segment.bytes().all(is_plain);
     match inner.split('/').all(legal) {
@@ -162,9 +176,6 @@ fn is_plain(byte: u8) -> bool {
 
 /// The port for clients that IANA has assigned to etcd.
 const PORT: u16 = 2379;
-
-/// Where all is kept unless something else is said: of its own, since others may use the same etcd.
-const PREFIX: &str = "/nameplate";
 
 /// Source: none, chosen: four times as many as an etcd has at most (its documentation advises seven).
 const HOSTS_MAX: usize = 32;

@@ -1,21 +1,27 @@
 use super::*;
 
+fn parse(text: &str) -> Result<StoreAddress, StoreAddressError> {
+    StoreAddress::parse(text, "/nameplate")
+}
+
 #[track_caller]
 fn check(text: &str, written: &str) {
-    let address = StoreAddress::parse(text).unwrap();
+    let address = parse(text).unwrap();
     assert_eq!(address.to_string(), written);
-    assert_eq!(StoreAddress::parse(written).unwrap(), address, "what is written is read again");
+    assert_eq!(parse(written).unwrap(), address, "what is written is read again");
 }
 
 #[track_caller]
 fn wrong(text: &str, error: &StoreAddressError) {
-    assert_eq!(&StoreAddress::parse(text).unwrap_err(), error);
+    assert_eq!(&parse(text).unwrap_err(), error);
 }
 
 #[test]
 fn members_have_ports_and_a_prefix_by_default() {
     check("etcd://h1", "etcd://h1:2379/nameplate");
     check("etcd://h1/", "etcd://h1:2379/nameplate");
+    check("etcd+v2://h1", "etcd+v2://h1:2379/nameplate");
+    check("etcds+v2://u@h1/a", "etcds+v2://u@h1:2379/a");
     check("etcds://h1:1,192.0.2.2,h3.example", "etcds://h1:1,192.0.2.2:2379,h3.example:2379/nameplate");
 }
 
@@ -37,7 +43,7 @@ fn an_ipv6_address_stands_in_brackets() {
 fn a_user_may_have_any_signs_as_escapes() {
     check("etcds://root@h1", "etcds://root@h1:2379/nameplate");
     check("etcds://a%40b%3ac%C3%A9@h1", "etcds://a%40b%3Ac%C3%A9@h1:2379/nameplate");
-    assert_eq!(StoreAddress::parse("etcd://a%40b@h1").unwrap().user.as_deref(), Some("a@b"));
+    assert_eq!(parse("etcd://a%40b@h1").unwrap().user.as_deref(), Some("a@b"));
     for user in ["", "a b", "a%", "a%4", "a%+4", "a%zz", "a%FF", "a%00", "é", "a@b"] {
         wrong(&format!("etcd://{user}@h1"), &StoreAddressError::User(user.to_owned()));
     }

@@ -121,7 +121,7 @@ impl Server {
         transport::give_way();
         let (journal, restored, uuid) = open_journal(&config)?;
         let advertised = settings::advertised(&config);
-        let shared = store::connect(&config, (&uuid, &advertised), &metrics).await?;
+        let stores = store::connect(&config, (&uuid, &advertised), &metrics).await?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;
         let restored_index = if restored.fresh { 0 } else { restored.index };
@@ -129,7 +129,7 @@ impl Server {
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
         let search = settings::search(&forwarder.describe());
         let serial = restored.serial;
-        let (catalog, store, directory) = store::stored(&config, (&journal, restored), shared.as_ref()).await?;
+        let (catalog, store, directory) = store::stored(&config, (&journal, restored), stores.shared.as_ref()).await?;
         let (publisher, feed, published) = Publisher::start(Start {
             sources: Sources::initial(&config, &catalog),
             catalog,
@@ -159,7 +159,7 @@ impl Server {
         let local = own::local_node(&config, uuid, &advertised, dns);
         register_own(&config, (&local, http_address), (&feed, &published)).await?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &forwarder, &metrics));
-        let sources = Sources::start(&config, &advertised, (&feed, &published), (&metrics, shared));
+        let sources = Sources::start(&config, &advertised, (&feed, &published), (&metrics, stores));
         let parts = api_parts(
             local,
             (&feed, &published),

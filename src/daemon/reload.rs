@@ -240,7 +240,7 @@ impl Reloader {
 
     async fn reload_zones(&mut self, config: &Config, parts: &Parts<'_>) {
         let Some(directory) = config.zones.clone() else { return };
-        let previous = (*parts.published.load().zones).clone();
+        let previous = parts.published.load().zones.of_files();
         let context = settings::zones(config, previous);
         let loaded = match tokio::task::spawn_blocking(move || zones::load(&directory, &context)).await {
             Ok(loaded) => loaded,

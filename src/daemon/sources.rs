@@ -1,4 +1,4 @@
-//! The sources beside the HTTP API: service files, Docker, and the store that machines share.
+//! The sources beside the HTTP API: service files, Docker, the store that machines share, and other programs' registries.
 
 use std::{
     net::IpAddr,
@@ -8,6 +8,7 @@ use std::{
 
 use tokio::{sync::watch, task::JoinHandle};
 
+use super::store::Stores;
 use crate::{
     catalog::{
         change::{Change, Origin},
@@ -21,9 +22,11 @@ use crate::{
     },
     sources::{
         docker::{self, Connection, Daemon, DockerSettings, DockerSource, HostAddresses},
-        etcd::{self, EtcdSettings, EtcdSource, client::Client},
+        etcd::{self, Etcd, EtcdSource, Patience},
         file::{self, FileSettings, FileSource, Reload},
+        registry::{self, RegistrySettings, ServicesSource, SkydnsSource},
     },
+    zones::skydns::Tree,
 };
 
 /// The sources that run.
@@ -31,6 +34,7 @@ pub struct Sources {
     files: Option<(Reload, JoinHandle<()>)>,
     docker: Option<(watch::Receiver<Connection>, JoinHandle<()>)>,
     store: Option<EtcdSource>,
+    registries: Vec<JoinHandle<()>>,
 }
 
 impl Sources {
@@ -38,7 +42,9 @@ impl Sources {
     pub fn initial(config: &Config, catalog: &State) -> Vec<SourceStatus> {
         let files = config.services.iter().map(|directory| FileSource::initial_status(directory));
         let store = config.cluster.store.as_ref().map(|_| EtcdSource::initial_status(catalog));
-        files.chain(docker_status(config, catalog)).chain(store).collect()
+        let services = config.cluster.services.as_ref().map(|_| ServicesSource::initial_status(catalog));
+        let skydns = config.cluster.skydns.as_ref().map(|_| SkydnsSource::initial_status());
+        files.chain(docker_status(config, catalog)).chain(store).chain(services).chain(skydns).collect()
     }
 
     /// What takes back what the sources had registered that do not run any more: nobody else can.
@@ -54,6 +60,9 @@ impl Sources {
         if config.cluster.store.is_none() {
             changes.extend(etcd::none_shared(catalog, &config.node));
         }
+        if config.cluster.services.is_none() {
+            changes.extend(registry::services::none_followed(catalog));
+        }
         changes
     }
 
@@ -62,7 +71,7 @@ impl Sources {
         config: &Config,
         advertised: &[IpAddr],
         (feed, published): (&Feed, &Arc<Published>),
-        (metrics, store): (&Arc<Metrics>, Option<(EtcdSettings, Client)>),
+        (metrics, stores): (&Arc<Metrics>, Stores),
     ) -> Sources {
         let files = config.services.clone().map(|directory| {
             let settings = FileSettings {
@@ -86,8 +95,9 @@ impl Sources {
             let (source, connection) = DockerSource::new(settings, status, feed.clone(), Arc::clone(published));
             (connection, tokio::spawn(source.run()))
         });
-        let store = store.map(|(settings, client)| EtcdSource::start(settings, client, (feed, published)));
-        Sources { files, docker, store }
+        let store = stores.shared.map(|(settings, client)| EtcdSource::start(settings, client, (feed, published)));
+        let registries = registries(config, (feed, published), (stores.services, stores.skydns));
+        Sources { files, docker, store, registries }
     }
 
     /// Has them read again, now, what they otherwise read now and then.
@@ -115,11 +125,33 @@ impl Sources {
     /// Ends them, and takes back what other machines know of us.
     pub async fn stop(self) {
         let tasks = self.files.map(|(_, task)| task).into_iter().chain(self.docker.map(|(_, task)| task));
-        tasks.for_each(|task| task.abort());
+        tasks.chain(self.registries).for_each(|task| task.abort());
         if let Some(store) = self.store {
             store.stop().await;
         }
     }
+}
+
+/// Follows what other programs register.
+fn registries(
+    config: &Config,
+    (feed, published): (&Feed, &Arc<Published>),
+    (services, skydns): (Option<Etcd>, Option<Etcd>),
+) -> Vec<JoinHandle<()>> {
+    let cluster = &config.cluster;
+    let patience = Patience { stale_after: config.stale_after, stale_max: config.stale_max };
+    let services = cluster.services.as_ref().zip(services).map(|(address, client)| {
+        let status = ServicesSource::initial_status(&published.load().catalog);
+        let settings = RegistrySettings { prefix: address.prefix.clone(), status, patience };
+        tokio::spawn(ServicesSource::run(settings, client, feed.clone(), Arc::clone(published)))
+    });
+    let skydns = cluster.skydns.as_ref().zip(skydns).map(|(address, client)| {
+        let status = SkydnsSource::initial_status();
+        let settings = RegistrySettings { prefix: address.prefix.clone(), status, patience };
+        let tree = Tree::new(&address.prefix, cluster.skydns_domains.iter().cloned(), config.default_rule.ttl_secs);
+        tokio::spawn(SkydnsSource::run(settings, tree, client, feed.clone()))
+    });
+    services.into_iter().chain(skydns).collect()
 }
 
 fn docker_status(config: &Config, catalog: &State) -> Option<SourceStatus> {

@@ -48,3 +48,27 @@ fn docker_is_a_source_if_it_is_named_or_found_or_was_there_before() {
     assert_eq!(status("", &with_docker()), Some((true, true)));
     assert_eq!(status("docker = \"unix:///x\"", &empty), Some((false, false)));
 }
+
+#[test]
+fn services_of_another_registry_are_waited_for_and_go_when_it_is_named_no_more() {
+    let mut catalog = State::new(Seed(7), 100);
+    let followed = |text: &str, catalog: &State| {
+        let all = Sources::initial(&config(&format!("docker = \"off\"\n{text}")), catalog);
+        all.first().map(|status| (status.name.to_string(), status.synced))
+    };
+    let named = "etcd_services = \"etcd://192.0.2.1\"";
+    assert_eq!(followed("", &catalog), None);
+    assert_eq!(followed(named, &catalog), Some(("etcd_services".to_owned(), false)));
+    let services = registry::services::Services::new("/services");
+    let key = etcd::mirror::Event { key: b"/services/web/1".to_vec(), value: Some(b"192.0.2.7:80".to_vec()) };
+    for change in services.relisted(&catalog, [key]).changes {
+        catalog.apply(change).unwrap();
+    }
+    assert_eq!(followed(named, &catalog), Some(("etcd_services".to_owned(), true)));
+    for (text, left) in [(named, 1), ("", 0)] {
+        let changes = Sources::forgotten(&config(&format!("docker = \"off\"\n{text}")), &catalog);
+        let changes = changes.into_iter().filter(|change| !matches!(change, Change::ReplaceOrigin { .. }));
+        changes.for_each(|change| drop(catalog.apply(change).unwrap()));
+        assert_eq!(catalog.instance_count(), left, "{text}");
+    }
+}

@@ -1,4 +1,5 @@
-//! What the shared store is reached by: its address, and what its files hold; and what was stored here before it.
+//! What etcd is reached by, for the store that machines share and for services of other programs: its address, and what files
+//! hold; and what was stored here before the store.
 
 use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
@@ -9,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use crate::{
     access::directory::{Directory, HashKey},
     catalog::{state::State, table::Seed},
-    config::{Cluster, Config, Side},
+    config::{ApiVersion, Cluster, Config, Side, StoreAddress},
     kv::store::Store,
     observe::metrics::Metrics,
     publish::{
@@ -18,30 +19,33 @@ use crate::{
     },
     random,
     sources::etcd::{
-        self, EtcdSettings, EtcdSource,
+        self, ClientV2, Etcd, EtcdSettings, EtcdSource,
         client::{Client, Host, Login, Settings, Timeouts},
     },
 };
 
-/// The store that other machines share with us, if there is one: connected to, and our node's name is free in it.
+/// Clients of etcd, where it is spoken to.
+pub struct Stores {
+    /// For the store that other machines share with us: our node's name is free in it.
+    pub shared: Option<(EtcdSettings, Client)>,
+    /// For services of other programs.
+    pub services: Option<Etcd>,
+    /// For names of other programs.
+    pub skydns: Option<Etcd>,
+}
+
+/// Connects to what the settings name.
 pub async fn connect(
     config: &Config,
     (uuid, addresses): (&Arc<str>, &[IpAddr]),
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<Option<(EtcdSettings, Client)>> {
+) -> anyhow::Result<Stores> {
     let cluster = &config.cluster;
-    let Some(address) = &cluster.store else { return Ok(None) };
-    let hosts = address.hosts.iter().map(|host| Host { name: host.name.clone(), port: host.port });
-    let login = match (&address.user, password(cluster)?) {
-        (Some(user), Some(password)) => Some(Login { user: user.clone(), password }),
-        _ => None,
-    };
-    let client = Client::connect(Settings {
-        hosts: hosts.collect(),
-        tls: tls(cluster)?,
-        login,
-        timeouts: timeouts(cluster.lease),
-    });
+    let of_others =
+        |address: &Option<StoreAddress>| address.as_ref().map(|address| reached(cluster, address)).transpose();
+    let (services, skydns) = (of_others(&cluster.services)?, of_others(&cluster.skydns)?);
+    let Some(address) = &cluster.store else { return Ok(Stores { shared: None, services, skydns }) };
+    let client = Client::connect(reached_by(cluster, address, timeouts(cluster.lease))?);
     let settings = EtcdSettings {
         prefix: address.prefix.clone(),
         node: config.node.clone(),
@@ -54,7 +58,25 @@ pub async fn connect(
         metrics: Arc::clone(metrics),
     };
     EtcdSource::look_for_name(&settings, &client).await?;
-    Ok(Some((settings, client)))
+    Ok(Stores { shared: Some((settings, client)), services, skydns })
+}
+
+fn reached(cluster: &Cluster, address: &StoreAddress) -> anyhow::Result<Etcd> {
+    let settings = reached_by(cluster, address, Timeouts::default())?;
+    Ok(match address.version {
+        ApiVersion::V3 => Etcd::V3(Client::connect(settings)),
+        ApiVersion::V2 => Etcd::V2(ClientV2::new(settings).context("cannot speak HTTP to etcd")?),
+    })
+}
+
+fn reached_by(cluster: &Cluster, address: &StoreAddress, timeouts: Timeouts) -> anyhow::Result<Settings> {
+    let hosts = address.hosts.iter().map(|host| Host { name: host.name.clone(), port: host.port });
+    let login = match (&address.user, password(cluster)?) {
+        (Some(user), Some(password)) => Some(Login { user: user.clone(), password }),
+        _ => None,
+    };
+    let tls = if address.tls { tls(cluster)? } else { None };
+    Ok(Settings { hosts: hosts.collect(), tls, login, timeouts })
 }
 
 /// All that was stored, with the keys and sessions where they belong: in the store that machines share, if there is one.
@@ -100,7 +122,7 @@ fn timeouts(lease: Duration) -> Timeouts {
     Timeouts { connect: usual.connect.min(lease / 5), call: usual.call.min(lease / 4), ..usual }
 }
 
-/// TLS for connections to the store; none where it is spoken to in clear.
+/// TLS for connections to etcd; none where no authority is named.
 fn tls(cluster: &Cluster) -> anyhow::Result<Option<Arc<ClientConfig>>> {
     let Some(authorities) = &cluster.tls_ca else { return Ok(None) };
     let mut roots = RootCertStore::empty();
@@ -124,7 +146,7 @@ fn tls(cluster: &Cluster) -> anyhow::Result<Option<Arc<ClientConfig>>> {
     Ok(Some(Arc::new(config)))
 }
 
-/// The password of the store's user: the file's first line.
+/// The password of etcd's user: the file's first line.
 fn password(cluster: &Cluster) -> anyhow::Result<Option<String>> {
     let Some(path) = &cluster.password_file else { return Ok(None) };
     let text =

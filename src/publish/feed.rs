@@ -206,7 +206,7 @@ impl Feed {
         self.send(Work::Settings(Box::new(settings))).await
     }
 
-    /// Puts new static zones into force.
+    /// Puts new static zones into force, in place of those of their kind: of files, or of a registry.
     pub async fn set_zones(&self, zones: Zones) -> Result<Receipt, SubmitError> {
         self.send(Work::Zones(zones)).await
     }

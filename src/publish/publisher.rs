@@ -431,7 +431,7 @@ fn is_operators(change: &Change) -> bool {
         | Change::DeregisterCheck { origin, .. }
         | Change::DeregisterNode { origin, .. } => *origin == Origin::Api,
         Change::RegisterCheck(check) => check.origin == Origin::Api,
-        Change::RegisterNode(node) => node.origin != Origin::Cluster,
+        Change::RegisterNode(node) => !matches!(node.origin, Origin::Cluster | Origin::Registry),
         Change::InstanceMaintenance { .. } => true,
         Change::SetStatus { .. } | Change::Mirror(_) | Change::ReplaceOrigin { .. } => false,
     }

@@ -4,3 +4,4 @@
 pub mod docker;
 pub mod etcd;
 pub mod file;
+pub mod registry;

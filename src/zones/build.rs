@@ -65,7 +65,7 @@ pub(super) fn build(
     let soa = take_soa(&mut nodes[APEX], is_domain);
     let labels_max = nodes.iter().map(|node| node.owner.label_count()).max().unwrap_or(0);
     let (index, file, included) = (drafts.index, Arc::clone(file), text.included);
-    let zone = Zone { origin, soa, nodes, index, labels_max, file, included, is_domain };
+    let zone = Zone { origin, soa, nodes, index, labels_max, file, included, is_domain, live: None };
     lint::check(&zone, &text.records, problems);
     Some(Arc::new(zone))
 }

@@ -1,4 +1,4 @@
-//! Static zones, read from zone files.
+//! Static zones, read from zone files; and zones that follow a registry (`skydns`).
 //!
 //! ```text
 //! zones/example.zone --split--> entries --file--> records --build--> Zone, with lint
@@ -20,6 +20,7 @@ mod load;
 pub mod lookup;
 pub mod problem;
 mod rdata;
+pub mod skydns;
 mod split;
 mod svcb;
 mod text;

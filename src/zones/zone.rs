@@ -10,19 +10,40 @@ use std::{fmt, path::Path, sync::Arc};
 
 use hashbrown::HashMap;
 
+use super::skydns::Live;
 use crate::wire::name::Name;
 
 /// All static zones. Clones share the zones.
 #[derive(Debug, Clone, Default)]
 pub struct Zones {
     by_origin: Arc<ByName<Arc<Zone>>>,
+    /// Whether they follow a registry.
+    are_live: bool,
 }
 
 impl Zones {
     /// Collects zones; of two with the same origin the later one stays.
     pub fn new(zones: impl IntoIterator<Item = Arc<Zone>>) -> Zones {
         let by_origin = zones.into_iter().map(|zone| (zone.origin.to_lowercase().as_wire().into(), zone)).collect();
-        Zones { by_origin: Arc::new(by_origin) }
+        Zones { by_origin: Arc::new(by_origin), are_live: false }
+    }
+
+    /// Collects zones that follow a registry.
+    pub(super) fn live(zones: impl IntoIterator<Item = Arc<Zone>>) -> Zones {
+        Zones { are_live: true, ..Zones::new(zones) }
+    }
+
+    /// These, and those of the other kind that there were: zones of files and zones that follow a registry are told apart from
+    /// each other. Of two with the same origin the file's stays.
+    pub fn beside(self, before: &Zones) -> Zones {
+        let others = before.iter().filter(|zone| zone.is_live() != self.are_live).cloned();
+        let (files, live): (Vec<_>, Vec<_>) = self.iter().cloned().chain(others).partition(|zone| !zone.is_live());
+        Zones::new(live.into_iter().chain(files))
+    }
+
+    /// Those of files.
+    pub fn of_files(&self) -> Zones {
+        Zones::new(self.iter().filter(|zone| !zone.is_live()).cloned())
     }
 
     /// The zone of exactly this origin, given in wire form and lower case.
@@ -74,6 +95,8 @@ pub struct Zone {
     pub(super) file: Arc<Path>,
     pub(super) included: Vec<Arc<Path>>,
     pub(super) is_domain: bool,
+    /// What it follows, if it follows a registry.
+    pub(super) live: Option<Live>,
 }
 
 impl Zone {
@@ -91,6 +114,17 @@ impl Zone {
     /// Whether it is D or an alternative domain, so that its records are added to those of the catalog.
     pub fn is_domain(&self) -> bool {
         self.is_domain
+    }
+
+    /// Whether it follows a registry.
+    pub fn is_live(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// The RRsets of a name, given in wire form and lower case, in which a label stands for any, in a zone that follows a
+    /// registry; none if nothing matches.
+    pub fn matching(&self, qname: &[u8]) -> Option<Vec<RrSet>> {
+        self.live.as_ref()?.matching(&self.origin, qname)
     }
 
     /// The file it was read from.

@@ -13,6 +13,7 @@
 //! | `docker` | containers that never heard of nameplate find services that come and go |
 //! | `access_page` | the calls and commands of docs/access.md do what it says, over TLS and with its tokens file |
 //! | `etcd_client` | the client of etcd with a real one: many keys, compaction, members that hang, die or are cut off, users, TLS |
+//! | `registries` | what other programs register in etcd is served |
 //! | `exec` | a link gives what Docker gives; it can be the first process of a container |
 //! | `image` | the image of packaging/ runs as its compose file says; what `docker` shows holds from inside a container too |
 //! | `docker_dns` | containers of every network and C library resolve all kinds of names, also while nameplate is stopped |
@@ -68,6 +69,7 @@ mod page;
 mod pages;
 mod podman;
 mod prometheus;
+mod registries;
 #[allow(dead_code, reason = "shared: the reference uses more of it")]
 #[path = "../reference/rng.rs"]
 mod rng;

@@ -12,7 +12,7 @@ use crate::{
 
 impl Writer {
     pub(super) fn set_zones(&mut self, zones: Zones, batch: &mut Batch) {
-        self.next.zones = Arc::new(zones);
+        self.next.zones = Arc::new(zones.beside(&self.next.zones));
         self.plan();
         (batch.changed, batch.zone_changed) = (true, true);
     }

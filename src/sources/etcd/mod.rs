@@ -5,14 +5,16 @@
 //! | module | what |
 //! |---|---|
 //! | [`client`] | etcd's API |
+//! | `v2`, `reach` | its API of version 2, and whichever of the two |
 //! | [`layout`], [`document`] | which keys there are, and what lies there; pure |
-//! | `alive` | which machines live, as they tell; pure |
 //! | [`kept`] | what lies under the keys of clients' keys and sessions; pure |
+//! | `alive` | which machines live, as they tell; pure |
 //! | [`mirror`] | what others wrote, as changes of the catalog; pure |
 //! | [`plan`] | what changes of keys and sessions ask of etcd; pure |
 //! | [`push`] | what is ours and etcd lacks; pure |
 //! | `grace` | what a machine lost that may live; pure |
 //! | `follow`, `own` | the tasks that follow and that write |
+//! | `following` | how any keys of etcd are followed |
 //! | `retell` | what lies under the keys of keys and sessions, as changes of the store; pure |
 //! | `shared`, `endings` | the tasks that write keys and sessions, and that end sessions |
 //! | `adopt` | the first start with etcd |
@@ -33,6 +35,7 @@ pub mod client;
 pub mod document;
 mod endings;
 mod follow;
+pub(crate) mod following;
 mod grace;
 pub mod kept;
 pub mod layout;
@@ -40,12 +43,17 @@ pub mod mirror;
 mod own;
 pub mod plan;
 pub mod push;
+mod reach;
 mod retell;
 mod shared;
 mod source;
+mod v2;
 
 pub use adopt::{AdoptError, Side, adopt};
+pub use following::Patience;
+pub use reach::Etcd;
 pub use source::{EtcdSource, NameTaken};
+pub use v2::ClientV2;
 
 /// What the source needs to know.
 #[derive(Debug, Clone)]
