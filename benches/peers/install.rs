@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::process::lock;
 
-/// Installs what is missing of NSD, Knot, nginx and wrk.
+/// Installs what is missing of NSD, Knot, nginx, wrk and etcd.
 pub fn install() -> Result<()> {
     let missing: Vec<&str> =
         PACKAGES.iter().filter(|(_, program)| find(program).is_none()).map(|(name, _)| *name).collect();
@@ -70,4 +70,5 @@ static BEFORE: Mutex<Option<Option<Vec<u8>>>> = Mutex::new(None);
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Packages, and a program of each.
-const PACKAGES: &[(&str, &str)] = &[("nsd", "nsd"), ("knot", "knotd"), ("nginx-light", "nginx"), ("wrk", "wrk")];
+const PACKAGES: &[(&str, &str)] =
+    &[("nsd", "nsd"), ("knot", "knotd"), ("nginx-light", "nginx"), ("wrk", "wrk"), ("etcd-server", "etcd")];

@@ -7,7 +7,7 @@
 //! cargo peer --docs                 writes the table and pictures into docs/, too
 //! ```
 //!
-//! NSD, Knot, nginx and wrk come from Debian: installed when root, without starting a service. The load has one core, the server
+//! NSD, Knot, nginx, wrk and etcd come from Debian: installed when root, without starting a service. The load has one core, the server
 //! under test the other; all of it stays on loopback, and ends with this program.
 //!
 //! **Limits:** two cores; Linux. Figures of different machines, or of one that is busy, are not to be compared.
@@ -16,6 +16,7 @@
 mod batch;
 mod catalog;
 mod checked;
+mod etcd;
 mod flipping;
 mod goals;
 mod http;

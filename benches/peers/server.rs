@@ -81,7 +81,7 @@ impl Server {
     /// An empty nameplate that keeps nothing.
     pub fn nameplate(cores: Cores, settings: &str) -> Result<Server> {
         let room = Room::new()?;
-        let mut server = Server::nameplate_at(cores, &room, &["--ephemeral"], settings)?;
+        let mut server = Server::nameplate_at(cores, &room, &[&["--ephemeral"][..], &AT_HOME].concat(), settings)?;
         server.room = Some(room);
         server.answering(&format!("ns.{DOMAIN}"), LOADING_MAX)
     }
@@ -89,7 +89,7 @@ impl Server {
     /// A nameplate with its data in this directory. It may not answer yet.
     pub fn durable(cores: Cores, room: &Room, settings: &str) -> Result<Server> {
         let data = room.join("data").display().to_string();
-        Server::nameplate_at(cores, room, &["--data-dir", &data], settings)
+        Server::nameplate_at(cores, room, &[&["--data-dir", &data][..], &AT_HOME].concat(), settings)
     }
 
     /// Starts this program again, as a nameplate that is empty, durable, and can make checks flip.
@@ -103,13 +103,14 @@ impl Server {
         server.answering(&format!("ns.{DOMAIN}"), LOADING_MAX)
     }
 
-    fn nameplate_at(cores: Cores, room: &Room, place: &[&str], settings: &str) -> Result<Server> {
+    /// A nameplate with these options of its own. It may not answer yet.
+    pub fn nameplate_at(cores: Cores, room: &Room, place: &[&str], settings: &str) -> Result<Server> {
         let (port, http) = (free_port()?, free_port()?);
         fs::write(room.join("settings.toml"), settings)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_nameplate"));
         command.env_clear().current_dir(room.path()).stdout(Stdio::null());
         command.args(["serve", "--forward", "off", "--docker", "off", "--workers", "1", "--log", "warn"]);
-        command.args(["--node", NODE, "--advertise", "127.0.0.1", "--config", "settings.toml"]).args(place);
+        command.args(["--config", "settings.toml"]).args(place);
         command.args(["--dns", &format!("127.0.0.1:{port}"), "--http", &format!("127.0.0.1:{http}")]);
         let process = Process::start("nameplate", cores.server, &mut command)?;
         Ok(Server { name: "nameplate", process, port, http, room: None })
@@ -181,6 +182,9 @@ pub const FLIPPING: &str = "flipping";
 
 /// Name of the node of all instances.
 pub const NODE: &str = "n1";
+
+/// Where it is, unless it is one of several.
+const AT_HOME: [&str; 4] = ["--node", NODE, "--advertise", "127.0.0.1"];
 
 /// 192.0.2.1 at the name in the question, for 5 s.
 const RECORD: [u8; 16] = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 192, 0, 2, 1];

@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod churn;
+pub mod cluster;
 pub mod http;
 pub mod large;
 pub mod mix;
@@ -46,6 +47,7 @@ pub static SECTIONS: &[Section] = &[
     Section { name: "checks", doc: "20,000 HTTP checks of 1,000 targets every 10 s", run: checks::run },
     Section { name: "write", doc: "registrations: when they are visible, and how many a second", run: write::run },
     Section { name: "http", doc: "a read of the API by wrk, beside nginx with a file", run: http::run },
+    Section { name: "cluster", doc: "three nameplates with one catalog in etcd", run: cluster::run },
     Section { name: "restart", doc: "memory and restarts with 10,000 and 1,000,000 instances", run: restart::run },
 ];
 
