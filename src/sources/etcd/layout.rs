@@ -8,6 +8,11 @@
 //! | `<prefix>/v1/sessions/<session ID>` | a session |
 //! | `<prefix>/v1/session-ttls/<session ID>` | lies there as long as the session is renewed: it has a lease |
 //! | `<prefix>/v1/lock-delays/<key>` | lies there as long as nobody can lock the key: it has a lease |
+//! | `<prefix>/v1/events/<place>` | an event; the place is its number modulo 256 |
+//! | `<prefix>/v1/queries/<query ID>` | a prepared query |
+//! | `<prefix>/v1/policies/<policy ID>` | a policy |
+//! | `<prefix>/v1/tokens/<accessor ID>` | a token with its secret |
+//! | `<prefix>/v1/bootstrap/acl` | lies there since the first token was made |
 //! | `<prefix>/v1/barriers/<node>` | written by a machine to hear of all that was done before |
 //!
 //! In a segment `/`, `%` and control characters are percent-encoded, and nothing else: so each node, instance and session has
@@ -46,6 +51,16 @@ pub enum Kept {
     SessionTtl(Text),
     /// That a client's key cannot be locked.
     LockDelay(Text),
+    /// An event, by its place among those that are kept.
+    Event(u8),
+    /// A prepared query, by its ID.
+    Query(Text),
+    /// A policy, by its ID.
+    Policy(Text),
+    /// A token, by its accessor ID.
+    Token(Text),
+    /// That a first token was made.
+    Bootstrap,
     /// What a machine writes to hear of all that was done before; by its node.
     Barrier(Text),
 }
@@ -114,6 +129,21 @@ impl Layout {
         [SESSIONS, SESSION_TTLS, LOCK_DELAYS, KEYS].map(|folder| format!("{}{folder}", self.root))
     }
 
+    /// The folder of prepared queries.
+    pub fn queries(&self) -> String {
+        format!("{}{QUERIES}", self.root)
+    }
+
+    /// The folder of policies.
+    pub fn policies(&self) -> String {
+        format!("{}{POLICIES}", self.root)
+    }
+
+    /// The folder of tokens.
+    pub fn tokens(&self) -> String {
+        format!("{}{TOKENS}", self.root)
+    }
+
     /// The key of something that is of no node.
     pub fn kept_key(&self, kept: &Kept) -> String {
         let root = &self.root;
@@ -122,6 +152,11 @@ impl Layout {
             Kept::Session(id) => format!("{root}{SESSIONS}{}", encoded(id)),
             Kept::SessionTtl(id) => format!("{root}{SESSION_TTLS}{}", encoded(id)),
             Kept::LockDelay(key) => format!("{root}{LOCK_DELAYS}{key}"),
+            Kept::Event(place) => format!("{root}{EVENTS}{place}"),
+            Kept::Query(id) => format!("{root}{QUERIES}{}", encoded(id)),
+            Kept::Policy(id) => format!("{root}{POLICIES}{}", encoded(id)),
+            Kept::Token(accessor_id) => format!("{root}{TOKENS}{}", encoded(accessor_id)),
+            Kept::Bootstrap => format!("{root}{BOOTSTRAP}acl"),
             Kept::Barrier(node) => format!("{root}{BARRIERS}{}", encoded(node)),
         }
     }
@@ -138,6 +173,11 @@ impl Layout {
             SESSIONS => Kept::Session(Text::from(decoded(rest)?)),
             SESSION_TTLS => Kept::SessionTtl(Text::from(decoded(rest)?)),
             LOCK_DELAYS => Kept::LockDelay(Text::from(rest)),
+            EVENTS => Kept::Event(rest.parse().ok()?),
+            QUERIES => Kept::Query(Text::from(decoded(rest)?)),
+            POLICIES => Kept::Policy(Text::from(decoded(rest)?)),
+            TOKENS => Kept::Token(Text::from(decoded(rest)?)),
+            BOOTSTRAP => Kept::Bootstrap,
             BARRIERS => Kept::Barrier(Text::from(decoded(rest)?)),
             _ => return None,
         };
@@ -183,6 +223,16 @@ const SESSIONS: &str = "sessions/";
 const SESSION_TTLS: &str = "session-ttls/";
 
 const LOCK_DELAYS: &str = "lock-delays/";
+
+const EVENTS: &str = "events/";
+
+const QUERIES: &str = "queries/";
+
+const POLICIES: &str = "policies/";
+
+const TOKENS: &str = "tokens/";
+
+const BOOTSTRAP: &str = "bootstrap/";
 
 const BARRIERS: &str = "barriers/";
 

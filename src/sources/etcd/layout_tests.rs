@@ -57,6 +57,13 @@ fn what_is_of_no_node_has_its_keys() {
     check(Kept::LockDelay("a/b".into()), "/nameplate/v1/lock-delays/a/b");
     check(Kept::Session("s/1".into()), "/nameplate/v1/sessions/s%2F1");
     check(Kept::SessionTtl("s1".into()), "/nameplate/v1/session-ttls/s1");
+    for (kept, key) in
+        [(Kept::Event(7), "events/7"), (Kept::Event(255), "events/255"), (Kept::Bootstrap, "bootstrap/acl")]
+    {
+        let key = format!("/nameplate/v1/{key}");
+        assert_eq!(layout().kept_key(&kept), key);
+        assert_eq!(layout().kept(key.as_bytes()), Some(kept));
+    }
     assert_eq!(layout().keys_below("a/"), "/nameplate/v1/kv/a/");
     let folders = layout().kept_folders();
     assert_eq!(
@@ -93,7 +100,16 @@ fn other_keys_are_nobodys() {
     for key in ["", "/nameplate/v1/", "/nameplate/v1/kv", "/nameplate/v1/kv/", "/nameplate/v1/sessions/", "/v1/kv/a"] {
         assert_eq!(layout().kept(key.as_bytes()), None, "{key}");
     }
-    for key in ["nodes/n1", "sessions/s/1", "sessions/%6e", "session-ttls/%2", "queries/a"] {
+    for key in [
+        "nodes/n1",
+        "sessions/s/1",
+        "sessions/%6e",
+        "session-ttls/%2",
+        "events/256",
+        "events/07",
+        "bootstrap/x",
+        "reports/a",
+    ] {
         assert_eq!(layout().kept(format!("/nameplate/v1/{key}").as_bytes()), None, "{key}");
     }
     assert_eq!(layout().kept(b"/nameplate/v1/kv/\xff"), None);
@@ -128,7 +144,9 @@ proptest! {
     #[test]
     fn what_is_of_no_node_has_a_key_of_its_own(prefix in "[/a-z%]{0,9}", text: String, other: String) {
         let layout = Layout::new(&prefix);
-        let kinds: [fn(Text) -> Kept; 5] = [Kept::Key, Kept::Session, Kept::SessionTtl, Kept::LockDelay, Kept::Barrier];
+        let kinds: [fn(Text) -> Kept; 8] = [
+            Kept::Key, Kept::Session, Kept::SessionTtl, Kept::LockDelay, Kept::Query, Kept::Policy, Kept::Token, Kept::Barrier,
+        ];
         for kind in kinds {
             let kept = kind(Text::from(text.clone()));
             let key = layout.kept_key(&kept);

@@ -107,7 +107,7 @@ impl Etcd {
                 }
                 Kept::SessionTtl(id) => events.push(Event::Lease(id, one.lease)),
                 Kept::LockDelay(key) => events.push(Event::Delay(key)),
-                Kept::Barrier(node) => panic!("no plan writes a barrier: {node}"),
+                other => panic!("no plan of keys and sessions writes {other:?}"),
             }
         }
         events.extend(keys);

@@ -24,6 +24,7 @@ pub(super) fn told(layout: &Layout, event: &client::Event) -> Option<Result<Even
             Kept::Session(id) => Event::NoSession(id, unsigned(*mod_revision)),
             Kept::SessionTtl(id) => Event::NoLease(id),
             Kept::LockDelay(key) => Event::NoDelay(key),
+            Kept::Event(_) | Kept::Query(_) | Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
             Kept::Barrier(_) => return None,
         })),
     }
@@ -50,6 +51,7 @@ fn put(kept: Kept, one: &client::KeyValue) -> Option<Result<Event, Complaint>> {
         },
         Kept::SessionTtl(id) => Event::Lease(id, one.lease),
         Kept::LockDelay(key) => Event::Delay(key),
+        Kept::Event(_) | Kept::Query(_) | Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
         Kept::Barrier(_) => return None,
     }))
 }
