@@ -108,7 +108,7 @@ fn a_node_that_moves_with_its_disk_takes_its_keys_along() {
 }
 
 /// Most time until a dead machine's instances are gone: the lease, and 5 s for etcd to end it and all to hear of it.
-const GONE_WITHIN: Duration = Duration::from_secs(15);
+pub const GONE_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long they are kept at least: what is left of a lease that is renewed every third, less 1 s.
-const KEPT_AT_LEAST: Duration = Duration::from_millis(5_600);
+pub const KEPT_AT_LEAST: Duration = Duration::from_millis(5_600);

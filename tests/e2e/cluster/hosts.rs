@@ -67,14 +67,19 @@ impl<'a> Cluster<'a> {
     }
 
     /// The same by the name of one node and with what another has on disk.
-    pub fn start_node_as(&self, node: Host, [name, data]: [Host; 2], options: &str) {
+    pub fn start_node_as(&self, node: Host, names: [Host; 2], options: &str) {
+        self.start_node_by("nameplate", node, names, options);
+    }
+
+    /// The same by another command than `nameplate`, which takes its arguments.
+    pub fn start_node_by(&self, command: &str, node: Host, [name, data]: [Host; 2], options: &str) {
         let Host::Node(_) = node else { panic!("{node} runs no nameplate") };
         let address = node.address();
         let docker = if options.contains("--docker ") { "" } else { "--docker off" };
         self.start(
             node,
             &format!(
-                "nameplate serve -c cluster.toml --forward off {docker} --dns 0.0.0.0:{DNS_PORT} \
+                "{command} serve -c cluster.toml --forward off {docker} --dns 0.0.0.0:{DNS_PORT} \
                  --http 0.0.0.0:{HTTP_PORT} --node {name} --advertise {address} --data-dir {data} {options}"
             ),
         );

@@ -10,6 +10,7 @@
 //! | `promises` | each promise as a function over a history |
 //! | `keys`, `sessions`; `locks`, `holders` | keys and sessions that machines share; one lock that clients of two machines want |
 //! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
+//! | `clocks` | three nodes whose clocks are minutes apart |
 //! | `bridges` | two nodes whose containers have the same addresses |
 //! | `load`, `faults`, `churn` | clients and faults at random, and the scenario that holds them against the promises |
 
@@ -17,6 +18,7 @@ mod away;
 mod bridges;
 mod by_hand;
 mod churn;
+mod clocks;
 mod death;
 mod duties;
 mod faults;

@@ -112,7 +112,8 @@ pub fn begin(cluster: &Cluster<'_>, node: Host, body: &str) -> String {
     made["ID"].as_str().unwrap().to_owned()
 }
 
-fn is_there(cluster: &Cluster<'_>, node: Host, id: &str) -> bool {
+/// Whether a node knows a session.
+pub fn is_there(cluster: &Cluster<'_>, node: Host, id: &str) -> bool {
     let (status, text) = http(cluster, node, "GET", &format!("/v1/session/info/{id}"), "");
     assert_eq!(status, 200, "{text}");
     text != "[]" && text != "null"

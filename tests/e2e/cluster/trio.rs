@@ -28,9 +28,14 @@ pub struct Trio<'a> {
 impl<'a> Trio<'a> {
     /// Starts etcd and the nodes, and registers an instance on each, its first; returns when all answer all.
     pub fn start(sandbox: &'a Sandbox) -> Trio<'a> {
+        Trio::start_nodes(sandbox, |cluster, node| cluster.start_node(node, &store()))
+    }
+
+    /// The same with nodes that are started like this.
+    pub fn start_nodes(sandbox: &'a Sandbox, start: impl Fn(&Cluster<'_>, Host)) -> Trio<'a> {
         let cluster = Cluster::new(sandbox);
         cluster.start_members();
-        Host::NODES.into_iter().for_each(|node| cluster.start_node(node, &store()));
+        Host::NODES.into_iter().for_each(|node| start(&cluster, node));
         Host::NODES.into_iter().for_each(|node| cluster.until_ready(node));
         let askers = Host::NODES.map(|node| Mutex::new(cluster.own_asker(node)));
         let trio = Trio { cluster, askers };
