@@ -74,6 +74,14 @@ impl Instance {
     pub fn tagged_address(&self, role: &str) -> Option<&TaggedAddress> {
         self.tagged_addresses.iter().find(|tagged| &*tagged.role == role)
     }
+
+    /// The tagged addresses that other machines are told: not those that a container has in the networks of its machine's Docker
+    /// (`docker_bridge_ipv4`, `docker_<network>_ipv6`, ...), which lead to other containers there, or nowhere.
+    pub fn tagged_addresses_for_others(&self) -> impl Iterator<Item = &TaggedAddress> {
+        let is_for_others =
+            |tagged: &&TaggedAddress| self.origin != Origin::Docker || !tagged.role.starts_with("docker_");
+        self.tagged_addresses.iter().filter(is_for_others)
+    }
 }
 
 /// One of an instance's ports.

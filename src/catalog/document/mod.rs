@@ -2,7 +2,7 @@
 //! borrows.
 //!
 //! As it is written by [`ServiceDocument::new`], a definition can be read again. [`ServiceDocument::whole`] says all that is
-//! known of an instance but for its addresses in client networks, which mean nothing on another machine.
+//! known of an instance but for its addresses in client networks, tagged ones too, which mean nothing on another machine.
 
 mod definition;
 
@@ -107,6 +107,7 @@ impl<'a> ServiceDocument<'a> {
         ServiceDocument {
             port: instance.default_port().map(|port| port.number),
             ports: if bare { Vec::new() } else { all.collect() },
+            tagged_addresses: instance.tagged_addresses_for_others().map(TaggedDocument::by_role).collect(),
             further_names: instance.further_names.iter().map(FurtherDocument::new).collect(),
             ..ServiceDocument::new(instance)
         }

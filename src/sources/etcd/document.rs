@@ -1,7 +1,7 @@
 //! What lies under a key: a node or an instance with its checks, as JSON in Consul's words.
 //!
 //! What is written says all that another machine shows and answers, so that it is read again without loss; addresses for
-//! client networks are left out, because they mean nothing elsewhere. What is read is of [`Origin::Cluster`]; a field that is
+//! client networks, tagged ones too, are left out, because they mean nothing elsewhere. What is read is of [`Origin::Cluster`]; a field that is
 //! not known is a newer nameplate's, and is passed over.
 //!
 //! | bound | value |

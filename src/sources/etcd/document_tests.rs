@@ -4,6 +4,8 @@ use super::*;
 use crate::{
     catalog::{
         check::CheckStatus,
+        node::Address,
+        service::TaggedAddress,
         testing::{check, instance, key},
     },
     sources::etcd::{
@@ -63,10 +65,29 @@ fn addresses_for_client_networks_are_left_out() {
         address: "198.51.100.7".parse().unwrap(),
         ports: Box::new([80]),
     };
-    let with = Instance { network_addresses: [there].into_iter().collect(), ..instance("web", "web-1") };
-    let value = write_instance(&with, std::iter::empty(), Outputs::Whole).unwrap();
-    let without = Instance { origin: Origin::Cluster, ..instance("web", "web-1") };
-    assert_eq!(read_instance(&with.key(), &value).unwrap().instance, without);
+    let tagged =
+        |role: &str| TaggedAddress { role: role.into(), address: Address::parse("198.51.100.7").unwrap(), port: 80 };
+    let with = Instance {
+        network_addresses: [there].into_iter().collect(),
+        tagged_addresses: ["docker_app_ipv6", "docker_bridge_ipv4", "lan_ipv4"].map(tagged).into_iter().collect(),
+        origin: Origin::Docker,
+        ..instance("web", "web-1")
+    };
+    let told = |with: &Instance| {
+        let value = write_instance(with, std::iter::empty(), Outputs::Whole).unwrap();
+        read_instance(&with.key(), &value).unwrap().instance
+    };
+    let lan = [tagged("lan_ipv4")].into_iter().collect();
+    let without = Instance {
+        tagged_addresses: lan,
+        origin: Origin::Cluster,
+        network_addresses: Default::default(),
+        ..with.clone()
+    };
+    assert_eq!(told(&with), without);
+    // What a client calls so is no container's.
+    let of_client = Instance { origin: Origin::Api, network_addresses: Default::default(), ..with };
+    assert_eq!(told(&of_client).tagged_addresses, of_client.tagged_addresses);
 }
 
 #[test]

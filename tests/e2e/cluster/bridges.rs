@@ -62,9 +62,19 @@ fn no_machine_answers_with_container_addresses_of_another() {
         }
         let keys = cluster.etcdctl("get --prefix --keys-only /nameplate/v1/services/");
         assert!(keys.contains(":web:") && !keys.contains("inner") && !keys.contains("other"), "{keys}");
+        // Nor do they lie in etcd; on its machine a container's own address is told.
+        let told = cluster.etcdctl("get --prefix /nameplate/v1/services/");
+        assert!(told.contains(":open:") && !told.contains("docker_bridge"), "{told}");
+        for address in [inner, open, web_1, web_2] {
+            assert!(!told.contains(&format!("\"{address}\"")), "{address}: {told}");
+        }
+        let own = cluster.http(n1, "GET", "/v1/catalog/service/open", "").unwrap().body;
+        let own: serde_json::Value = serde_json::from_str(&own).unwrap();
+        assert_eq!(own[0]["ServiceTaggedAddresses"]["docker_bridge_ipv4"], json!({ "Address": open, "Port": 80 }));
         let listed = cluster.http(n2, "GET", "/v1/catalog/service/open", "").unwrap().body;
         let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
         assert_eq!(listed[0]["ServiceAddress"], json!(n1.address()));
+        assert!(listed[0]["ServiceTaggedAddresses"]["docker_bridge_ipv4"].is_null(), "{listed}");
     });
 }
 
