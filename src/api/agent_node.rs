@@ -87,7 +87,11 @@ fn stats(api: &Api) -> Value {
             "services": catalog.service_count().to_string(),
         },
         "runtime": { "os": std::env::consts::OS, "arch": std::env::consts::ARCH },
-        "nameplate": { "version": NAMEPLATE_VERSION, "txn_max_ops": api.parts.txn_max_ops.to_string() },
+        "nameplate": {
+            "version": NAMEPLATE_VERSION,
+            "txn_max_ops": api.parts.txn_max_ops.to_string(),
+            "txn_max_shared_ops": api.parts.txn_max_ops.min(api.parts.feed.shared_ops_max()).to_string(),
+        },
     })
 }
 

@@ -21,12 +21,15 @@ use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{Api, call::Call, export_body::SetBody, respond::ApiError};
-use crate::catalog::{
-    change::{Origin, Registration},
-    check::Check,
-    names::NodeName,
-    node::Node,
-    state::{CheckEntry, InstanceEntry, State},
+use crate::{
+    catalog::{
+        change::{Origin, Registration},
+        check::Check,
+        names::NodeName,
+        node::Node,
+        state::{CheckEntry, InstanceEntry},
+    },
+    publish::snapshot::Snapshot,
 };
 
 /// `GET /v1/export`
@@ -35,7 +38,7 @@ pub(super) async fn export(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
     let busy = |_| ApiError::Busy("another export is running; try again when it has ended".to_owned());
     let permit = Arc::clone(&api.exporting).try_acquire_owned().map_err(busy)?;
     let (published, own) = (Arc::clone(&api.parts.published), api.parts.local.node.clone());
-    let collected = tokio::task::spawn_blocking(move || Export::of(&published.load().catalog, own)).await;
+    let collected = tokio::task::spawn_blocking(move || Export::of(&published.load(), own)).await;
     let export = collected.map_err(|_| ApiError::Failed("internal error; the server goes on".to_owned()))?;
     let counts = export.counts;
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING);
@@ -56,6 +59,8 @@ pub(super) async fn export(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
 /// What is to be written.
 struct Export {
     own: NodeName,
+    /// Nodes that machines share and that are none of these: their registrations are clients', and any machine's to write.
+    shared: HashSet<NodeName>,
     /// All nodes with checks of their own by HTTP, and all but our own and other machines'.
     nodes: Vec<(Arc<Node>, Arc<[CheckEntry]>)>,
     instances: Vec<Arc<InstanceEntry>>,
@@ -73,19 +78,22 @@ struct Counts {
 }
 
 impl Export {
-    fn of(catalog: &State, own: NodeName) -> Export {
+    fn of(snapshot: &Snapshot, own: NodeName) -> Export {
+        let catalog = &snapshot.catalog;
+        let shared = shared(snapshot);
+        let is_clients = |check: &Check| is_clients(check, &shared);
         let mut counts = Counts::default();
         let mut nodes: Vec<_> =
             catalog.nodes().map(|entry| (Arc::clone(&entry.node), Arc::clone(&entry.checks))).collect();
         nodes.sort_unstable_by(|(left, _), (right, _)| left.name.cmp(&right.name));
         let mut instances = Vec::new();
         for entry in catalog.services().flat_map(|service| service.instances()) {
-            let of_others = entry.instance.origin != Origin::Api;
+            let of_others = !is_written(entry, &shared);
             if of_others {
-                counts.left_out += entry.checks.iter().filter(|check| is_ours(&check.check)).count();
+                counts.left_out += entry.checks.iter().filter(|check| is_clients(&check.check)).count();
             }
             let checks = match (of_others, aside(entry)) {
-                (false, _) => entry.checks.iter().filter(|check| is_ours(&check.check)).count(),
+                (false, _) => entry.checks.iter().filter(|check| is_clients(&check.check)).count(),
                 (true, Some(registration)) => registration.checks.len(),
                 (true, None) => continue,
             };
@@ -95,18 +103,18 @@ impl Export {
         // A node that another machine or registry told us of is that one's, unless there is something of ours on it.
         let on: HashSet<&NodeName> = instances.iter().map(|entry: &Arc<InstanceEntry>| &entry.instance.node).collect();
         nodes.retain(|(node, checks)| {
-            let has_ours = on.contains(&node.name) || checks.iter().any(|entry| is_ours(&entry.check));
-            !matches!(node.origin, Origin::Cluster | Origin::Registry) || has_ours
+            let has_ours = on.contains(&node.name) || checks.iter().any(|entry| is_clients(&entry.check));
+            !matches!(node.origin, Origin::Cluster | Origin::Registry) || has_ours || shared.contains(&node.name)
         });
         for (node, checks) in &nodes {
             counts.nodes += usize::from(node.name != own);
-            counts.checks += checks.iter().filter(|entry| is_ours(&entry.check)).count();
+            counts.checks += checks.iter().filter(|entry| is_clients(&entry.check)).count();
         }
         instances.sort_unstable_by(|left, right| {
             let (left, right) = (&left.instance, &right.instance);
             (left.node != own, &left.node, &left.id).cmp(&(right.node != own, &right.node, &right.id))
         });
-        Export { own, nodes, instances, counts }
+        Export { own, shared, nodes, instances, counts }
     }
 
     /// Writes all lines into the channel, as fast as they are read.
@@ -117,12 +125,12 @@ impl Export {
                 if node.name != self.own {
                     writer.line(&SetBody::node(node)).await?;
                 }
-                for entry in checks.iter().filter(|entry| is_ours(&entry.check)) {
+                for entry in checks.iter().filter(|entry| is_clients(&entry.check, &self.shared)) {
                     writer.line(&SetBody::check(&entry.check, &self.own)).await?;
                 }
             }
             for entry in &self.instances {
-                match aside(entry).filter(|_| entry.instance.origin != Origin::Api) {
+                match aside(entry).filter(|_| !is_written(entry, &self.shared)) {
                     Some(registration) => {
                         writer.line(&SetBody::service(&registration.instance, &self.own)).await?;
                         for check in &registration.checks {
@@ -131,7 +139,7 @@ impl Export {
                     }
                     None => {
                         writer.line(&SetBody::service(&entry.instance, &self.own)).await?;
-                        for check in entry.checks.iter().filter(|check| is_ours(&check.check)) {
+                        for check in entry.checks.iter().filter(|check| is_clients(&check.check, &self.shared)) {
                             writer.line(&SetBody::check(&check.check, &self.own)).await?;
                         }
                     }
@@ -145,8 +153,25 @@ impl Export {
     }
 }
 
-fn is_ours(check: &Check) -> bool {
-    check.origin == Origin::Api
+/// Nodes that machines share and that are none of these. While nobody knows which machines live, none counts as such.
+fn shared(snapshot: &Snapshot) -> HashSet<NodeName> {
+    if !snapshot.follows_store() && snapshot.machines.is_empty() {
+        return HashSet::new();
+    }
+    let nodes = snapshot.catalog.nodes().map(|entry| &entry.node).filter(|node| node.origin == Origin::Cluster);
+    let is_machine = |node: &NodeName| snapshot.machines.iter().any(|machine| machine.node == *node);
+    nodes.map(|node| node.name.clone()).filter(|name| !is_machine(name)).collect()
+}
+
+/// Whether a client registered it: by HTTP here, or on a node that machines share.
+fn is_clients(check: &Check, shared: &HashSet<NodeName>) -> bool {
+    check.origin == Origin::Api || (check.origin == Origin::Cluster && shared.contains(&check.node))
+}
+
+/// Whether an instance is written as it is.
+fn is_written(entry: &InstanceEntry, shared: &HashSet<NodeName>) -> bool {
+    let instance = &entry.instance;
+    instance.origin == Origin::Api || (instance.origin == Origin::Cluster && shared.contains(&instance.node))
 }
 
 /// The registration by HTTP that another source's keeps aside.

@@ -122,6 +122,55 @@ pub enum Change {
 }
 
 impl Change {
+    /// The node that it is about.
+    pub fn node(&self) -> &NodeName {
+        match self {
+            Change::RegisterNode(node) => &node.name,
+            Change::DeregisterNode { name, .. } => name,
+            Change::Register(registration) | Change::Mirror(registration) => &registration.instance.node,
+            Change::RegisterCheck(check) => &check.node,
+            Change::Deregister { key, .. } | Change::InstanceMaintenance { key, .. } => &key.node,
+            Change::DeregisterCheck { key, .. } | Change::SetStatus { key, .. } => &key.node,
+            Change::ReplaceOrigin { node, .. } => node,
+        }
+    }
+
+    /// Who asks; none where that makes no difference.
+    pub fn origin(&self) -> Option<Origin> {
+        match self {
+            Change::RegisterNode(node) => Some(node.origin),
+            Change::Register(registration) | Change::Mirror(registration) => Some(registration.instance.origin),
+            Change::RegisterCheck(check) => Some(check.origin),
+            Change::DeregisterNode { origin, .. }
+            | Change::Deregister { origin, .. }
+            | Change::DeregisterCheck { origin, .. }
+            | Change::ReplaceOrigin { origin, .. } => Some(*origin),
+            Change::SetStatus { .. } | Change::InstanceMaintenance { .. } => None,
+        }
+    }
+
+    /// The same, asked by somebody else.
+    pub fn by(mut self, by: Origin) -> Change {
+        let registered = |registration: &mut Registration| {
+            registration.instance.origin = by;
+            registration.checks.iter_mut().for_each(|check| check.origin = by);
+        };
+        match &mut self {
+            Change::RegisterNode(node) => node.origin = by,
+            Change::Register(registration) | Change::Mirror(registration) => registered(registration),
+            Change::RegisterCheck(check) => check.origin = by,
+            Change::DeregisterNode { origin, .. }
+            | Change::Deregister { origin, .. }
+            | Change::DeregisterCheck { origin, .. } => *origin = by,
+            Change::ReplaceOrigin { origin, registrations, .. } => {
+                *origin = by;
+                registrations.iter_mut().for_each(registered);
+            }
+            Change::SetStatus { .. } | Change::InstanceMaintenance { .. } => {}
+        }
+        self
+    }
+
     /// Whether it consists of several steps, a later of which may be refused; all others look before they do anything.
     pub(super) fn has_steps(&self) -> bool {
         matches!(self, Change::ReplaceOrigin { .. })
@@ -143,6 +192,9 @@ pub enum ChangeError {
     /// The check belongs to another instance already.
     #[error("check ID {:?} belongs to another service on node {:?}; choose another ID", .0.id, .0.node)]
     CheckElsewhere(CheckKey),
+    /// What is on the node is its own machine's.
+    #[error("node {0:?} is that of a machine on which nameplate runs; register what is on it there")]
+    OfMachine(NodeName),
     /// Another origin owns it.
     #[error("{what} was registered by the {owner} source; change it there")]
     OwnedBy {

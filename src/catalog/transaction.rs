@@ -59,7 +59,47 @@ pub enum Action {
     },
 }
 
+impl Operation {
+    /// One that brings a change about.
+    pub fn of(change: Change) -> Operation {
+        let subject = match &change {
+            Change::RegisterNode(_) | Change::DeregisterNode { .. } | Change::ReplaceOrigin { .. } => {
+                Subject::Node(change.node().clone())
+            }
+            Change::Register(registration) | Change::Mirror(registration) => {
+                Subject::Instance(registration.instance.key())
+            }
+            Change::Deregister { key, .. } | Change::InstanceMaintenance { key, .. } => Subject::Instance(key.clone()),
+            Change::RegisterCheck(check) => Subject::Check(check.key()),
+            Change::DeregisterCheck { key, .. } | Change::SetStatus { key, .. } => Subject::Check(key.clone()),
+        };
+        let takes_away = matches!(
+            change,
+            Change::DeregisterNode { .. } | Change::Deregister { .. } | Change::DeregisterCheck { .. }
+        );
+        let action = match takes_away {
+            true => Action::Delete { change, expected: None },
+            false => Action::Set { changes: vec![change], expected: None },
+        };
+        Operation { subject, action }
+    }
+
+    /// Whether it only reads.
+    pub fn is_read(&self) -> bool {
+        matches!(self.action, Action::Get)
+    }
+}
+
 impl Action {
+    /// The changes that it may make.
+    pub fn changes(&self) -> &[Change] {
+        match self {
+            Action::Get => &[],
+            Action::Set { changes, .. } => changes,
+            Action::Delete { change, .. } => std::slice::from_ref(change),
+        }
+    }
+
     /// The changes that it may make.
     pub fn changes_mut(&mut self) -> &mut [Change] {
         match self {

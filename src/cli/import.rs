@@ -1,6 +1,8 @@
 //! `nameplate import`: registers what lines of JSON say, while the server goes on.
 //!
-//! Lines are sent in transactions, one after the other, because a line may need what one before it registers.
+//! Lines are sent in transactions, one after the other, because a line may need what one before it registers. What is of the
+//! server's own node and what is of others goes apart, because with a store that machines share they are written to different
+//! places.
 //!
 //! **Limits:** a line is at most 1 MiB.
 
@@ -27,24 +29,36 @@ pub(super) async fn import(client: &Client, args: &ImportArgs) -> anyhow::Result
         None => Box::new(io::stdin().lock()),
     };
     let told = !args.server.json && io::stderr().is_terminal();
-    let mut import = Import::new(client, most_operations(client).await?, told);
+    let (most, own) = about(client).await?;
+    let mut import = Import::new(client, most, told);
     let mut lines = Lines { input: BufReader::new(input), number: 0 };
     while let Some((number, line)) = lines.next().map_err(|problem| import.stopped(problem))? {
         let kind = kind(&line).map_err(|problem| import.stopped(format!("line {number}: {problem}")))?;
-        if import.is_full(&line) {
+        let is_of_others = is_of_others(&line, &own);
+        if import.is_full(&line) || import.is_of_others != is_of_others {
             import.send().await?;
         }
+        import.is_of_others = is_of_others;
         import.add(number, &line, kind);
     }
     import.send().await?;
     print(&if args.server.json { format!("{:#}\n", import.counts.json()) } else { import.counts.text() })
 }
 
-/// How many operations the server takes at a time.
-async fn most_operations(client: &Client) -> Result<usize, ClientError> {
+/// How many operations the server takes at a time, and what its own node is called.
+async fn about(client: &Client) -> Result<(usize, String), ClientError> {
     let about: Value = client.get(&["agent", "self"], &[]).await?;
-    let told = about.pointer("/Stats/nameplate/txn_max_ops").and_then(|most| most.as_str()?.parse().ok());
-    Ok(told.unwrap_or(OPERATIONS_DEFAULT))
+    let number = |name| about.pointer(name).and_then(|most| most.as_str()?.parse().ok());
+    let told = number("/Stats/nameplate/txn_max_shared_ops").or_else(|| number("/Stats/nameplate/txn_max_ops"));
+    let own = about.pointer("/Config/NodeName").and_then(Value::as_str).unwrap_or_default();
+    Ok((told.unwrap_or(OPERATIONS_DEFAULT), own.to_owned()))
+}
+
+/// Whether a line is about another node than the server's own.
+fn is_of_others(line: &str, own: &str) -> bool {
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    let nodes = ["/Node/Node/Node", "/Service/Node", "/Check/Check/Node"];
+    nodes.iter().filter_map(|place| line.pointer(place)?.as_str()).any(|node| !node.is_empty() && node != own)
 }
 
 /// What a line is about, by its only key.
@@ -95,6 +109,8 @@ impl<R: BufRead> Lines<R> {
 struct Import<'a> {
     client: &'a Client,
     most: usize,
+    /// Whether the next transaction is about other nodes than the server's own.
+    is_of_others: bool,
     /// The next transaction, and the lines in it.
     body: String,
     lines: Vec<(u64, Kind)>,
@@ -122,7 +138,16 @@ struct OperationFailure {
 impl Import<'_> {
     fn new(client: &Client, most: usize, told: bool) -> Import<'_> {
         let tell_at = told.then(|| Instant::now() + TELL_EVERY);
-        Import { client, most, body: String::new(), lines: Vec::new(), counts: Counts::default(), done: 0, tell_at }
+        Import {
+            client,
+            most,
+            is_of_others: false,
+            body: String::new(),
+            lines: Vec::new(),
+            counts: Counts::default(),
+            done: 0,
+            tell_at,
+        }
     }
 
     fn is_full(&self, line: &str) -> bool {

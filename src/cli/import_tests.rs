@@ -77,3 +77,15 @@ fn a_transaction_is_full_by_operations_or_by_bytes() {
     assert!(import.is_full("{}"));
     assert_eq!(import.body, "[{},{}");
 }
+
+#[test]
+fn what_is_of_other_nodes_is_told_from_the_servers_own() {
+    for line in [
+        r#"{"Node": {"Verb": "set", "Node": {"Node": "n2"}}}"#,
+        r#"{"Service": {"Verb": "set", "Node": "n2", "Service": {"Service": "web"}}}"#,
+        r#"{"Check": {"Verb": "set", "Check": {"Node": "n2"}}}"#,
+    ] {
+        assert!(is_of_others(line, "n1") && !is_of_others(line, "n2"), "{line}");
+    }
+    assert!(!is_of_others(r#"{"Service": {"Verb": "set", "Service": {"Service": "web"}}}"#, "n1"));
+}

@@ -19,7 +19,7 @@ use crate::{
     },
     random,
     sources::etcd::{
-        self, ClientV2, Etcd, EtcdSettings, EtcdSource,
+        self, ClientV2, Etcd, EtcdSettings, EtcdSource, OtherNodes,
         client::{Client, Host, Login, Settings, Timeouts},
     },
 };
@@ -87,33 +87,42 @@ pub async fn stored(
 ) -> anyhow::Result<(State, Store, Directory)> {
     let seed = Seed(random::number());
     let (mut store, directory) = (restored.store(seed)?, restored.directory(seed, HashKey(random::bytes()))?);
-    let mut index = restored.index;
+    let (mut index, mut nodes, mut instances) = (restored.index, restored.nodes, restored.instances);
+    let mut writes = Vec::new();
     let moves = shared.is_some() != store.revision().is_some();
-    if moves {
-        match shared {
-            Some((settings, client)) => {
-                let side = config.cluster.adopt.map(|side| match side {
-                    Side::Local => etcd::Side::Local,
-                    Side::Remote => etcd::Side::Remote,
-                });
+    match shared {
+        Some((settings, client)) => {
+            let side = config.cluster.adopt.map(|side| match side {
+                Side::Local => etcd::Side::Local,
+                Side::Remote => etcd::Side::Remote,
+            });
+            let others = OtherNodes::look((settings, client), (&nodes, &instances), side).await?;
+            if moves {
                 etcd::adopt((&settings.prefix, client), &store, side).await?;
                 store.share();
             }
-            None => {
-                index = index.max(store.newest_index());
-                store.part(index);
-            }
+            writes.extend(others.adopt(client, (&mut nodes, &mut instances)).await?);
         }
+        None if moves => {
+            index = index.max(store.newest_index());
+            store.part(index);
+        }
+        None => {}
+    }
+    if moves {
+        writes.push(kept::revision(&store));
+    }
+    if !writes.is_empty() {
         journal.write(Batch {
             index,
             serial: restored.serial,
             extinction_index: restored.extinction_index,
-            writes: vec![kept::revision(&store)],
+            writes,
             acknowledge: Vec::new(),
             urgent: true,
         });
     }
-    Ok((State::restore(seed, index, restored.nodes, restored.instances), store, directory))
+    Ok((State::restore(seed, index, nodes, instances), store, directory))
 }
 
 /// One member that hangs should not cost a lease that is shorter than usual.

@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,14 +19,14 @@ use crate::{
     catalog::{
         change::{Change, ChangeError, Origin},
         check::{CheckKey, CheckResult},
-        names::{ServiceName, Text},
+        names::{NodeName, ServiceName, Text},
     },
     kv,
     publish::{
         journal::JournalFailure,
         machines::Machine,
         settings::Settings,
-        sharing::{self, Requests, Wanted, ask},
+        sharing::{self, Requests, Wanted, Whose, ask, ask_changes, whose},
         transaction::{Found, Operation, OperationError},
     },
     zones::Zones,
@@ -46,6 +46,15 @@ struct Shared {
     queue: mpsc::Sender<sharing::Request>,
     /// Until somebody takes it.
     requests: Mutex<Option<Requests>>,
+    /// The node of this machine, on which it alone writes; known when they were taken.
+    own: OnceLock<NodeName>,
+}
+
+impl Shared {
+    /// Who writes what these change.
+    fn whose<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Whose {
+        self.own.get().map_or(Whose::Ours, |own| whose(changes, own))
+    }
 }
 
 /// Proof that a submission is published and durable.
@@ -93,8 +102,8 @@ pub enum SubmitError {
     Shared(String),
     /// Operations on what is shared together with others.
     #[error(
-        "keys are in etcd (store), which knows nothing of nodes, services and checks: a transaction has operations on keys or \
-         on those, not on both"
+        "machines share keys, and what is registered for nodes that have no nameplate, in etcd (store): a transaction has \
+         operations on keys, or on such nodes, or on this server's own, not on several of these"
     )]
     Mixed,
     /// A session that machines share has ended.
@@ -127,37 +136,58 @@ impl Feed {
         let results = Arc::new(Results::default());
         let shared = is_shared.then(|| {
             let (queue, requests) = mpsc::channel(QUEUE_MAX);
-            Arc::new(Shared { queue, requests: Mutex::new(Some(requests)) })
+            Arc::new(Shared { queue, requests: Mutex::new(Some(requests)), own: OnceLock::new() })
         });
         (Feed { queue, results: Arc::clone(&results), shared }, Intake { submissions, results })
     }
 
-    /// What is asked of who writes what machines share, if they share anything; once.
-    pub fn take_requests(&self) -> Option<Requests> {
-        self.shared.as_ref()?.requests.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// What is asked of who writes what machines share, if they share anything; once. From then on that is also what clients
+    /// register for other nodes than this one, which is our own.
+    pub fn take_requests(&self, own: NodeName) -> Option<Requests> {
+        let shared = self.shared.as_ref()?;
+        let _ = shared.own.set(own);
+        shared.requests.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How many operations on nodes that are no machine's a transaction may have, whatever they are.
+    pub fn shared_ops_max(&self) -> usize {
+        if self.shared.is_some() { sharing::OPERATIONS_MAX } else { usize::MAX }
     }
 
     /// Applies the changes as one: all or none. Returns when they are published and durable.
     pub async fn submit(&self, changes: Vec<Change>) -> Result<Receipt, SubmitError> {
+        match &self.shared {
+            Some(shared) => match shared.whose(changes.iter()) {
+                Whose::Ours => self.follow(changes).await,
+                Whose::Shared => ask_changes(&shared.queue, changes).await,
+                Whose::Both => Err(SubmitError::Mixed),
+            },
+            None => self.follow(changes).await,
+        }
+    }
+
+    /// The same with what a source has followed: it is so there, whosever it is.
+    pub async fn follow(&self, changes: Vec<Change>) -> Result<Receipt, SubmitError> {
         self.send(Work::Changes(changes)).await
     }
 
     /// Applies the operations as one: all or none. Returns when they are published and durable.
     pub async fn transact(&self, operations: Vec<impl Into<Operation>>) -> Result<Receipt, SubmitError> {
         let operations: Vec<Operation> = operations.into_iter().map(Into::into).collect();
-        let keys = operations.iter().filter(|operation| operation.key_verb().is_some()).count();
-        match &self.shared {
-            Some(shared) if keys > 0 => {
-                if keys < operations.len() {
-                    return Err(SubmitError::Mixed);
-                }
-                let keys = operations.into_iter().filter_map(|operation| match operation {
-                    Operation::Key(operation) => Some(operation),
-                    Operation::Catalog(_) => None,
-                });
-                ask(&shared.queue, Wanted::Operations(keys.collect())).await
+        let Some(shared) = &self.shared else { return self.send(Work::Transaction(operations)).await };
+        let (mut keys, mut of_catalog) = (Vec::new(), Vec::new());
+        for operation in operations {
+            match operation {
+                Operation::Key(operation) => keys.push(operation),
+                Operation::Catalog(operation) => of_catalog.push(operation),
             }
-            _ => self.send(Work::Transaction(operations)).await,
+        }
+        match shared.whose(of_catalog.iter().flat_map(|operation| operation.action.changes())) {
+            _ if !keys.is_empty() && !of_catalog.is_empty() => Err(SubmitError::Mixed),
+            _ if !keys.is_empty() => ask(&shared.queue, Wanted::Operations(keys)).await,
+            Whose::Ours => self.send(Work::Transaction(of_catalog.into_iter().map(Operation::from).collect())).await,
+            Whose::Shared => ask(&shared.queue, Wanted::Catalog(of_catalog)).await,
+            Whose::Both => Err(SubmitError::Mixed),
         }
     }
 

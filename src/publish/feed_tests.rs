@@ -51,8 +51,11 @@ async fn results_are_kept_one_a_check_and_wake_once() {
 #[tokio::test]
 async fn what_machines_share_is_asked_of_who_writes_it_and_nothing_else() {
     let (feed, mut intake) = Feed::new(true);
-    let mut requests = feed.take_requests().unwrap();
-    assert!(feed.take_requests().is_none() && Feed::new(false).0.take_requests().is_none());
+    let mut requests = feed.take_requests(NodeName::new("n1").unwrap()).unwrap();
+    assert!(
+        feed.take_requests(NodeName::new("n1").unwrap()).is_none()
+            && Feed::new(false).0.take_requests(NodeName::new("n1").unwrap()).is_none()
+    );
     let key = || Operation::Key(kv::operation::Operation { key: "a".into(), verb: Verb::Delete });
     let node = || {
         let subject = Subject::Node(NodeName::new("n1").unwrap());

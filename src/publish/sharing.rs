@@ -2,9 +2,16 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::feed::{Receipt, SubmitError};
+use super::{
+    feed::{Receipt, SubmitError},
+    transaction::OperationProblem,
+};
 use crate::{
-    catalog::names::Text,
+    catalog::{
+        self,
+        change::Origin,
+        names::{NodeName, Text},
+    },
     kv::{change::Change, operation::Operation},
 };
 
@@ -22,6 +29,8 @@ pub struct Request {
 pub enum Wanted {
     /// All of these operations on keys, as one.
     Operations(Vec<Operation>),
+    /// All of these operations on nodes that are no machine's, as one.
+    Catalog(Vec<catalog::transaction::Operation>),
     /// A change of sessions.
     Change(Change),
     /// A session with a TTL has its whole time again; it is refused where it has ended.
@@ -42,3 +51,52 @@ pub(super) async fn ask(queue: &mpsc::Sender<Request>, wanted: Wanted) -> Result
         Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(SubmitError::Closed),
     }
 }
+
+/// Who writes what changes of the catalog are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// This machine's publisher: its own node, and what its sources tell.
+    Ours,
+    /// Who writes the store that machines share: what clients register for other nodes.
+    Shared,
+    /// Some of both.
+    Both,
+}
+
+/// Who writes these.
+pub(super) fn whose<'a>(changes: impl Iterator<Item = &'a catalog::change::Change>, own: &NodeName) -> Whose {
+    let is_shared = |change: &catalog::change::Change| {
+        change.node() != own && matches!(change.origin(), None | Some(Origin::Api | Origin::Cluster))
+    };
+    let mut whose = None;
+    for change in changes {
+        let this = if is_shared(change) { Whose::Shared } else { Whose::Ours };
+        whose = match whose {
+            None => Some(this),
+            Some(that) if that == this => whose,
+            Some(_) => Some(Whose::Both),
+        };
+    }
+    whose.unwrap_or(Whose::Ours)
+}
+
+/// Asks for changes as one, and tells why they were refused as the publisher would.
+pub(super) async fn ask_changes(
+    queue: &mpsc::Sender<Request>,
+    changes: Vec<catalog::change::Change>,
+) -> Result<Receipt, SubmitError> {
+    let operations = changes.into_iter().map(catalog::transaction::Operation::of).collect();
+    ask(queue, Wanted::Catalog(operations)).await.map_err(|error| {
+        let SubmitError::Failed(errors) = &error else { return error };
+        match errors.first().map(|error| &error.problem) {
+            Some(OperationProblem::Catalog(catalog::transaction::OperationProblem::Refused(refused))) => {
+                SubmitError::Refused(refused.clone())
+            }
+            _ => error,
+        }
+    })
+}
+
+/// So many operations on nodes that are no machine's always have room in a transaction. Source: etcd takes 128 compares by
+/// default (`--max-txn-ops`), and of an instance that is known, and its node, three are made.
+pub(super) const OPERATIONS_MAX: usize = 40;

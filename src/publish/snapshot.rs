@@ -89,6 +89,11 @@ impl Snapshot {
             .find_map(|source| source.away.as_deref())
     }
 
+    /// Whether there is a store that machines share, and it is followed just now.
+    pub fn follows_store(&self) -> bool {
+        self.sources.iter().any(|source| source.origin == Registrant::Cluster && source.away.is_none())
+    }
+
     /// Whether failures of its instances are held, because we may be cut off.
     pub fn is_held(&self, service: &ServiceName) -> bool {
         self.held.as_ref().is_some_and(|held| held.contains(service))

@@ -82,7 +82,7 @@ impl Operation {
     /// Whether it only reads.
     pub fn is_read(&self) -> bool {
         match self {
-            Operation::Catalog(operation) => matches!(operation.action, catalog::transaction::Action::Get),
+            Operation::Catalog(operation) => operation.is_read(),
             Operation::Key(operation) => operation.verb.is_read(),
         }
     }

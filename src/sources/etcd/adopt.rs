@@ -6,6 +6,8 @@
 //! | some | none | what this machine has, which is copied |
 //! | some | some | neither, until an operator says which: `--store-adopt` |
 
+pub mod nodes;
+
 use super::{
     client::{Client, Error, Op, Txn},
     layout::Layout,
@@ -38,14 +40,25 @@ pub enum AdoptError {
         /// Where those in etcd lie.
         root: String,
     },
+    /// Both have nodes that are no machine's.
+    #[error(
+        "{nodes} nodes were registered on this machine by HTTP, and there are some that are no machine's below {root} in etcd, too; \
+         say which are to hold: --store-adopt local replaces those in etcd, --store-adopt remote drops this machine's"
+    )]
+    BothNodes {
+        /// Of this machine.
+        nodes: usize,
+        /// Where those in etcd lie.
+        root: String,
+    },
     /// etcd cannot be reached, or refuses.
     #[error(
-        "the keys and sessions that this machine has of its own are to be copied into etcd at its first start with a store, and \
-         that failed: {0}"
+        "the keys, sessions and nodes that this machine has of its own are to be copied into etcd at its first start with a store, \
+         and that failed: {0}"
     )]
     Client(#[from] Error),
     /// Something cannot be in etcd.
-    #[error("the keys and sessions that this machine has of its own cannot be copied into etcd: {0}")]
+    #[error("the keys, sessions and nodes that this machine has of its own cannot be copied into etcd: {0}")]
     Plan(#[from] PlanError),
 }
 

@@ -11,8 +11,8 @@
 //!
 //! A machine that does not follow etcd just now ends nothing: what it knows may be old.
 //!
-//! **Limits:** of a node that was registered by HTTP only that machine knows. If all machines that knew a node stop before it
-//! goes, sessions on it without a time stay until they are destroyed.
+//! **Limits:** if all machines that knew a node stop before it goes, sessions on it without a time stay until they are
+//! destroyed.
 
 use std::{
     collections::BTreeMap,

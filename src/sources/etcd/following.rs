@@ -62,7 +62,7 @@ pub(crate) struct Sweep(Option<Instant>);
 
 impl Sweep {
     /// Lets stay what is not there for as long as its owners may take to put it back.
-    pub(crate) fn hold(&mut self) {
+    fn hold(&mut self) {
         self.0 = Some(Instant::now() + PUT_BACK_MAX);
     }
 
@@ -249,7 +249,7 @@ impl<K: Keys> Following<K> {
 
 /// Changes the catalog, as one.
 pub(crate) async fn submit(feed: &Feed, changes: Vec<Change>) -> Result<(), End> {
-    if changes.is_empty() { Ok(()) } else { submitted(feed.submit(changes).await) }
+    if changes.is_empty() { Ok(()) } else { submitted(feed.follow(changes).await) }
 }
 
 /// What is to be done after something was submitted.

@@ -23,6 +23,7 @@ use std::{
     fmt,
 };
 
+pub(super) use self::settle::told;
 use self::settle::{Settling, Updates};
 use super::{
     document::{NodeRegistration, read_instance, read_node},

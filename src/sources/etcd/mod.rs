@@ -10,14 +10,13 @@
 //! | [`kept`] | what lies under the keys of clients' keys and sessions; pure |
 //! | `alive` | which machines live, as they tell; pure |
 //! | [`mirror`] | what others wrote, as changes of the catalog; pure |
-//! | [`plan`] | what changes of keys and sessions ask of etcd; pure |
+//! | [`plan`] | what changes of keys, sessions and nodes without a machine ask of etcd; pure |
 //! | [`push`] | what is ours and etcd lacks; pure |
 //! | `grace` | what a machine lost that may live; pure |
-//! | `progress` | how far etcd was followed, as a start is to know; pure |
 //! | `follow`, `own` | the tasks that follow and that write |
 //! | `following` | how any keys of etcd are followed |
 //! | `retell` | what lies under the keys of keys and sessions, as changes of the store; pure |
-//! | `shared`, `endings` | the tasks that write keys and sessions, and that end sessions |
+//! | `shared`, `endings` | the tasks that write keys, sessions and nodes without a machine, and that end sessions |
 //! | `adopt` | the first start with etcd |
 //! | [`source`] | all of them |
 //!
@@ -43,7 +42,6 @@ pub mod layout;
 pub mod mirror;
 mod own;
 pub mod plan;
-mod progress;
 pub mod push;
 mod reach;
 mod retell;
@@ -51,7 +49,7 @@ mod shared;
 mod source;
 mod v2;
 
-pub use adopt::{AdoptError, Side, adopt};
+pub use adopt::{AdoptError, Side, adopt, nodes::OtherNodes};
 pub use following::Patience;
 pub use reach::Etcd;
 pub use source::{EtcdSource, NameTaken};

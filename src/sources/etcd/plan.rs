@@ -24,6 +24,8 @@
 //! **Limits:** a key that is deleted and made again by one transaction keeps its create index. A tree with more keys than can be
 //! compared is read as this machine has it: nothing in it is newer in etcd, but a key may be gone there.
 
+pub mod catalog;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -32,6 +34,7 @@ use std::{
 
 use super::{
     client::{Compare, Done, Is, Op, Txn, TxnDone, With},
+    document::TooLarge,
     kept::{KeptTooLarge, write_key, write_lock_delay, write_session, write_session_ttl},
     layout::{Kept, Layout},
 };
@@ -84,6 +87,9 @@ pub enum PlanError {
     /// A value is too large.
     #[error(transparent)]
     TooLarge(#[from] KeptTooLarge),
+    /// What is known of a node or an instance is too much.
+    #[error(transparent)]
+    DocumentTooLarge(#[from] TooLarge),
     /// All values together are too large.
     #[error(
         "it would take {0} bytes in etcd; with a store that machines share, a transaction may have {WRITES_MAX_BYTES}"

@@ -22,13 +22,13 @@ use crate::{
 
 /// An etcd as its reference tells of transactions.
 #[derive(Debug, Clone, Default)]
-struct Etcd {
-    revision: i64,
-    keys: BTreeMap<Vec<u8>, KeyValue>,
+pub(super) struct Etcd {
+    pub(super) revision: i64,
+    pub(super) keys: BTreeMap<Vec<u8>, KeyValue>,
 }
 
 impl Etcd {
-    fn txn(&mut self, txn: Txn) -> TxnDone {
+    pub(super) fn txn(&mut self, txn: Txn) -> TxnDone {
         assert!(txn.compares.len() <= OPERATIONS_MAX && txn.then.len() <= OPERATIONS_MAX);
         let succeeded = txn.compares.iter().all(|compare| self.holds(compare));
         let revision = self.revision + 1;
@@ -50,7 +50,7 @@ impl Etcd {
                     Done::Deleted(self.keys.remove(&key).into_iter().count() as u64)
                 }
                 Op::DeletePrefix(prefix) => {
-                    assert!(changed.is_empty(), "duplicate key given in txn request");
+                    assert!(!changed.iter().any(|key| key.starts_with(&prefix)), "duplicate key given in txn request");
                     let before = self.keys.len();
                     self.keys.retain(|key, _| !key.starts_with(&prefix));
                     Done::Deleted((before - self.keys.len()) as u64)
@@ -160,7 +160,7 @@ impl Etcd {
     }
 }
 
-fn layout() -> Layout {
+pub(super) fn layout() -> Layout {
     Layout::new("/nameplate")
 }
 

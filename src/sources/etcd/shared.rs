@@ -12,6 +12,8 @@
 //! **Limits:** a change whose transaction was sent, and of which nothing was heard again, is refused with `No cluster leader`
 //! and may have been done.
 
+mod catalog;
+
 use std::{
     future::Future,
     sync::Arc,
@@ -85,6 +87,7 @@ impl Shared {
     async fn serve(&self, wanted: Wanted) -> Result<Receipt, SubmitError> {
         match wanted {
             Wanted::Operations(operations) => self.operate(operations).await,
+            Wanted::Catalog(operations) => self.register(operations).await,
             Wanted::Change(Change::CreateSession(session)) => self.begin(&session).await,
             Wanted::Change(Change::DestroySession(id)) => self.end(&id).await,
             // Nothing else is written there.

@@ -99,7 +99,7 @@ impl EtcdSource {
             (Arc::clone(&own), tell),
         );
         let mut others = vec![tokio::spawn(follower.run()).abort_handle()];
-        if let Some(requests) = feed.take_requests() {
+        if let Some(requests) = feed.take_requests(settings.node.clone()) {
             let parts = (Arc::clone(&settings), client.clone());
             let shared = Arc::new(Shared::new(parts, Arc::clone(published), followed));
             let endings = Endings::new(settings.node.clone(), Arc::clone(published), Arc::clone(&shared));

@@ -9,6 +9,7 @@
 //! | `levels`, `troubles`, `duties` | what follows from a history: what each node had to tell when |
 //! | `promises` | each promise as a function over a history |
 //! | `keys`, `sessions`; `locks`, `holders` | keys and sessions that machines share; one lock that clients of two machines want |
+//! | `foreign` | nodes that have no nameplate |
 //! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
 //! | `clocks` | three nodes whose clocks are minutes apart |
 //! | `bridges` | two nodes whose containers have the same addresses |
@@ -22,6 +23,7 @@ mod clocks;
 mod death;
 mod duties;
 mod faults;
+mod foreign;
 mod harness;
 mod history;
 mod holders;

@@ -237,7 +237,7 @@ impl<'a> Settling<'a> {
 }
 
 /// What another machine told of an instance, be it kept aside in the catalog.
-fn told(entry: &InstanceEntry) -> Option<Registration> {
+pub(in super::super) fn told(entry: &InstanceEntry) -> Option<Registration> {
     if entry.instance.origin == Origin::Cluster {
         let checks = entry.checks.iter().map(|entry| &entry.check).filter(|check| check.origin == Origin::Cluster);
         let checks = checks.map(|check| Check::clone(check)).collect();
