@@ -16,6 +16,7 @@ use super::{
     layout::{Layout, Place},
     mirror::{self, Followed, Mirror},
     own::Own,
+    progress::Progress,
     reach::Etcd,
     retell,
 };
@@ -43,6 +44,8 @@ pub(super) struct Follower {
     own: Arc<Own>,
     /// Told up to which revision all is published.
     followed: watch::Sender<u64>,
+    /// What of that the journal is to know.
+    progress: Progress,
     /// What machines lost that may live.
     grace: Grace,
     alive: Alive,
@@ -60,13 +63,17 @@ impl Keys for Follower {
     }
 
     fn due(&self) -> Option<Instant> {
-        self.grace.next().map(|(until, _)| until)
+        let lost = self.grace.next().map(|(until, _)| until);
+        lost.into_iter().chain(self.progress.due()).min()
     }
 
     async fn act(&mut self) -> Result<(), End> {
+        if let Some(revision) = self.progress.news(Instant::now()) {
+            self.follow_kept(FollowedStore { revision, told: Told::Changes, events: Vec::new() }).await?;
+        }
         match self.grace.next() {
-            Some((_, name)) => self.look_for_lost(name).await,
-            None => Ok(()),
+            Some((until, name)) if until <= Instant::now() => self.look_for_lost(name).await,
+            _ => Ok(()),
         }
     }
 
@@ -82,6 +89,10 @@ impl Keys for Follower {
         let revision = revision.expect("there are folders");
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| self.is_own(&one.key));
         self.own.listed(own);
+        if self.published.load().store.revision().is_some_and(|known| known > unsigned(revision)) {
+            // It went back while nobody looked, be it before this process began.
+            sweep.hold();
+        }
         sweep.hold_until(self.grace.listed(&others));
         let events = others.into_iter().map(|one| mirror::Event { key: one.key, value: Some(one.value) });
         self.complaints.clear();
@@ -101,9 +112,10 @@ impl Keys for Follower {
         own.into_iter().for_each(|event| self.own.heard(event));
         let events = self.grace.events(others, Instant::now());
         self.changed(events).await?;
-        let revision = u64::try_from(batch.revision).unwrap_or_default();
+        let revision = unsigned(batch.revision);
         if kept.is_empty() {
             self.followed.send_replace(revision);
+            self.progress.came(revision, Instant::now());
             return Ok(());
         }
         let told = kept.iter().filter_map(|event| retell::told(&self.layout, event)).collect();
@@ -134,6 +146,7 @@ impl Follower {
             published,
             own,
             followed,
+            progress: Progress::default(),
             alive: Alive::default(),
             complaints: Complaints::default(),
         }
@@ -179,7 +192,7 @@ impl Follower {
             events.extend(self.readable(told.collect()));
         }
         let before = self.published.load().store.clone();
-        let revision = u64::try_from(revision).unwrap_or_default();
+        let revision = unsigned(revision);
         self.follow_kept(FollowedStore { revision, told: Told::Everything, events }).await?;
         if before.revision().is_some_and(|known| known > revision) {
             let store = &self.published.load().store;
@@ -210,6 +223,7 @@ impl Follower {
         let revision = followed.revision;
         submitted(self.feed.store(kv::change::Change::Follow(Box::new(followed))).await)?;
         self.followed.send_replace(revision);
+        self.progress.told(revision);
         Ok(())
     }
 
@@ -254,6 +268,10 @@ impl Follower {
     fn is_own(&self, key: &[u8]) -> bool {
         self.layout.place(key).is_some_and(|place| *place.node() == self.settings.node)
     }
+}
+
+fn unsigned(revision: i64) -> u64 {
+    u64::try_from(revision).unwrap_or_default()
 }
 
 /// How the source is before it has looked: the publisher waits for its first list, unless what other machines had is known

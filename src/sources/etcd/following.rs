@@ -62,7 +62,7 @@ pub(crate) struct Sweep(Option<Instant>);
 
 impl Sweep {
     /// Lets stay what is not there for as long as its owners may take to put it back.
-    fn hold(&mut self) {
+    pub(crate) fn hold(&mut self) {
         self.0 = Some(Instant::now() + PUT_BACK_MAX);
     }
 

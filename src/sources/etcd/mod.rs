@@ -13,6 +13,7 @@
 //! | [`plan`] | what changes of keys, sessions and nodes without a machine ask of etcd; pure |
 //! | [`push`] | what is ours and etcd lacks; pure |
 //! | `grace` | what a machine lost that may live; pure |
+//! | `progress` | how far etcd was followed, as a start is to know; pure |
 //! | `follow`, `own` | the tasks that follow and that write |
 //! | `following` | how any keys of etcd are followed |
 //! | `retell` | what lies under the keys of keys and sessions, as changes of the store; pure |
@@ -42,6 +43,7 @@ pub mod layout;
 pub mod mirror;
 mod own;
 pub mod plan;
+mod progress;
 pub mod push;
 mod reach;
 mod retell;

@@ -80,6 +80,42 @@ fn owners_write_everything_back_into_an_etcd_that_lost_it() {
 }
 
 #[test]
+fn a_machine_that_was_down_when_etcd_was_wiped_keeps_what_others_had() {
+    scenario("cluster-wiped-down", |sandbox| {
+        let trio = Trio::start(sandbox);
+        let [n1, n2, n3] = Host::NODES;
+        let more: Vec<_> = [1, 3].into_iter().flat_map(|node| (1..30).map(move |slot| instance(node, slot))).collect();
+        more.iter().for_each(|instance| trio.call(*instance, Verb::Register));
+        let all = [&FIRSTS[..], &more].concat();
+        trio.until_all_answer(&all, SOON);
+        // How far etcd was is remembered for the journal within 10 s, and written behind.
+        trio.keep_answering(&Host::NODES, &all, Duration::from_secs(15));
+        trio.cluster.kill(n2);
+        Host::MEMBERS.into_iter().for_each(|member| trio.cluster.kill(member));
+        trio.cluster.wipe_members();
+        // Nobody writes anything back before it has read that there is nothing.
+        [n1, n3].into_iter().for_each(|node| trio.cluster.freeze(node));
+        trio.cluster.start_members();
+        trio.cluster.start_node(n2, &store());
+        let first = until("it answers", SOON, || trio.answer(n2));
+        assert_eq!(first.len(), all.len(), "{first:?}");
+        let connected = || sandbox.run("cat n2.log").matches("etcd: connected").count() == 2;
+        until("it has read all that there is", SOON, || {
+            assert!(trio.answers(n2, &all), "{:?}", trio.answer(n2));
+            connected().then_some(())
+        });
+        trio.keep_answering(&[n2], &all, Duration::from_secs(2));
+        [n1, n3].into_iter().for_each(|node| trio.cluster.thaw(node));
+        trio.keep_answering(&[n2], &all, REWRITTEN_AFTER);
+        trio.until_all_answer(&all, SOON);
+        // What it keeps is no ghost: it goes when its machine does.
+        trio.cluster.stop(n1);
+        let left: Vec<_> = all.iter().copied().filter(|instance| instance.node != 1).collect();
+        trio.until_answers(n2, &left, SOON);
+    });
+}
+
+#[test]
 fn a_restart_while_etcd_is_away_answers_what_was_known() {
     scenario("cluster-cold", |sandbox| {
         let trio = Trio::start(sandbox);
