@@ -67,10 +67,11 @@ impl Rest {
     }
 }
 
-/// Where thousands change a second, one publish of forty results costs less than four of ten.
+/// Where thousands change a second, one publish of a hundred results costs less than ten of ten, and who answers finds the
+/// snapshot that it has in the cache for longer.
 ///
 /// Source: none, chosen: nobody sees it, because a probe takes as long and the next is seconds later.
-pub(super) const RESULTS_REST: Duration = Duration::from_millis(4);
+pub(super) const RESULTS_REST: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
