@@ -32,9 +32,8 @@ impl Api {
         key: WatchKey,
         index_of: impl Fn(&Snapshot) -> u64 + Send + Sync,
     ) -> Result<Arc<Snapshot>, ApiError> {
-        let is_shared = matches!(key, WatchKey::Key(_) | WatchKey::Keys(_) | WatchKey::Sessions);
-        if is_shared && read.consistency == CONSISTENT {
-            self.parts.feed.catch_up().await?;
+        if matches!(key, WatchKey::Key(_) | WatchKey::Keys(_) | WatchKey::Sessions | WatchKey::Queries) {
+            self.caught_up(read).await?;
         }
         if read.index == 0 {
             return Ok(self.parts.published.load());
@@ -43,6 +42,14 @@ impl Api {
         // Rights may have changed while it waited.
         self.access.renew(&read.caller, &self.parts.published)?;
         Ok(snapshot)
+    }
+
+    /// A consistent read has all of what machines share that was done before it.
+    pub(super) async fn caught_up(&self, read: &Read) -> Result<(), ApiError> {
+        if read.consistency == CONSISTENT {
+            self.parts.feed.catch_up().await?;
+        }
+        Ok(())
     }
 
     /// The first snapshot for which this holds, or the current one when the time is over.

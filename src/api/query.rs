@@ -110,6 +110,7 @@ pub(super) async fn get(api: Arc<Api>, call: Call) -> Result<Response, ApiError>
 /// `GET /v1/query/:name/explain`
 pub(super) async fn explain(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
+    api.caught_up(&read).await?;
     let snapshot = api.parts.published.load();
     let entry = snapshot.store.find_query(call.last()).ok_or(ApiError::NoQuery)?;
     read.caller.must(Resource::Query, &entry.query.name, Level::Read)?;
@@ -121,6 +122,7 @@ pub(super) async fn explain(api: Arc<Api>, call: Call) -> Result<Response, ApiEr
 /// `GET /v1/query/:name/execute`
 pub(super) async fn execute(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
     let read = call.read(&api)?;
+    api.caught_up(&read).await?;
     let snapshot = api.parts.published.load();
     let entry = snapshot.store.find_query(call.last()).ok_or(ApiError::NoQuery)?;
     let filling = Filling::new(&entry.query, call.last());

@@ -79,7 +79,7 @@ fn reached_by(cluster: &Cluster, address: &StoreAddress, timeouts: Timeouts) -> 
     Ok(Settings { hosts: hosts.collect(), tls, login, timeouts })
 }
 
-/// All that was stored, with the keys and sessions where they belong: in the store that machines share, if there is one.
+/// All that was stored, with the keys, sessions and queries where they belong: in the store that machines share, if there is one.
 pub async fn stored(
     config: &Config,
     (journal, restored): (&Journal, Restored),

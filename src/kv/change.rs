@@ -86,7 +86,7 @@ impl Store {
             Change::Fire(event) => Ok(self.fire(event)),
             Change::SetQuery(query) => self.set_query(*query, at),
             Change::DeleteQuery(id) => Ok(self.delete_query(&id, at)),
-            Change::Follow(followed) => Ok(self.follow(*followed, at)),
+            Change::Follow(followed) => Ok(self.follow(*followed)),
         }
     }
 }

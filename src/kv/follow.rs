@@ -1,7 +1,7 @@
-//! Following a store that several machines share: keys, sessions and lock delays as they are elsewhere.
+//! Following a store that several machines share: keys, sessions, lock delays and prepared queries as they are elsewhere.
 //!
-//! All indexes of keys and sessions are then that store's revisions, and nothing is done here: what was done elsewhere is told,
-//! in its order, change by change, or all that there is at one revision.
+//! All indexes of keys, sessions and queries are then that store's revisions, and nothing is done here: what was done elsewhere
+//! is told, in its order, change by change, or all that there is at one revision.
 //!
 //! | what | becomes |
 //! |---|---|
@@ -15,9 +15,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    At,
     change::{Done, Touched},
     ordered::Ordered,
+    query::QueryEntry,
     session::{Session, SessionEntry, Until},
     store::{Entry, Store},
 };
@@ -62,6 +62,10 @@ pub enum Event {
     Delay(Text),
     /// It can be again.
     NoDelay(Text),
+    /// A prepared query is this, with these indexes.
+    Query(QueryEntry),
+    /// A prepared query went, at this revision.
+    NoQuery(Text, u64),
 }
 
 impl Store {
@@ -89,7 +93,8 @@ impl Store {
 
     /// The newest index of all that it has.
     pub fn newest_index(&self) -> u64 {
-        self.keys.newest().max(self.sessions.newest()).max(self.sessions_index).max(self.floor)
+        let newest = self.keys.newest().max(self.sessions.newest()).max(self.queries.newest());
+        newest.max(self.sessions_index).max(self.queries_index).max(self.floor)
     }
 
     /// The lease by which the time of a session runs, where it is shared.
@@ -100,11 +105,10 @@ impl Store {
     /// What went is told of with this index from now on.
     fn forget_gone(&mut self, index: u64) {
         self.graves = Ordered::new(self.seed);
-        self.floor = index;
-        self.sessions_index = index;
+        (self.floor, self.sessions_index, self.queries_index) = (index, index, index);
     }
 
-    pub(super) fn follow(&mut self, followed: Followed, at: At) -> Done {
+    pub(super) fn follow(&mut self, followed: Followed) -> Done {
         let Followed { revision, told, events } = followed;
         let before = self.revision.replace(revision);
         let mut touched = Vec::new();
@@ -115,20 +119,20 @@ impl Store {
             self.forget_gone(revision);
         }
         if told == Told::Everything {
-            self.drop_unlisted(&events, (revision, at), &mut touched);
+            self.drop_unlisted(&events, revision, &mut touched);
         }
         for event in events {
-            self.take(event, at, &mut touched);
+            self.take(event, &mut touched);
         }
         Done { touched, ..Done::default() }
     }
 
-    fn take(&mut self, event: Event, at: At, touched: &mut Vec<Touched>) {
+    fn take(&mut self, event: Event, touched: &mut Vec<Touched>) {
         match event {
             Event::Key(entry) => touched.extend(self.put_told(*entry)),
             Event::NoKey(key, revision) => touched.extend(self.remove_told(&key, revision)),
             Event::Session(session, revision) => touched.extend(self.put_told_session(*session, revision)),
-            Event::NoSession(id, revision) => self.end_told(&id, revision, (at, touched)),
+            Event::NoSession(id, revision) => touched.extend(self.end_told(&id, revision)),
             Event::Lease(id, lease) => {
                 self.leases.set(id, lease.unsigned_abs());
             }
@@ -142,6 +146,8 @@ impl Store {
             Event::NoDelay(key) => {
                 self.delays.remove(&key);
             }
+            Event::Query(entry) => touched.extend(self.put_told_query(entry)),
+            Event::NoQuery(id, revision) => touched.extend(self.remove_told_query(&id, revision)),
         }
     }
 
@@ -185,14 +191,33 @@ impl Store {
         Some(Touched::Session(id))
     }
 
-    /// What became of its keys is told by itself; its queries are this machine's.
-    fn end_told(&mut self, id: &Text, revision: u64, (at, touched): (At, &mut Vec<Touched>)) {
-        let Some(entry) = self.sessions.remove(id) else { return };
+    /// What became of its keys and queries is told by itself.
+    fn end_told(&mut self, id: &Text, revision: u64) -> Option<Touched> {
+        let entry = self.sessions.remove(id)?;
         self.untie(&entry);
         self.leases.remove(id);
         self.sessions_index = self.sessions_index.max(revision);
-        touched.push(Touched::Session(id.clone()));
-        touched.append(&mut self.delete_queries_of(id, at));
+        Some(Touched::Session(id.clone()))
+    }
+
+    fn put_told_query(&mut self, entry: QueryEntry) -> Option<Touched> {
+        let before = self.queries.get(&entry.query.id).cloned();
+        if before.as_ref().is_some_and(|before| **before == entry) {
+            return None;
+        }
+        if let Some(before) = before {
+            self.forget_query(&before.query);
+        }
+        let id = entry.query.id.clone();
+        self.put_query(entry);
+        Some(Touched::Query(id))
+    }
+
+    fn remove_told_query(&mut self, id: &Text, revision: u64) -> Option<Touched> {
+        let entry = self.queries.get(id).cloned()?;
+        self.forget_query(&entry.query);
+        self.queries_index = self.queries_index.max(revision);
+        Some(Touched::Query(id.clone()))
     }
 
     fn untie(&mut self, entry: &SessionEntry) {
@@ -202,13 +227,15 @@ impl Store {
     }
 
     /// Takes away what is not among all that there is.
-    fn drop_unlisted(&mut self, events: &[Event], (revision, at): (u64, At), touched: &mut Vec<Touched>) {
+    fn drop_unlisted(&mut self, events: &[Event], revision: u64, touched: &mut Vec<Touched>) {
         let (mut keys, mut sessions, mut leases) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut queries = BTreeSet::new();
         for event in events {
             match event {
                 Event::Key(entry) => _ = keys.insert(&entry.key),
                 Event::Session(session, _) => _ = sessions.insert(&session.id),
                 Event::Lease(id, _) => _ = leases.insert(id),
+                Event::Query(entry) => _ = queries.insert(&entry.query.id),
                 _ => {}
             }
         }
@@ -219,10 +246,13 @@ impl Store {
             touched.extend(self.remove_told(&key, revision));
         }
         for id in unlisted(&mut self.sessions.iter().map(|(id, _)| id), &sessions) {
-            self.end_told(&id, revision, (at, touched));
+            touched.extend(self.end_told(&id, revision));
         }
         for id in unlisted(&mut self.leases.iter().map(|(id, _)| id), &leases) {
-            self.take(Event::NoLease(id), at, touched);
+            self.take(Event::NoLease(id), touched);
+        }
+        for id in unlisted(&mut self.queries.iter().map(|(id, _)| id), &queries) {
+            touched.extend(self.remove_told_query(&id, revision));
         }
         self.delays = Ordered::new(self.seed);
     }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 
@@ -6,7 +6,9 @@ use super::*;
 use crate::{
     catalog::{names::NodeName, table::Seed},
     kv::{
+        At,
         operation::{Content, Operation, Problem, Verb},
+        query::{Query, Template},
         session::Behavior,
     },
 };
@@ -45,8 +47,7 @@ impl Stage {
 
     #[track_caller]
     fn check(&mut self, revision: u64, told: Told, events: Vec<Event>, touched: &[Touched]) {
-        let at = At { index: 7, now: Duration::ZERO };
-        let mut done = self.0.follow(Followed { revision, told, events }, at).touched;
+        let mut done = self.0.follow(Followed { revision, told, events }).touched;
         done.sort();
         assert_eq!(done, touched);
         assert_eq!(self.0.revision(), Some(revision));
@@ -160,6 +161,55 @@ fn what_was_shared_can_be_this_machines_alone_again() {
         (None, 9, 100, 100)
     );
     assert!(!store.is_delayed("a", Duration::ZERO));
+}
+
+fn query(id: &str, name: &str, indexes: (u64, u64)) -> QueryEntry {
+    let query = Query { id: id.into(), name: name.into(), session: "s".into(), ..Query::default() };
+    QueryEntry { query: Arc::new(query), create_index: indexes.0, modify_index: indexes.1 }
+}
+
+fn any_name() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&["", "a", "A", "a.b", "b"][..])
+}
+
+fn asked(id: &str) -> Touched {
+    Touched::Query(id.into())
+}
+
+#[test]
+fn a_query_has_the_revisions_of_its_key_and_goes_when_that_is_told() {
+    let mut stage = Stage::new();
+    let found = |stage: &Stage, name: &str| stage.0.find_query(name).map(|entry| entry.query.id.to_string());
+    let began = vec![Event::Session(session("s"), 2), Event::Query(query("1", "Web", (2, 2)))];
+    stage.check(2, Told::Changes, began, &[of("s"), asked("1"), Touched::Revision]);
+    stage.check(2, Told::Changes, vec![Event::Query(query("1", "Web", (2, 2)))], &[]);
+    assert_eq!((found(&stage, "wEB"), stage.0.queries_index()), (Some("1".to_owned()), 2));
+    // Another name, and the one before is free again.
+    let renamed = vec![Event::Query(query("1", "db", (2, 4)))];
+    stage.check(4, Told::Changes, renamed, &[asked("1"), Touched::Revision]);
+    assert_eq!((found(&stage, "web"), found(&stage, "db"), stage.0.queries_index()), (None, Some("1".to_owned()), 4));
+    // What became of it is told by itself.
+    stage.check(6, Told::Changes, vec![Event::NoSession("s".into(), 6)], &[of("s"), Touched::Revision]);
+    assert!(found(&stage, "db").is_some());
+    stage.check(7, Told::Changes, vec![Event::NoQuery("1".into(), 7)], &[asked("1"), Touched::Revision]);
+    stage.check(8, Told::Changes, vec![Event::NoQuery("1".into(), 8)], &[Touched::Revision]);
+    assert_eq!((found(&stage, "db"), stage.0.queries_index()), (None, 7));
+    let listed = vec![Event::Query(query("2", "a", (3, 9)))];
+    stage.check(9, Told::Everything, listed, &[asked("2"), Touched::Revision]);
+    stage.check(10, Told::Everything, Vec::new(), &[asked("2"), Touched::Revision]);
+    assert_eq!((stage.0.query_count(), stage.0.queries_index()), (0, 10));
+    // The shared store was set back.
+    stage.check(3, Told::Everything, Vec::new(), &[Touched::Revision]);
+    assert_eq!(stage.0.queries_index(), 3);
+}
+
+#[test]
+fn queries_stay_when_a_machine_is_alone_again() {
+    let mut stage = Stage::new();
+    stage.check(90, Told::Changes, vec![Event::Query(query("1", "a", (2, 90)))], &[asked("1"), Touched::Revision]);
+    assert_eq!(stage.0.newest_index(), 90);
+    stage.0.part(100);
+    assert_eq!((stage.0.query("1").unwrap().modify_index, stage.0.queries_index()), (90, 100));
 }
 
 #[derive(Debug, Clone)]
@@ -276,7 +326,7 @@ proptest! {
             };
             let before: Vec<_> = (0..5).map(|n| format!("k{n}")).map(|key| (store.key(&key).cloned(), store.key_index(&key))).collect();
             let (all_before, index_before) = (store.keys_below("").cloned().collect::<Vec<_>>(), store.prefix_index(""));
-            let done = store.follow(told, At { index: 1, now: Duration::ZERO });
+            let done = store.follow(told);
             model.check(&store);
             for (number, (entry, index)) in before.into_iter().enumerate() {
                 let key = format!("k{number}");
@@ -286,6 +336,56 @@ proptest! {
             }
             let same = store.keys_below("").cloned().collect::<Vec<_>>() == all_before;
             prop_assert!(same || store.prefix_index("") > index_before);
+        }
+    }
+
+    /// A name has the lowest ID of those that have it, whatever another program writes, and in whatever order.
+    #[test]
+    fn a_name_has_the_first_of_its_queries(
+        steps in prop::collection::vec(("[1-4]", prop::option::of((any_name(), any::<bool>())), any::<bool>()), 1..40),
+    ) {
+        let mut store = Store::new(Seed(1), 0);
+        store.share();
+        let mut model: BTreeMap<String, QueryEntry> = BTreeMap::new();
+        for (revision, (id, put, lists)) in (1..).zip(steps) {
+            let event = match put {
+                Some((name, is_template)) => {
+                    let entry = query(&id, name, (revision, revision));
+                    let query = Query { template: is_template.then(Template::default), ..Query::clone(&entry.query) };
+                    let entry = QueryEntry { query: Arc::new(query), ..entry };
+                    model.insert(id, entry.clone());
+                    Event::Query(entry)
+                }
+                None => {
+                    model.remove(&id);
+                    Event::NoQuery(id.into(), revision)
+                }
+            };
+            let all = || model.values().cloned().map(Event::Query).collect();
+            store.follow(match lists {
+                true => Followed { revision, told: Told::Everything, events: all() },
+                false => Followed { revision, told: Told::Changes, events: vec![event] },
+            });
+            prop_assert!(store.queries().map(|entry| &**entry).eq(model.values()));
+            prop_assert!(store.queries_of("s").into_iter().map(|entry| &**entry).eq(model.values()));
+            let named = |name: &str| {
+                let is_named = |entry: &&QueryEntry| {
+                    entry.query.template.is_none() && !name.is_empty() && entry.query.name.to_lowercase() == name
+                };
+                model.values().find(is_named)
+            };
+            let beginning = |name: &str| {
+                let is_template = |entry: &&QueryEntry| entry.query.template.is_some();
+                let of_length = |length: usize| move |entry: &&QueryEntry| entry.query.name.to_lowercase() == name[..length];
+                (0..=name.len()).rev().find_map(|length| model.values().filter(is_template).find(of_length(length)))
+            };
+            for name in ["", "a", "a.b", "b", "ab"] {
+                let expected = named(name).or_else(|| beginning(name)).map(|entry| &entry.query.id);
+                prop_assert_eq!(store.find_query(name).map(|entry| &entry.query.id), expected, "{}", name);
+            }
+            let below: Vec<bool> = ["b.", "a.", ""].map(|end| store.has_query_below(end)).into();
+            prop_assert_eq!(below, vec![named("a.b").is_some(), false, ["a", "b", "a.b"].iter().any(|name| named(name).is_some())]);
+            prop_assert_eq!(store.has_templates(), model.values().any(|entry| entry.query.template.is_some()));
         }
     }
 }

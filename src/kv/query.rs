@@ -3,6 +3,9 @@
 //! A query is found by its ID or by its name, in any letter case. A template is found by every name that begins as its
 //! own, the longest first, and its texts are then filled in from the name that was asked ([`template`]).
 //!
+//! A name belongs to one query. Where machines share a store, another program may have written several of one name: that of
+//! the lowest ID has it, and when it goes the next.
+//!
 //! **Limits:** failover is kept and shown; there is one datacenter, so that nobody is asked. Names are the same in any letter
 //! case.
 //!
@@ -208,13 +211,25 @@ impl Store {
         self.queries_index
     }
 
-    pub(super) fn set_query(&mut self, query: Query, at: At) -> Result<Done, ChangeError> {
+    /// Another query that has the name of this one.
+    pub fn namesake(&self, query: &Query) -> Option<&Arc<QueryEntry>> {
+        let names = if query.template.is_some() { &self.query_templates } else { &self.query_names };
+        let holder = names.get(&query.name.to_lowercase())?;
+        self.query(holder).filter(|holder| holder.query.id != query.id)
+    }
+
+    /// The queries that end with a session, in order of their IDs.
+    pub fn queries_of(&self, session: &str) -> Vec<&Arc<QueryEntry>> {
+        let bonds = bond(session, "");
+        self.ties.with_prefix(&bonds).filter_map(|(tie, ())| self.query(&tie[bonds.len()..])).collect()
+    }
+
+    /// Makes a query, or replaces that of the same ID; or says why not.
+    pub fn set_query(&mut self, query: Query, at: At) -> Result<Done, ChangeError> {
         if !query.session.is_empty() && self.session(&query.session).is_none() {
             return Err(ChangeError::UnknownSession(query.session));
         }
-        let names = if query.template.is_some() { &self.query_templates } else { &self.query_names };
-        let is_named = !query.name.is_empty() || query.template.is_some();
-        if is_named && names.get(&query.name.to_lowercase()).is_some_and(|other| *other != query.id) {
+        if self.namesake(&query).is_some() {
             return Err(ChangeError::NameTaken(query.name));
         }
         let before = self.queries.get(&query.id).cloned();
@@ -231,34 +246,49 @@ impl Store {
     }
 
     pub(super) fn put_query(&mut self, entry: QueryEntry) {
-        let query = &entry.query;
-        let name = Text::from(query.name.to_lowercase());
-        if query.template.is_some() {
-            self.query_templates.set(name, query.id.clone());
-        } else if !name.is_empty() {
-            self.query_ends.set(reversed(&name), 1);
-            self.query_names.set(name, query.id.clone());
+        let query = Arc::clone(&entry.query);
+        if let Some(claims) = claims(&query) {
+            self.query_claims.set(Text::from(claims + &query.id), ());
         }
         if !query.session.is_empty() {
             self.ties.set(bond(&query.session, &query.id), ());
         }
         self.queries_index = self.queries_index.max(entry.modify_index);
         self.queries.set(query.id.clone(), Arc::new(entry));
+        self.settle_name(&query);
     }
 
-    fn forget_query(&mut self, query: &Query) {
-        let name = query.name.to_lowercase();
-        if query.template.is_some() {
-            self.query_templates.remove(&name);
-        } else {
-            self.query_names.remove(&name);
-            self.query_ends.remove(&reversed(&name));
+    pub(super) fn forget_query(&mut self, query: &Query) {
+        if let Some(claims) = claims(query) {
+            self.query_claims.remove(&(claims + &query.id));
         }
         self.ties.remove(&bond(&query.session, &query.id));
         self.queries.remove(&query.id);
+        self.settle_name(query);
     }
 
-    pub(super) fn delete_query(&mut self, id: &str, at: At) -> Done {
+    /// Gives a query's name to the first of those that claim it, or to none.
+    fn settle_name(&mut self, query: &Query) {
+        let Some(claims) = claims(query) else { return };
+        let name = Text::from(query.name.to_lowercase());
+        let first = self.query_claims.with_prefix(&claims).next();
+        let holder = first.map(|(claim, ())| Text::from(&claim[claims.len()..]));
+        match (&query.template, holder) {
+            (Some(_), Some(id)) => _ = self.query_templates.set(name, id),
+            (Some(_), None) => _ = self.query_templates.remove(&name),
+            (None, Some(id)) => {
+                self.query_ends.set(reversed(&name), 1);
+                self.query_names.set(name, id);
+            }
+            (None, None) => {
+                self.query_ends.remove(&reversed(&name));
+                self.query_names.remove(&name);
+            }
+        }
+    }
+
+    /// Takes a query away; one that is not there is gone already.
+    pub fn delete_query(&mut self, id: &str, at: At) -> Done {
         let Some(entry) = self.queries.get(id).cloned() else { return Done::default() };
         self.forget_query(&entry.query);
         self.queries_index = at.index;
@@ -267,10 +297,16 @@ impl Store {
 
     /// Takes the queries away that end with a session.
     pub(super) fn delete_queries_of(&mut self, session: &str, at: At) -> Vec<Touched> {
-        let bonds = bond(session, "");
-        let ids: Vec<Text> = self.ties.with_prefix(&bonds).map(|(tie, ())| Text::from(&tie[bonds.len()..])).collect();
+        let ids: Vec<Text> = self.queries_of(session).iter().map(|entry| entry.query.id.clone()).collect();
         ids.iter().flat_map(|id| self.delete_query(id, at).touched).collect()
     }
+}
+
+/// What the texts begin with by which those claim a query's name that have it, before their IDs; none if it has no name. With
+/// the length no name is the beginning of another.
+fn claims(query: &Query) -> Option<String> {
+    let (is_template, name) = (query.template.is_some(), query.name.to_lowercase());
+    (is_template || !name.is_empty()).then(|| format!("{}\0{}\0{name}\0", u8::from(is_template), name.len()))
 }
 
 /// The parts of a name between its dots, the last first.

@@ -44,6 +44,8 @@ pub struct Store {
     pub(super) queries: Ordered<Arc<QueryEntry>>,
     /// IDs of queries by name, in lower case.
     pub(super) query_names: Ordered<Text>,
+    /// All queries that have a name, by it: see `query::claims`.
+    pub(super) query_claims: Ordered<()>,
     /// The names of queries, their parts in reverse: what lies below a name.
     pub(super) query_ends: Ordered<u64>,
     /// IDs of templates by what the names begin with, in lower case.
@@ -112,6 +114,7 @@ impl Store {
             events: Arc::from([]),
             queries: Ordered::new(seed),
             query_names: Ordered::new(seed),
+            query_claims: Ordered::new(seed),
             query_ends: Ordered::new(seed),
             query_templates: Ordered::new(seed),
             queries_index: floor,
@@ -125,7 +128,7 @@ impl Store {
     pub fn restore(seed: Seed, index: u64, stored: Stored) -> Store {
         // Nobody waits yet, and what went in an earlier life is answered as if it had gone now.
         let mut store = Store::new(seed, stored.revision.unwrap_or(index));
-        (store.queries_index, store.revision) = (index, stored.revision);
+        store.revision = stored.revision;
         for (session, create_index) in stored.sessions {
             store.put_session(session, create_index);
         }

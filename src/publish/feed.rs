@@ -193,10 +193,10 @@ impl Feed {
 
     /// Applies a change of the store. Returns when it is published and durable.
     pub async fn store(&self, change: kv::change::Change) -> Result<Receipt, SubmitError> {
-        use kv::change::Change::{CreateSession, DestroySession};
+        use kv::change::Change::{Fire, Follow};
         match (&self.shared, &change) {
-            (Some(shared), CreateSession(_) | DestroySession(_)) => ask(&shared.queue, Wanted::Change(change)).await,
-            _ => self.send(Work::Store(change)).await,
+            (None, _) | (_, Fire(_) | Follow(_)) => self.send(Work::Store(change)).await,
+            (Some(shared), _) => ask(&shared.queue, Wanted::Change(change)).await,
         }
     }
 

@@ -69,9 +69,11 @@ async fn what_machines_share_is_asked_of_who_writes_it_and_nothing_else() {
     assert!(matches!(&request.wanted, Wanted::Operations(operations) if operations.len() == 1));
     request.done.send(Err(SubmitError::NoLeader)).unwrap();
     assert_eq!(asked.await.unwrap().unwrap_err().to_string(), "No cluster leader");
-    for (change, shared) in
-        [(kv::change::Change::DestroySession("s".into()), true), (kv::change::Change::DeleteQuery("q".into()), false)]
-    {
+    for (change, shared) in [
+        (kv::change::Change::DestroySession("s".into()), true),
+        (kv::change::Change::DeleteQuery("q".into()), true),
+        (kv::change::Change::Fire(kv::event::Event::default()), false),
+    ] {
         let feed = feed.clone();
         let asked = tokio::spawn(async move { feed.store(change).await });
         tokio::select! {

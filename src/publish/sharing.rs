@@ -31,7 +31,7 @@ pub enum Wanted {
     Operations(Vec<Operation>),
     /// All of these operations on nodes that are no machine's, as one.
     Catalog(Vec<catalog::transaction::Operation>),
-    /// A change of sessions.
+    /// A change of sessions or prepared queries.
     Change(Change),
     /// A session with a TTL has its whole time again; it is refused where it has ended.
     Renewal(Text),

@@ -11,6 +11,7 @@ use crate::{
     sources::etcd::{
         generate::{any_node_registration, any_registration, told, told_node},
         kept::{Revisions, read_key, read_session, write_key, write_session},
+        kept_query::{read_query, write_query},
         layout::{Kept, Layout, Place},
     },
 };
@@ -206,14 +207,16 @@ fn the_examples_of_the_documentation_are_what_is_written() {
         assert_eq!(written, value, "{key}");
         examples += 1;
     }
-    assert_eq!(examples, 5);
+    assert_eq!(examples, 6);
 }
 
 /// What is written of what was read.
 fn kept_again(kept: &Kept, value: &[u8]) -> Vec<u8> {
+    let revisions = Revisions { create: 1, modify: 1 };
     match kept {
-        Kept::Key(key) => write_key(&read_key(key, value, Revisions { create: 1, modify: 1 }).unwrap()).unwrap(),
+        Kept::Key(key) => write_key(&read_key(key, value, revisions).unwrap()).unwrap(),
         Kept::Session(id) => write_session(&read_session(id, value).unwrap()).unwrap(),
+        Kept::Query(id) => write_query(&read_query(id, value, revisions).unwrap().query).unwrap(),
         other => panic!("{other:?} has no example"),
     }
 }

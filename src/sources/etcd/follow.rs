@@ -183,7 +183,7 @@ impl Follower {
         self.tell_machines().await
     }
 
-    /// Reads all keys and sessions, as they were at this revision, and brings the store to them.
+    /// Reads all that is of no node, as it was at this revision, and brings the store to them.
     async fn list_kept(&mut self, revision: i64) -> Result<(), End> {
         let mut events = Vec::new();
         for folder in self.layout.kept_folders() {
@@ -198,8 +198,8 @@ impl Follower {
             let store = &self.published.load().store;
             let gone = before.keys_below("").filter(|entry| store.key(&entry.key).is_none()).count();
             tracing::error!(
-                "etcd was wiped, or restored from a backup: keys and sessions are now those that it has, {gone} of {} keys \
-                 are gone",
+                "etcd was wiped, or restored from a backup: keys, sessions and queries are now those that it has, {gone} \
+                 of {} keys are gone",
                 before.key_count()
             );
         }

@@ -196,7 +196,7 @@ fn span(field: &str, text: &str, most: Duration) -> Result<Duration, DocumentErr
     }
 }
 
-fn within(document: Vec<u8>) -> Result<Vec<u8>, KeptTooLarge> {
+pub(super) fn within(document: Vec<u8>) -> Result<Vec<u8>, KeptTooLarge> {
     match document.len() {
         ..=DOCUMENT_MAX_BYTES => Ok(document),
         bytes => Err(KeptTooLarge { bytes }),

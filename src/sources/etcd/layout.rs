@@ -124,9 +124,9 @@ impl Layout {
         format!("{}{KEYS}{prefix}", self.root)
     }
 
-    /// The folders of what is of no node: sessions, that these are renewed, lock delays, and clients' keys.
-    pub fn kept_folders(&self) -> [String; 4] {
-        [SESSIONS, SESSION_TTLS, LOCK_DELAYS, KEYS].map(|folder| format!("{}{folder}", self.root))
+    /// The folders of what is of no node: sessions, that these are renewed, lock delays, clients' keys, and prepared queries.
+    pub fn kept_folders(&self) -> [String; 5] {
+        [SESSIONS, SESSION_TTLS, LOCK_DELAYS, KEYS, QUERIES].map(|folder| format!("{}{folder}", self.root))
     }
 
     /// The folder of prepared queries.

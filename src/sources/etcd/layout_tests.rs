@@ -68,7 +68,7 @@ fn what_is_of_no_node_has_its_keys() {
     let folders = layout().kept_folders();
     assert_eq!(
         folders.map(|folder| folder["/nameplate/v1/".len()..].to_owned()),
-        ["sessions/", "session-ttls/", "lock-delays/", "kv/"]
+        ["sessions/", "session-ttls/", "lock-delays/", "kv/", "queries/"]
     );
 }
 

@@ -1,4 +1,4 @@
-//! What a change of clients' keys or of sessions asks of etcd: a transaction, planned on what this machine knows.
+//! What a change of clients' keys, sessions or prepared queries asks of etcd: a transaction, planned on what this machine knows.
 //!
 //! The operations are done on a copy of the store, so that what they mean is said in one place (`kv::operation`). All that they
 //! looked at is compared: the transaction is made only if etcd has it as this machine knew it, and then what was found, or why
@@ -12,10 +12,12 @@
 //! | reading a tree | each key's last change, and that none is newer | |
 //! | deleting a key or a tree, and nothing else | nothing | the key, or all with the prefix |
 //! | making a session | that it is not there | it, and with a TTL that it is renewed, under a lease |
-//! | ending a session | that it is not changed, and each key that it holds | those keys released or deleted, their lock delays under a lease |
+//! | ending a session | that it is not changed, and each key that it holds, and its queries | those keys released or deleted, their lock delays under a lease; those queries deleted |
+//! | setting a query | the query's last change, that no query is newer, that its session is there | it; of a session that is new for it the document again, unchanged |
 //!
-//! Locking writes the session's document again so that its last change tells whether somebody locked a key with it: the end of
-//! a session misses no key. A session with many keys ends in several transactions, the last of which takes the session.
+//! Locking and setting write the session's document again so that its last change tells whether somebody bound something to it:
+//! the end of a session misses no key and no query. A session with many ends in several transactions, the last of which takes
+//! the session.
 //!
 //! | bound | value |
 //! |---|---|
@@ -48,6 +50,8 @@ use crate::{
     },
     publish::transaction::{OperationError, OperationProblem},
 };
+
+mod queries;
 
 /// A transaction to be made, and what it means that it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,9 +167,9 @@ impl Plan {
         let lease = Some(entry.session.lock_delay).filter(|delay| !delay.is_zero());
         let begin = || Plan { lease, ..Plan::of(unchanged.to_vec(), Vec::new()) };
         let mut plans = vec![begin()];
-        for key in entry.held() {
-            let Some(held) = store.key(key) else { continue };
-            let (compare, writes) = let_go(layout, held, &entry.session)?;
+        let held = entry.held().filter_map(|key| store.key(key)).map(|held| let_go(layout, held, &entry.session));
+        for part in held.chain(queries::end_with(layout, store, id).into_iter().map(Ok)) {
+            let (compare, writes) = part?;
             let last = plans.last_mut().expect("there is one from the beginning on");
             if !last.has_room(&writes) {
                 plans.push(begin());
@@ -194,12 +198,19 @@ impl Plan {
         entries: impl Iterator<Item = &'a Entry>,
     ) -> Result<Vec<Plan>, PlanError> {
         let mut plans = sessions.map(|session| Plan::new_session(layout, session)).collect::<Result<Vec<_>, _>>()?;
-        let first = plans.len();
-        for entry in entries {
+        plans.extend(Plan::batches(entries.map(|entry| {
             let key = layout.kept_key(&Kept::Key(entry.key.clone()));
-            let compare = Compare::absent(key.clone().into_bytes());
-            let writes = vec![Write::Put(key, write_key(entry)?)];
-            if plans.len() == first || plans.last().is_some_and(|last| !last.has_room(&writes)) {
+            Ok((Compare::absent(key.clone().into_bytes()), vec![Write::Put(key, write_key(entry)?)]))
+        }))?);
+        Ok(plans)
+    }
+
+    /// As few transactions as have room for all of these.
+    fn batches(parts: impl Iterator<Item = Result<(Compare, Vec<Write>), PlanError>>) -> Result<Vec<Plan>, PlanError> {
+        let mut plans: Vec<Plan> = Vec::new();
+        for part in parts {
+            let (compare, writes) = part?;
+            if plans.last().is_none_or(|last| !last.has_room(&writes)) {
                 plans.push(Plan::of(Vec::new(), Vec::new()));
             }
             let last = plans.last_mut().expect("one was pushed");

@@ -4,6 +4,7 @@ use super::{
     super::{
         client::{Header, KeyValue},
         kept::{Revisions, read_key, read_session},
+        kept_query::read_query,
     },
     *,
 };
@@ -87,7 +88,7 @@ impl Etcd {
     }
 
     /// The store of a machine that has heard of all that is here.
-    fn followed(&self) -> Store {
+    pub(super) fn followed(&self) -> Store {
         let layout = layout();
         let revisions = |one: &KeyValue| Revisions {
             create: u64::try_from(one.create_revision).unwrap(),
@@ -107,7 +108,8 @@ impl Etcd {
                 }
                 Kept::SessionTtl(id) => events.push(Event::Lease(id, one.lease)),
                 Kept::LockDelay(key) => events.push(Event::Delay(key)),
-                other => panic!("no plan of keys and sessions writes {other:?}"),
+                Kept::Query(id) => events.push(Event::Query(read_query(&id, &one.value, revisions(one)).unwrap())),
+                other => panic!("no plan writes {other:?}"),
             }
         }
         events.extend(keys);
@@ -135,14 +137,14 @@ impl Etcd {
         }
     }
 
-    fn begin(&mut self, id: &str, behavior: Behavior) {
+    pub(super) fn begin(&mut self, id: &str, behavior: Behavior) {
         let plan = Plan::new_session(&layout(), &session(id, behavior)).unwrap();
         let done = self.txn(plan.txn(9));
         assert!(matches!(plan.ended(&done), Ended::Done { revision: Some(_), .. }));
     }
 
     /// Ends a session as this machine knows it; how many transactions were made before one was stale, or all.
-    fn end(&mut self, store: &Store, id: &str) -> Result<usize, usize> {
+    pub(super) fn end(&mut self, store: &Store, id: &str) -> Result<usize, usize> {
         let plans = Plan::session_end(&layout(), store, &id.into()).unwrap();
         let count = plans.len();
         for (number, plan) in plans.into_iter().enumerate() {
@@ -154,7 +156,7 @@ impl Etcd {
         Ok(count)
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         let root = layout().root().len();
         self.keys.keys().map(|key| String::from_utf8(key[root..].to_vec()).unwrap()).collect()
     }

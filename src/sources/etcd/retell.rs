@@ -3,12 +3,14 @@
 //! | under a key | counts as |
 //! |---|---|
 //! | of a client's key, no such document | its bytes, as the value: another program wrote it |
-//! | of a session, one that cannot be read | not there, and the log says so |
+//! | of a session or a query, one that cannot be read | not there, and the log says so |
 //! | of a barrier, or that is nobody's | nothing; of a barrier the revision alone counts |
 
 use super::{
     client,
+    document::DocumentError,
     kept::{Revisions, read_key, read_session},
+    kept_query::read_query,
     layout::{Kept, Layout},
     mirror::Complaint,
 };
@@ -24,7 +26,8 @@ pub(super) fn told(layout: &Layout, event: &client::Event) -> Option<Result<Even
             Kept::Session(id) => Event::NoSession(id, unsigned(*mod_revision)),
             Kept::SessionTtl(id) => Event::NoLease(id),
             Kept::LockDelay(key) => Event::NoDelay(key),
-            Kept::Event(_) | Kept::Query(_) | Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
+            Kept::Query(id) => Event::NoQuery(id, unsigned(*mod_revision)),
+            Kept::Event(_) | Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
             Kept::Barrier(_) => return None,
         })),
     }
@@ -32,8 +35,12 @@ pub(super) fn told(layout: &Layout, event: &client::Event) -> Option<Result<Even
 
 fn put(kept: Kept, one: &client::KeyValue) -> Option<Result<Event, Complaint>> {
     let revisions = Revisions { create: unsigned(one.create_revision), modify: unsigned(one.mod_revision) };
-    Some(Ok(match kept {
-        Kept::Key(key) => Event::Key(Box::new(read_key(&key, &one.value, revisions).unwrap_or_else(|_| Entry {
+    let complaint = |error: DocumentError| {
+        let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
+        Complaint { key, problem: error.to_string() }
+    };
+    Some(match kept {
+        Kept::Key(key) => Ok(Event::Key(Box::new(read_key(&key, &one.value, revisions).unwrap_or_else(|_| Entry {
             key,
             value: one.value.clone().into(),
             flags: 0,
@@ -41,19 +48,17 @@ fn put(kept: Kept, one: &client::KeyValue) -> Option<Result<Event, Complaint>> {
             lock_index: 0,
             create_index: revisions.create,
             modify_index: revisions.modify,
-        }))),
-        Kept::Session(id) => match read_session(&id, &one.value) {
-            Ok(session) => Event::Session(Box::new(session), revisions.create),
-            Err(error) => {
-                let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
-                return Some(Err(Complaint { key, problem: error.to_string() }));
-            }
-        },
-        Kept::SessionTtl(id) => Event::Lease(id, one.lease),
-        Kept::LockDelay(key) => Event::Delay(key),
-        Kept::Event(_) | Kept::Query(_) | Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
+        })))),
+        Kept::Session(id) => {
+            let session = read_session(&id, &one.value).map_err(complaint);
+            session.map(|session| Event::Session(Box::new(session), revisions.create))
+        }
+        Kept::SessionTtl(id) => Ok(Event::Lease(id, one.lease)),
+        Kept::LockDelay(key) => Ok(Event::Delay(key)),
+        Kept::Query(id) => read_query(&id, &one.value, revisions).map_err(complaint).map(Event::Query),
+        Kept::Event(_) | Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
         Kept::Barrier(_) => return None,
-    }))
+    })
 }
 
 fn unsigned(revision: i64) -> u64 {

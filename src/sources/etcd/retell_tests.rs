@@ -1,8 +1,16 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::{
     catalog::names::NodeName,
-    kv::session::{Behavior, Session},
-    sources::etcd::kept::{write_key, write_session},
+    kv::{
+        query::{Query, QueryEntry},
+        session::{Behavior, Session},
+    },
+    sources::etcd::{
+        kept::{write_key, write_session},
+        kept_query::write_query,
+    },
 };
 
 fn layout() -> Layout {
@@ -60,6 +68,9 @@ fn what_was_put_is_told_with_its_revisions() {
     check(&put, Event::Session(Box::new(session()), 3));
     check(&put_at(Kept::SessionTtl("s".into()), b"{}"), Event::Lease("s".into(), 77));
     check(&put_at(Kept::LockDelay("a/b".into()), b"{}"), Event::Delay("a/b".into()));
+    let query = Arc::new(Query { id: "q".into(), service: "web".into(), ..Query::default() });
+    let put = put_at(Kept::Query("q".into()), &write_query(&query).unwrap());
+    check(&put, Event::Query(QueryEntry { query, create_index: 3, modify_index: 5 }));
 }
 
 #[test]
@@ -69,6 +80,7 @@ fn what_went_is_told_with_the_revision_at_which_it_did() {
         (Kept::Session("s".into()), Event::NoSession("s".into(), 9)),
         (Kept::SessionTtl("s".into()), Event::NoLease("s".into())),
         (Kept::LockDelay("a/b".into()), Event::NoDelay("a/b".into())),
+        (Kept::Query("q".into()), Event::NoQuery("q".into(), 9)),
     ] {
         let key = layout().kept_key(&kept).into_bytes();
         check(&client::Event::Delete { key, mod_revision: 9 }, expected);
@@ -82,9 +94,11 @@ fn a_value_that_another_program_wrote_is_a_value() {
 }
 
 #[test]
-fn a_session_that_cannot_be_read_is_complained_of() {
-    let complaint = told(&layout(), &put_at(Kept::Session("s".into()), b"{}")).unwrap().unwrap_err();
-    assert_eq!(complaint.key, "/nameplate/v1/sessions/s");
+fn what_cannot_be_read_is_complained_of() {
+    for (kept, key) in [(Kept::Session("s".into()), "sessions/s"), (Kept::Query("q".into()), "queries/q")] {
+        let complaint = told(&layout(), &put_at(kept, b"{}")).unwrap().unwrap_err();
+        assert_eq!(complaint.key, format!("/nameplate/v1/{key}"));
+    }
 }
 
 #[test]

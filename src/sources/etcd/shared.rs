@@ -1,5 +1,5 @@
-//! Writes keys and sessions, which have no owner: each change is one transaction of etcd, planned on what this machine knows
-//! of it (`plan`), and told as done when this machine has it back.
+//! Writes keys, sessions and prepared queries, which have no owner: each change is one transaction of etcd, planned on what this
+//! machine knows of it (`plan`), and told as done when this machine has it back.
 //!
 //! A transaction that etcd does not make, because it is newer than what this machine knows, is planned again when more is
 //! known. So it is with a refusal, too: that a lock is held is told only when etcd says so.
@@ -43,6 +43,8 @@ use crate::{
         watch::Published,
     },
 };
+
+mod queries;
 
 /// Writes what machines share.
 #[derive(Debug)]
@@ -90,8 +92,10 @@ impl Shared {
             Wanted::Catalog(operations) => self.register(operations).await,
             Wanted::Change(Change::CreateSession(session)) => self.begin(&session).await,
             Wanted::Change(Change::DestroySession(id)) => self.end(&id).await,
+            Wanted::Change(Change::SetQuery(query)) => self.set_query(&query).await,
+            Wanted::Change(Change::DeleteQuery(id)) => self.delete_query(&id).await,
             // Nothing else is written there.
-            Wanted::Change(_) => Err(SubmitError::Closed),
+            Wanted::Change(Change::Fire(_) | Change::Follow(_)) => Err(SubmitError::Closed),
             Wanted::CatchUp => in_time(self.catch_up()).await,
             Wanted::Renewal(id) => in_time(self.renew(&id)).await.map(|()| self.receipt(None, Vec::new())),
         }
@@ -263,7 +267,7 @@ fn refusal(error: Error) -> SubmitError {
     match error {
         Error::Refused(Refusal::TooLarge | Refusal::TooManyOperations) => SubmitError::NotShareable(error.to_string()),
         error if error.is_passing() || error == Error::LeaseGone => {
-            tracing::debug!("etcd: a change of keys or sessions was not made: {error}");
+            tracing::debug!("etcd: a change of what machines share was not made: {error}");
             SubmitError::NoLeader
         }
         error => SubmitError::Shared(error.to_string()),

@@ -8,7 +8,7 @@
 //! | `history` | what clients did and saw, and what faults there were |
 //! | `levels`, `troubles`, `duties` | what follows from a history: what each node had to tell when |
 //! | `promises` | each promise as a function over a history |
-//! | `keys`, `sessions`; `locks`, `holders` | keys and sessions that machines share; one lock that clients of two machines want |
+//! | `keys`, `sessions`, `queries`; `locks`, `holders` | keys, sessions and prepared queries that machines share; one lock that clients of two machines want |
 //! | `foreign` | nodes that have no nameplate |
 //! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
 //! | `clocks` | three nodes whose clocks are minutes apart |
@@ -39,6 +39,7 @@ mod passing_on;
 mod promises;
 #[cfg(test)]
 mod promises_tests;
+mod queries;
 mod sessions;
 mod trio;
 mod troubles;
