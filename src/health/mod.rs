@@ -1,4 +1,4 @@
-//! Health checks: probes what our own node's checks ask for, and those that were registered here for other nodes; watches
+//! Health checks: probes what our own node's checks ask for, and those that were registered for nodes without a nameplate; watches
 //! over check deadlines, and deregisters what has been critical for too long.
 //!
 //! One task, the `scheduler`, owns all timers and state; each probe is a task of its own, bounded by its timeout,
@@ -20,8 +20,8 @@
 //! | memory | some 100 bytes a check; a probe in flight at most 0.5 MB (the HTTP library's read buffer) |
 //!
 //! **Limits:** deadlines are those of our own node only; of other nodes, probed checks that were registered by our API
-//! are run, and those of other sources are not; nor any that another machine told us. A change of output alone is published at most every 5 minutes a
-//! check, as in Consul. Where a probe cannot be made for a reason of ours, the status stays, and the output says why.
+//! are run, or, with a store that machines share, our part of them (`scheduler::ours`), and those of other sources are not. A change of
+//! output alone is published at most every 5 minutes a check, as in Consul. Where a probe cannot be made for a reason of ours, the status stays, and the output says why.
 //!
 //! **Source:** Consul's agent checks, as far as the API shows them.
 

@@ -4,6 +4,7 @@
 
 mod ends;
 mod guarding;
+mod ours;
 mod results;
 
 use std::{
@@ -19,7 +20,7 @@ use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
 };
 
-use self::guarding::Guarding;
+use self::{guarding::Guarding, ours::Ours};
 use super::{
     HealthSettings,
     alias::{self, Following},
@@ -39,7 +40,7 @@ use crate::{
     catalog::{
         change::Origin,
         check::{Check, CheckDefinition, CheckKey, CheckKind, CheckResult, CheckStatus},
-        names::{NodeName, Text},
+        names::Text,
         state::CheckEntry,
     },
     publish::{feed::Feed, watch::Published},
@@ -59,6 +60,8 @@ pub(super) struct Scheduler {
     settings: HealthSettings,
     shared: Shared,
     checks: Slots<Watched>,
+    /// Which checks we run.
+    ours: Ours,
     probes: Schedule,
     hosts: Hosts,
     damping: Damping,
@@ -126,6 +129,7 @@ impl Scheduler {
         let guard = settings.guard.clone();
         let guarding = Guarding::new(guard, Arc::clone(&shared.resolver), shared.feed.clone());
         Scheduler {
+            ours: Ours::alone(settings.node.clone()),
             settings,
             shared,
             checks: Slots::default(),
@@ -203,8 +207,9 @@ impl Scheduler {
     fn load(&mut self) {
         let snapshot = self.shared.published.load();
         let now = Instant::now();
-        let node = self.settings.node.clone();
-        let ours = || snapshot.catalog.checks().filter(|entry| is_ours(&entry.check, &node));
+        self.ours = Ours::of(&snapshot, self.settings.node.clone());
+        let all = self.ours.clone();
+        let ours = || snapshot.catalog.checks().filter(|entry| all.has(&entry.check));
         let (mut watched, mut deadlines) = (0, 0);
         for CheckDefinition { kind, deregister_critical_service_after: patience, .. } in
             ours().map(|entry| &*entry.check.definition)
@@ -223,12 +228,14 @@ impl Scheduler {
 
     /// Takes in what became of checks that were touched.
     fn follow(&mut self) {
+        if self.shared.published.take_touched_machines() {
+            self.deal();
+        }
         let touched = self.shared.published.take_touched_checks();
         let snapshot = self.shared.published.load();
         let now = Instant::now();
-        let node = self.settings.node.clone();
         for key in &touched {
-            match snapshot.catalog.check(key).filter(|entry| is_ours(&entry.check, &node)) {
+            match snapshot.catalog.check(key).filter(|entry| self.ours.has(&entry.check)) {
                 Some(entry) => self.watch(entry, FirstProbe::AtOnce, now),
                 None => {
                     self.shared.deadlines.forget(key);
@@ -432,16 +439,6 @@ pub(super) fn log_change(check: &Check, status: CheckStatus) {
     let service = check.service_id.as_ref().map(|id| id.as_str());
     let (before, status) = (check.status.as_str(), status.as_str());
     tracing::info!(node = %check.node, check = %check.id, service, before, status, "check {} is now {status}", check.id);
-}
-
-/// Whether we run the check: any of our node, and those with probes that were registered here for other nodes, which have
-/// nobody else. Deadlines of other nodes are left to who registered them, and what another machine told us is run there.
-fn is_ours(check: &Check, node: &NodeName) -> bool {
-    match check.origin {
-        Origin::Cluster => false,
-        Origin::Api => check.node == *node || check.definition.kind.is_probed(),
-        _ => check.node == *node,
-    }
 }
 
 /// Why the scheduler runs.

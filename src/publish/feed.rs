@@ -26,7 +26,7 @@ use crate::{
         journal::JournalFailure,
         machines::Machine,
         settings::Settings,
-        sharing::{self, Requests, Wanted, Whose, ask, ask_changes, whose},
+        sharing::{self, Requests, SharedResults, Wanted, Whose, ask, ask_changes, whose},
         transaction::{Found, Operation, OperationError},
     },
     zones::Zones,
@@ -48,6 +48,7 @@ struct Shared {
     requests: Mutex<Option<Requests>>,
     /// The node of this machine, on which it alone writes; known when they were taken.
     own: OnceLock<NodeName>,
+    results: Arc<SharedResults>,
 }
 
 impl Shared {
@@ -136,7 +137,12 @@ impl Feed {
         let results = Arc::new(Results::default());
         let shared = is_shared.then(|| {
             let (queue, requests) = mpsc::channel(QUEUE_MAX);
-            Arc::new(Shared { queue, requests: Mutex::new(Some(requests)), own: OnceLock::new() })
+            Arc::new(Shared {
+                queue,
+                requests: Mutex::new(Some(requests)),
+                own: OnceLock::new(),
+                results: Arc::default(),
+            })
         });
         (Feed { queue, results: Arc::clone(&results), shared }, Intake { submissions, results })
     }
@@ -147,6 +153,11 @@ impl Feed {
         let shared = self.shared.as_ref()?;
         let _ = shared.own.set(own);
         shared.requests.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The results of checks on nodes that are no machine's, which who takes the requests writes, too.
+    pub fn shared_results(&self) -> Option<Arc<SharedResults>> {
+        self.shared.as_ref().map(|shared| Arc::clone(&shared.results))
     }
 
     /// How many operations on nodes that are no machine's a transaction may have, whatever they are.
@@ -220,6 +231,10 @@ impl Feed {
     /// Hands in the newest result of a check. Never waits; an older result of the same check that is still
     /// waiting is replaced. Unknown checks are ignored.
     pub fn report(&self, key: CheckKey, result: CheckResult) {
+        if let Some(shared) = self.shared.as_ref().filter(|shared| shared.own.get().is_some_and(|own| *own != key.node))
+        {
+            return shared.results.add(key, result);
+        }
         let mut waiting = self.results.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let first = waiting.is_empty();
         waiting.insert(key, result);

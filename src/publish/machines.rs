@@ -4,7 +4,7 @@ use std::{hash::Hasher as _, net::IpAddr, sync::Arc};
 
 use siphasher::sip::SipHasher13;
 
-use crate::catalog::{names::NodeName, node::Address};
+use crate::catalog::{check::CheckKey, names::NodeName, node::Address};
 
 /// A machine on which a nameplate runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,13 @@ pub fn rank(node: &NodeName, thing: &[u8]) -> u64 {
     hasher.write(&[0]);
     hasher.write(thing);
     hasher.finish()
+}
+
+/// Whether a machine, and none of the others, runs a check of a node that is no machine's.
+pub fn runs(own: &NodeName, others: &[Machine], check: &CheckKey) -> bool {
+    let thing = [check.node.as_str().as_bytes(), &[0], check.id.as_str().as_bytes()].concat();
+    let ours = (rank(own, &thing), own);
+    others.iter().all(|other| (rank(&other.node, &thing), &other.node) < ours)
 }
 
 #[cfg(test)]

@@ -375,6 +375,9 @@ impl Writer {
             if !batch.touched.definitions.is_empty() {
                 self.published.touch_checks(std::mem::take(&mut batch.touched.definitions));
             }
+            if batch.touched.machines {
+                self.published.touch_machines();
+            }
             let on_followed = std::mem::take(&mut batch.touched.on_followed);
             self.published.followed.touch(batch.touched.followed.as_ref(), on_followed);
             self.published.touch_sessions(batch.touched.sessions(), std::mem::take(&mut batch.touched.lapsed));

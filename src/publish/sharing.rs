@@ -1,6 +1,12 @@
 //! What is asked of who writes the store that several machines share: the publisher only follows that.
 
-use tokio::sync::{mpsc, oneshot};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use foldhash::fast::RandomState;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
     feed::{Receipt, SubmitError},
@@ -10,6 +16,7 @@ use crate::{
     catalog::{
         self,
         change::Origin,
+        check::{CheckKey, CheckResult},
         names::{NodeName, Text},
     },
     kv::{change::Change, operation::Operation},
@@ -41,6 +48,40 @@ pub enum Wanted {
 
 /// What waits to be done.
 pub type Requests = mpsc::Receiver<Request>;
+
+/// Results of checks that wait to be written, one a check: its newest.
+#[derive(Debug, Default)]
+pub struct SharedResults {
+    waiting: Mutex<HashMap<CheckKey, CheckResult, RandomState>>,
+    some: Notify,
+}
+
+impl SharedResults {
+    /// Adds the newest result of a check.
+    pub(super) fn add(&self, key: CheckKey, result: CheckResult) {
+        self.lock().insert(key, result);
+        self.some.notify_one();
+    }
+
+    /// Adds one that was not written, unless there is a newer one. Nobody is woken by that.
+    pub fn put_back(&self, key: CheckKey, result: CheckResult) {
+        self.lock().entry(key).or_insert(result);
+    }
+
+    /// Returns when there may be some.
+    pub async fn wait(&self) {
+        self.some.notified().await;
+    }
+
+    /// All that wait.
+    pub fn take(&self) -> Vec<(CheckKey, CheckResult)> {
+        std::mem::take(&mut *self.lock()).into_iter().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CheckKey, CheckResult, RandomState>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Asks for something, and waits until it is done.
 pub(super) async fn ask(queue: &mpsc::Sender<Request>, wanted: Wanted) -> Result<Receipt, SubmitError> {

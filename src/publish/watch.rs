@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use arc_swap::{ArcSwap, Cache};
@@ -55,6 +58,7 @@ pub struct Published {
     waiters: DashMap<WatchKey, watch::Sender<()>>,
     touched_checks: Mutex<HashSet<CheckKey, RandomState>>,
     checks_touched: Notify,
+    machines_touched: AtomicBool,
     /// Those that came or went, and those that lapsed.
     touched_sessions: Mutex<(Vec<Text>, Vec<Text>)>,
     sessions_touched: Notify,
@@ -71,6 +75,7 @@ impl Published {
             waiters: DashMap::new(),
             touched_checks: Mutex::default(),
             checks_touched: Notify::new(),
+            machines_touched: AtomicBool::new(false),
             touched_sessions: Mutex::default(),
             sessions_touched: Notify::new(),
             followed: Followed::default(),
@@ -104,7 +109,13 @@ impl Published {
         touched.into_iter().collect()
     }
 
-    /// Returns when [`Published::take_touched_checks`] may have something.
+    /// Whether it may have changed, since it was last taken, which machines live, or whether the store that they share is
+    /// followed: by these they deal out the checks of nodes that are none of theirs. At most one reader.
+    pub fn take_touched_machines(&self) -> bool {
+        self.machines_touched.swap(false, Ordering::AcqRel)
+    }
+
+    /// Returns when [`Published::take_touched_checks`] or [`Published::take_touched_machines`] may have something.
     pub async fn checks_touched(&self) {
         self.checks_touched.notified().await;
     }
@@ -183,6 +194,11 @@ impl Published {
     /// Whether anybody waits for anything, so that touching is worth it.
     pub(super) fn has_waiters(&self) -> bool {
         !self.waiters.is_empty()
+    }
+
+    pub(super) fn touch_machines(&self) {
+        self.machines_touched.store(true, Ordering::Release);
+        self.checks_touched.notify_one();
     }
 
     pub(super) fn touch_checks(&self, keys: impl IntoIterator<Item = CheckKey>) {

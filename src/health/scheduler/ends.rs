@@ -45,13 +45,14 @@ impl Scheduler {
         }
     }
 
-    /// Deregisters the instance that a check is about, unless another machine told us of it, whose it is. Returns false if too
-    /// many are being deregistered.
+    /// Deregisters the instance that a check is about, unless it is another machine's. Returns false if too many are being
+    /// deregistered.
     fn deregister(&self, snapshot: &Snapshot, check: &Check) -> bool {
         let Some(id) = check.service_id.clone() else { return true };
         let key = InstanceKey { node: check.node.clone(), id };
         let Some(entry) = snapshot.catalog.instance(&key) else { return true };
-        if entry.instance.origin == Origin::Cluster {
+        // Of what the store tells, that which runs here is no machine's.
+        if entry.instance.origin == Origin::Cluster && check.origin != Origin::Cluster {
             return true;
         }
         let Ok(place) = Arc::clone(&self.deregistering).try_acquire_owned() else { return false };

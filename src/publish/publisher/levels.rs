@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{Batch, Writer};
 use crate::{
-    catalog::names::ServiceName,
+    catalog::{change::Origin, names::ServiceName},
     observe::metrics::SourceState,
     publish::{feed::SourceStatus, machines::Machine, plan::Plan},
     zones::Zones,
@@ -26,11 +26,12 @@ impl Writer {
     pub(super) fn set_machines(&mut self, machines: Vec<Machine>, batch: &mut Batch) {
         self.next.machines = machines.into();
         self.plan();
-        (batch.changed, batch.zone_changed) = (true, true);
+        (batch.changed, batch.zone_changed, batch.touched.machines) = (true, true, true);
     }
 
     pub(super) fn set_source(&mut self, status: &SourceStatus, batch: &mut Batch) {
         self.tell_source(status);
+        batch.touched.machines |= status.origin == Origin::Cluster;
         let others = self.next.sources.iter().filter(|source| source.name != status.name);
         self.next.sources = others.cloned().chain([status.clone()]).collect();
         (batch.changed, batch.touched.sources) = (true, true);

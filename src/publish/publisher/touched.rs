@@ -40,6 +40,8 @@ pub(super) struct Touched {
     pub(super) access: Set<access::directory::Touched>,
     pub(super) checks: bool,
     pub(super) sources: bool,
+    /// Which machines live, or whether the store that they share is followed.
+    pub(super) machines: bool,
     /// The node that is followed, and what was touched on it.
     pub(super) followed: Option<NodeName>,
     pub(super) on_followed: TouchedOnNode,

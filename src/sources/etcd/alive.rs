@@ -48,9 +48,22 @@ impl Alive {
         self.is_due.then_some(all)
     }
 
+    /// Those that were told of last, with those that have come since, by name, if any have: before what they wrote is told. Others
+    /// are told of these, too, and [`Alive::news`] says then what holds.
+    pub(super) fn coming(&self) -> Option<Vec<Machine>> {
+        let is_told = |name: &NodeName| self.told.binary_search_by(|one| one.node.cmp(name)).is_ok();
+        if self.by_name.keys().all(is_told) {
+            return None;
+        }
+        let told = self.told.iter().map(|one| (&one.node, one));
+        let all: BTreeMap<_, _> = told.chain(self.by_name.iter()).collect();
+        Some(all.into_values().cloned().collect())
+    }
+
     /// Others have been told of these.
     pub(super) fn told(&mut self, all: Vec<Machine>) {
-        (self.told, self.is_due) = (all, false);
+        self.is_due = !all.iter().eq(self.by_name.values());
+        self.told = all;
     }
 }
 

@@ -66,3 +66,20 @@ fn addresses_at_which_nobody_else_reaches_it_are_left_out() {
     alive.take(node("n2"), Some(&document("192.0.2.2")));
     assert_eq!(alive.news().unwrap()[0].addresses.len(), 1);
 }
+
+#[test]
+fn machines_that_came_are_told_of_before_those_that_went() {
+    let mut alive = Alive::default();
+    alive.take(node("n2"), Some(&document("192.0.2.2")));
+    alive.take(node("n3"), Some(&document("192.0.2.3")));
+    check(&mut alive, &[("n2", "192.0.2.2"), ("n3", "192.0.2.3")]);
+    assert_eq!(alive.coming(), None);
+    alive.take(node("n2"), None);
+    assert_eq!(alive.coming(), None, "none came");
+    alive.take(node("n1"), Some(&document("192.0.2.1")));
+    let coming = alive.coming().unwrap();
+    assert_eq!(coming.iter().map(|one| one.node.as_str()).collect::<Vec<_>>(), ["n1", "n2", "n3"]);
+    alive.told(coming);
+    assert_eq!(alive.coming(), None);
+    check(&mut alive, &[("n1", "192.0.2.1"), ("n3", "192.0.2.3")]);
+}

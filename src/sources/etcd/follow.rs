@@ -97,6 +97,7 @@ impl Keys for Follower {
         let events = others.into_iter().map(|one| mirror::Event { key: one.key, value: Some(one.value) });
         self.complaints.clear();
         let followed = self.mirrored(sweep.told(), events.collect()).await?;
+        self.tell_coming_machines().await?;
         submit_in_pieces(&self.feed, followed.changes).await?;
         self.list_kept(revision).await?;
         self.tell_machines().await?;
@@ -179,6 +180,7 @@ impl Follower {
             return Ok(());
         }
         let followed = self.mirrored(Told::Changes, events).await?;
+        self.tell_coming_machines().await?;
         submit(&self.feed, followed.changes).await?;
         self.tell_machines().await
     }
@@ -224,6 +226,15 @@ impl Follower {
         submitted(self.feed.store(kv::change::Change::Follow(Box::new(followed))).await)?;
         self.followed.send_replace(revision);
         self.progress.told(revision);
+        Ok(())
+    }
+
+    /// Tells of machines that came, before their nodes are told of, which would be nobody's otherwise. Those that went are told
+    /// of after their nodes went.
+    async fn tell_coming_machines(&mut self) -> Result<(), End> {
+        let Some(machines) = self.alive.coming() else { return Ok(()) };
+        submitted(self.feed.set_machines(machines.clone()).await)?;
+        self.alive.told(machines);
         Ok(())
     }
 

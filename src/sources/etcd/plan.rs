@@ -104,6 +104,8 @@ pub enum PlanError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Write {
     Put(String, Vec<u8>),
+    /// At a key that is there, which keeps its lease.
+    Replace(String, Vec<u8>),
     PutUnderLease(String, Vec<u8>),
     Delete(String),
     DeletePrefix(String),
@@ -233,6 +235,7 @@ impl Plan {
         };
         let ops = self.writes.iter().map(|write| match write {
             Write::Put(key, value) => put(key, value, 0),
+            Write::Replace(key, value) => Op::Replace { key: key.clone().into_bytes(), value: value.clone() },
             Write::PutUnderLease(key, value) => put(key, value, lease),
             Write::Delete(key) => Op::Delete(key.clone().into_bytes()),
             Write::DeletePrefix(prefix) => Op::DeletePrefix(prefix.clone().into_bytes()),
@@ -287,7 +290,9 @@ impl Plan {
 impl Write {
     fn bytes(&self) -> usize {
         match self {
-            Write::Put(key, value) | Write::PutUnderLease(key, value) => key.len() + value.len(),
+            Write::Put(key, value) | Write::Replace(key, value) | Write::PutUnderLease(key, value) => {
+                key.len() + value.len()
+            }
             Write::Delete(key) | Write::DeletePrefix(key) => key.len(),
         }
     }

@@ -46,6 +46,12 @@ impl Etcd {
                     self.keys.insert(key, put);
                     Done::Put
                 }
+                Op::Replace { key, value } => {
+                    assert!(changed.insert(key.clone()), "duplicate key given in txn request");
+                    let before = self.keys.get_mut(&key).expect("key is not there");
+                    (before.mod_revision, before.version, before.value) = (revision, before.version + 1, value);
+                    Done::Put
+                }
                 Op::Delete(key) => {
                     assert!(changed.insert(key.clone()), "duplicate key given in txn request");
                     Done::Deleted(self.keys.remove(&key).into_iter().count() as u64)

@@ -13,6 +13,7 @@
 //! and may have been done.
 
 mod catalog;
+mod results;
 
 use std::{
     future::Future,

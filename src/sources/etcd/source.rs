@@ -103,6 +103,9 @@ impl EtcdSource {
             let parts = (Arc::clone(&settings), client.clone());
             let shared = Arc::new(Shared::new(parts, Arc::clone(published), followed));
             let endings = Endings::new(settings.node.clone(), Arc::clone(published), Arc::clone(&shared));
+            if let Some(results) = feed.shared_results() {
+                others.push(tokio::spawn(Arc::clone(&shared).tell_results(results)).abort_handle());
+            }
             others.extend(
                 [tokio::spawn(endings.run()), tokio::spawn(shared.run(requests))].map(|task| task.abort_handle()),
             );

@@ -9,7 +9,7 @@
 //! | `levels`, `troubles`, `duties` | what follows from a history: what each node had to tell when |
 //! | `promises` | each promise as a function over a history |
 //! | `keys`, `sessions`, `queries`; `locks`, `holders` | keys, sessions and prepared queries that machines share; one lock that clients of two machines want |
-//! | `foreign` | nodes that have no nameplate |
+//! | `foreign`, `dealt_out` | nodes that have no nameplate, and their checks |
 //! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
 //! | `clocks` | three nodes whose clocks are minutes apart |
 //! | `bridges` | two nodes whose containers have the same addresses |
@@ -20,6 +20,7 @@ mod bridges;
 mod by_hand;
 mod churn;
 mod clocks;
+mod dealt_out;
 mod death;
 mod duties;
 mod faults;

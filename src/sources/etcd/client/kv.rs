@@ -97,6 +97,13 @@ pub enum Op {
         /// Goes with this lease; 0 is none.
         lease: i64,
     },
+    /// Puts a value at a key that is there, which goes with its lease as before. etcd refuses it where nothing is.
+    Replace {
+        /// Of this key.
+        key: Vec<u8>,
+        /// It.
+        value: Vec<u8>,
+    },
     /// Deletes a key.
     Delete(Vec<u8>),
     /// Deletes all keys with this prefix.
@@ -269,7 +276,8 @@ impl Op {
         let range =
             |key: &[u8], range_end, limit| RangeRequest { key: key.to_vec(), range_end, limit, ..Default::default() };
         match self {
-            Op::Put { key, value, lease } => Request::Put(PutRequest { key, value, lease }),
+            Op::Put { key, value, lease } => Request::Put(PutRequest { key, value, lease, ignore_lease: false }),
+            Op::Replace { key, value } => Request::Put(PutRequest { key, value, lease: 0, ignore_lease: true }),
             Op::Delete(key) => Request::DeleteRange(DeleteRangeRequest { key, range_end: Vec::new() }),
             Op::DeletePrefix(prefix) => {
                 Request::DeleteRange(DeleteRangeRequest { key: start_of(&prefix), range_end: end_of(&prefix) })

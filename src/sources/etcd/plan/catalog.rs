@@ -180,7 +180,8 @@ impl Footprint {
                 }
                 (was, Some(is)) if was.is_none_or(|was| !is_same(was, is)) => {
                     let told = (known.datacenter, None);
-                    writes.push(Write::Put(key, write_node(&is.node, told_checks(is), told, Outputs::Whole)?));
+                    let document = write_node(&is.node, told_checks(is), told, Outputs::Whole)?;
+                    writes.push(put(was.is_some(), key, document));
                 }
                 _ => {}
             }
@@ -191,7 +192,7 @@ impl Footprint {
                 (Some(_), None) => writes.push(Write::Delete(key)),
                 (was, Some(is)) if was.as_ref() != Some(&is) => {
                     let document = write_instance(&is.instance, is.checks.iter(), Outputs::Whole)?;
-                    writes.push(Write::Put(key, document));
+                    writes.push(put(was.is_some(), key, document));
                 }
                 _ => {}
             }
@@ -224,6 +225,11 @@ impl Footprint {
         }
         compares
     }
+}
+
+/// Writes a document. What is there keeps its lease: another program's goes with that program, whoever checks it.
+fn put(is_there: bool, key: String, document: Vec<u8>) -> Write {
+    if is_there { Write::Replace(key, document) } else { Write::Put(key, document) }
 }
 
 /// That something is as it was.
