@@ -33,11 +33,12 @@ pub fn rank(node: &NodeName, thing: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Whether a machine, and none of the others, runs a check of a node that is no machine's.
+/// Whether a machine, and none of the others, runs a check: one of a node that is no machine's.
 pub fn runs(own: &NodeName, others: &[Machine], check: &CheckKey) -> bool {
     let thing = [check.node.as_str().as_bytes(), &[0], check.id.as_str().as_bytes()].concat();
     let ours = (rank(own, &thing), own);
-    others.iter().all(|other| (rank(&other.node, &thing), &other.node) < ours)
+    let is_below = |other: &Machine| other.node != check.node && (rank(&other.node, &thing), &other.node) < ours;
+    check.node != *own && others.iter().all(is_below)
 }
 
 #[cfg(test)]

@@ -46,5 +46,7 @@ fn of_all_machines_exactly_one_runs_a_check() {
         };
         assert_eq!(nodes.iter().filter(run).count(), 1, "{number}");
         assert!(runs(&nodes[0], &[], &check), "who is alone runs all");
+        let theirs = CheckKey { node: nodes[1].clone(), ..check };
+        assert!(!nodes.iter().any(|own| runs(own, &[machine(&nodes[1])], &theirs)), "a machine's checks are its own");
     }
 }

@@ -76,15 +76,14 @@ impl Shared {
         let status = |(key, result): &(CheckKey, CheckResult)| {
             Operation::of(Change::SetStatus { key: key.clone(), result: result.clone() })
         };
-        match self.register(results.iter().map(status).collect()).await {
-            Ok(_) => {}
-            Err(SubmitError::NoLeader) => {
-                results.into_iter().for_each(|(key, result)| waiting.put_back(key, result));
-                until(Some(Instant::now() + AGAIN)).await;
-            }
-            // One of them is gone; the others are told with their next probes.
-            Err(error) => tracing::debug!("etcd: results of checks were not written: {error}"),
+        let outcome = self.register(results.iter().map(status).collect()).await;
+        let Err(error) = outcome else { return };
+        if !matches!(error, SubmitError::NoLeader) {
+            // One of them is gone, mostly, and the others are the newest of their checks still: the scheduler tells changes alone.
+            tracing::debug!("etcd: results of checks were not written; trying again: {error}");
         }
+        results.into_iter().for_each(|(key, result)| waiting.put_back(key, result));
+        until(Some(Instant::now() + AGAIN)).await;
     }
 }
 
