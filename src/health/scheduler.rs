@@ -120,6 +120,8 @@ struct Start {
 enum FirstProbe {
     AtOnce,
     Spread,
+    /// Spread, and what another machine found until now goes on to count.
+    Handed,
 }
 
 impl Scheduler {
@@ -267,7 +269,10 @@ impl Scheduler {
             self.end_probe(slot);
         }
         // Another definition counts afresh, as in Consul: its first result counts at once.
-        let thresholds = Thresholds::new(definition);
+        let thresholds = match first {
+            FirstProbe::Handed => Thresholds::handed(definition, check.status),
+            FirstProbe::AtOnce | FirstProbe::Spread => Thresholds::new(definition),
+        };
         let (interval, periodic) = (definition.interval, definition.kind.is_periodic());
         if let Some(reason) = self.shared.prober.forbids(definition, check.origin) {
             tracing::warn!(node = %key.node, check = %key.id, "check {} is not run: {reason}", key.id);
@@ -292,7 +297,9 @@ impl Scheduler {
         match first {
             _ if !periodic => self.probes.cancel(slot),
             FirstProbe::AtOnce => self.probes.set(slot, now),
-            FirstProbe::Spread => self.probes.set(slot, spread(now, interval.min(RESTART_GRACE), self.jitter.next())),
+            FirstProbe::Spread | FirstProbe::Handed => {
+                self.probes.set(slot, spread(now, interval.min(RESTART_GRACE), self.jitter.next()))
+            }
         }
         match patience {
             Some(patience) => self.reaper.watch(slot, patience, now),

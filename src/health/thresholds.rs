@@ -27,6 +27,14 @@ impl Thresholds {
         Thresholds { successes: definition.success_before_passing, failures: definition.failures_before_critical }
     }
 
+    /// Those of a check that another machine ran until now, by whose results it has this status.
+    pub(super) fn handed(definition: &CheckDefinition, status: CheckStatus) -> Thresholds {
+        match status {
+            CheckStatus::Critical => Thresholds { successes: 0, failures: definition.failures_before_critical },
+            _ => Thresholds { successes: definition.success_before_passing, failures: 0 },
+        }
+    }
+
     /// Counts a result. Returns the status that now holds, or none if the one before stays.
     ///
     /// `failures_before_warning` of 0 is not set and means as many as for critical, as in Consul.

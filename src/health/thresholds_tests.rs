@@ -64,3 +64,20 @@ fn failures_pass_through_warning_before_critical() {
 fn warning_comes_with_critical_when_it_has_no_threshold() {
     check([0, 0, 3], "pccc", "p--c");
 }
+
+#[test]
+fn what_another_machine_found_goes_on_to_count() {
+    let definition = CheckDefinition {
+        success_before_passing: 2,
+        failures_before_critical: 2,
+        ..CheckDefinition::unprobed(CheckKind::External)
+    };
+    let (passing, critical) = (CheckStatus::Passing, CheckStatus::Critical);
+    for (status, other) in [(passing, critical), (critical, passing)] {
+        let mut counted = Thresholds::handed(&definition, status);
+        assert_eq!(counted.count(&definition, other), None, "one is not enough");
+        assert_eq!(counted.count(&definition, other), Some(other));
+        let mut counted = Thresholds::handed(&definition, status);
+        assert_eq!(counted.count(&definition, status), Some(status));
+    }
+}

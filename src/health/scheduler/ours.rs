@@ -103,7 +103,7 @@ impl Scheduler {
         let dealt_out: Vec<_> = self.ours.dealt_out(&snapshot.catalog).collect();
         for key in watched.into_iter().chain(dealt_out) {
             match snapshot.catalog.check(&key).filter(|entry| self.ours.has(&entry.check)) {
-                Some(entry) => self.watch(entry, FirstProbe::Spread, now),
+                Some(entry) => self.watch(entry, FirstProbe::Handed, now),
                 None => self.forget(&key),
             }
         }
