@@ -74,6 +74,11 @@ fn stats(api: &Api) -> Value {
     let snapshot = api.parts.published.load();
     let catalog = &snapshot.catalog;
     let here = catalog.node(&api.parts.local.node).map_or(0, |node| node.instance_count());
+    let most = api.parts.txn_max_ops;
+    let mut nameplate = json!({ "version": NAMEPLATE_VERSION, "txn_max_ops": most.to_string() });
+    if let Some(shared) = api.parts.feed.shared_ops_max() {
+        nameplate["txn_max_shared_ops"] = Value::from(shared.min(most).to_string());
+    }
     json!({
         "agent": { "services": here.to_string() },
         "build": { "version": CONSUL_VERSION, "revision": NAMEPLATE_VERSION, "prerelease": "" },
@@ -87,11 +92,7 @@ fn stats(api: &Api) -> Value {
             "services": catalog.service_count().to_string(),
         },
         "runtime": { "os": std::env::consts::OS, "arch": std::env::consts::ARCH },
-        "nameplate": {
-            "version": NAMEPLATE_VERSION,
-            "txn_max_ops": api.parts.txn_max_ops.to_string(),
-            "txn_max_shared_ops": api.parts.txn_max_ops.min(api.parts.feed.shared_ops_max()).to_string(),
-        },
+        "nameplate": nameplate,
     })
 }
 

@@ -1,8 +1,8 @@
 //! `nameplate import`: registers what lines of JSON say, while the server goes on.
 //!
-//! Lines are sent in transactions, one after the other, because a line may need what one before it registers. What is of the
-//! server's own node and what is of others goes apart, because with a store that machines share they are written to different
-//! places.
+//! Lines are sent in transactions, one after the other, because a line may need what one before it registers. With a
+//! store that machines share, what is of the server's own node and what is of others goes apart, because they are written to
+//! different places.
 //!
 //! **Limits:** a line is at most 1 MiB.
 
@@ -34,7 +34,7 @@ pub(super) async fn import(client: &Client, args: &ImportArgs) -> anyhow::Result
     let mut lines = Lines { input: BufReader::new(input), number: 0 };
     while let Some((number, line)) = lines.next().map_err(|problem| import.stopped(problem))? {
         let kind = kind(&line).map_err(|problem| import.stopped(format!("line {number}: {problem}")))?;
-        let is_of_others = is_of_others(&line, &own);
+        let is_of_others = own.as_ref().is_some_and(|own| is_of_others(&line, own));
         if import.is_full(&line) || import.is_of_others != is_of_others {
             import.send().await?;
         }
@@ -45,13 +45,14 @@ pub(super) async fn import(client: &Client, args: &ImportArgs) -> anyhow::Result
     print(&if args.server.json { format!("{:#}\n", import.counts.json()) } else { import.counts.text() })
 }
 
-/// How many operations the server takes at a time, and what its own node is called.
-async fn about(client: &Client) -> Result<(usize, String), ClientError> {
+/// How many operations the server takes at a time, and, if it shares a store, what its own node is called.
+async fn about(client: &Client) -> Result<(usize, Option<String>), ClientError> {
     let about: Value = client.get(&["agent", "self"], &[]).await?;
     let number = |name| about.pointer(name).and_then(|most| most.as_str()?.parse().ok());
-    let told = number("/Stats/nameplate/txn_max_shared_ops").or_else(|| number("/Stats/nameplate/txn_max_ops"));
+    let shared = number("/Stats/nameplate/txn_max_shared_ops");
+    let most = shared.or_else(|| number("/Stats/nameplate/txn_max_ops"));
     let own = about.pointer("/Config/NodeName").and_then(Value::as_str).unwrap_or_default();
-    Ok((told.unwrap_or(OPERATIONS_DEFAULT), own.to_owned()))
+    Ok((most.unwrap_or(OPERATIONS_DEFAULT), shared.map(|_| own.to_owned())))
 }
 
 /// Whether a line is about another node than the server's own.

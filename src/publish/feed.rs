@@ -160,9 +160,10 @@ impl Feed {
         self.shared.as_ref().map(|shared| Arc::clone(&shared.results))
     }
 
-    /// How many operations on nodes that are no machine's a transaction may have, whatever they are.
-    pub fn shared_ops_max(&self) -> usize {
-        if self.shared.is_some() { sharing::OPERATIONS_MAX } else { usize::MAX }
+    /// How many operations on nodes that are no machine's a transaction may have, whatever they are; none where machines share
+    /// nothing.
+    pub fn shared_ops_max(&self) -> Option<usize> {
+        self.shared.as_ref().map(|_| sharing::OPERATIONS_MAX)
     }
 
     /// Applies the changes as one: all or none. Returns when they are published and durable.
