@@ -32,7 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("forward", &["wire", "observe", "fingerprint"]),
     ("transport", &["wire", "answer", "forward", "publish::snapshot", "observe"]),
     // What a registry keeps of names is a zone.
-    ("sources", &["catalog", "kv", "publish", "observe", "fingerprint", "zones::skydns"]),
+    ("sources", &["catalog", "access", "kv", "publish", "observe", "fingerprint", "zones::skydns"]),
     ("health", &["catalog", "kv", "publish", "forward", "observe", "random", "sources::docker::client"]),
     (
         "api",

@@ -6,8 +6,9 @@ use std::{hash::Hasher, sync::Arc};
 use siphasher::sip::SipHasher13;
 
 use super::{
+    follow::Followed,
     rules::Rules,
-    token::{ANONYMOUS_ACCESSOR_ID, MANAGEMENT_POLICY_ID, Policy, Token},
+    token::{ANONYMOUS_ACCESSOR_ID, MANAGEMENT_POLICY_ID, Now, Policy, Token},
 };
 use crate::catalog::table::{Seed, Table};
 
@@ -18,12 +19,12 @@ pub struct Directory {
     key: HashKey,
     policies: Table<Arc<Policy>>,
     tokens: Table<Arc<Token>>,
-    /// The tokens, by the keyed hash of their secrets.
+    /// The tokens, by the keyed hash of their secrets, each secret once.
     secrets: Table<Arc<Token>>,
     /// Index of the last change.
     index: u64,
     /// Index at which the first token was made; 0: not yet.
-    bootstrap_index: u64,
+    pub(super) bootstrap_index: u64,
 }
 
 /// Key of the hash by which secrets are found; random for each process.
@@ -45,10 +46,12 @@ pub enum AccessChange {
     UpdateToken(Token),
     /// A token goes, by its accessor ID.
     DeleteToken(Arc<str>),
-    /// All tokens go that are worth nothing at this time, in seconds since 1970.
+    /// All tokens go that are worth nothing at this time, in seconds since 1970, and that no shared store ends.
     Expire(u64),
     /// A token is made, which must be the first one.
     Bootstrap(Token),
+    /// Follows what was done in a store that several machines share.
+    Follow(Box<Followed>),
 }
 
 /// What a change touched, so that what follows from it can follow.
@@ -58,7 +61,7 @@ pub enum Touched {
     Policy(Arc<str>),
     /// A token came, went or changed.
     Token(Arc<str>),
-    /// The first token was made.
+    /// The first token was made, or may be made again.
     Bootstrap,
 }
 
@@ -131,7 +134,7 @@ impl Directory {
         Directory::new(self.seed, self.key)
     }
 
-    /// With what was stored, at this index, which must not be below any index in it.
+    /// With what was stored, at this index, which must not be below any index in it, unless a shared store gives those.
     pub fn restore(seed: Seed, key: HashKey, index: u64, stored: Stored) -> Directory {
         let mut directory = Directory::new(seed, key);
         for policy in stored.policies {
@@ -159,9 +162,16 @@ impl Directory {
         self.policies.get(self.seed.hash(id), |policy| *policy.id == *id)
     }
 
-    /// The policy of this name, O(policies).
+    /// The newest index of all that it has.
+    pub fn newest_index(&self) -> u64 {
+        let policies = self.policies().map(|policy| policy.modify_index);
+        let newest = policies.chain(self.tokens().map(|token| token.modify_index)).max();
+        newest.unwrap_or(0).max(self.bootstrap_index).max(self.index)
+    }
+
+    /// The policy of this name, O(policies). Another program may give a name to several: that of the lowest ID has it.
     pub fn policy_by_name(&self, name: &str) -> Option<&Arc<Policy>> {
-        self.policies.iter().find(|policy| *policy.name == *name)
+        self.policies.iter().filter(|policy| *policy.name == *name).min_by(|left, right| left.id.cmp(&right.id))
     }
 
     /// All policies, in no order.
@@ -207,6 +217,7 @@ impl Directory {
                 touched.extend(self.close_bootstrap(index));
                 touched
             }
+            AccessChange::Follow(followed) => self.follow(*followed),
         };
         if !touched.is_empty() {
             self.index = self.index.max(index);
@@ -253,7 +264,7 @@ impl Directory {
         }
     }
 
-    fn put_policy(&mut self, policy: Policy) -> Vec<Touched> {
+    pub(super) fn put_policy(&mut self, policy: Policy) -> Vec<Touched> {
         let id = Arc::clone(&policy.id);
         self.policies.set(self.seed.hash(&*id), Arc::new(policy), |other| other.id == id);
         vec![Touched::Policy(id)]
@@ -263,10 +274,12 @@ impl Directory {
         if *id == *MANAGEMENT_POLICY_ID {
             return Err(AccessError::BuiltIn("the policy global-management"));
         }
-        match self.policies.remove(self.seed.hash(&*id), |policy| policy.id == id) {
-            Some(_) => Ok(vec![Touched::Policy(id)]),
-            None => Err(AccessError::UnknownPolicy(id)),
-        }
+        self.remove_policy(&id).map(|touched| vec![touched]).ok_or(AccessError::UnknownPolicy(id))
+    }
+
+    pub(super) fn remove_policy(&mut self, id: &Arc<str>) -> Option<Touched> {
+        let gone = self.policies.remove(self.seed.hash(&**id), |policy| policy.id == *id);
+        gone.map(|_| Touched::Policy(Arc::clone(id)))
     }
 
     fn create_token(&mut self, token: Token, index: u64) -> Result<Vec<Touched>, AccessError> {
@@ -292,33 +305,61 @@ impl Directory {
         Ok(self.put_token(Token { modify_index: index, ..token }))
     }
 
-    /// Puts a token in the place of the one with its accessor ID, which has the same secret if it is there.
-    fn put_token(&mut self, token: Token) -> Vec<Touched> {
+    /// Puts a token in the place of the one with its accessor ID. Another program may give a secret to several: it is that
+    /// of the lowest accessor ID.
+    pub(super) fn put_token(&mut self, token: Token) -> Vec<Touched> {
         let token = Arc::new(token);
         let accessor_id = Arc::clone(&token.accessor_id);
-        let is = |other: &Arc<Token>| other.accessor_id == accessor_id;
-        self.secrets.set(self.key.hash(token.secret.reveal()), Arc::clone(&token), is);
-        self.tokens.set(self.seed.hash(&*accessor_id), token, is);
+        let before = self
+            .tokens
+            .set(self.seed.hash(&*accessor_id), Arc::clone(&token), |other| other.accessor_id == accessor_id);
+        if let Some(before) = before.filter(|before| before.secret != token.secret) {
+            self.free_secret(&before);
+        }
+        let holder = self.token_by_secret(token.secret.reveal());
+        if holder.is_none_or(|holder| accessor_id <= holder.accessor_id) {
+            self.secrets
+                .set(self.key.hash(token.secret.reveal()), Arc::clone(&token), |other| other.secret == token.secret);
+        }
         vec![Touched::Token(accessor_id)]
+    }
+
+    /// Takes a secret from a token; another one that has the same gets it.
+    fn free_secret(&mut self, token: &Token) {
+        let hash = self.key.hash(token.secret.reveal());
+        if self.secrets.remove(hash, |other| other.accessor_id == token.accessor_id).is_none() {
+            return;
+        }
+        // Mostly none has, and they need not be looked through.
+        if self.tokens.len() > self.secrets.len() {
+            let others = self
+                .tokens
+                .iter()
+                .filter(|other| other.secret == token.secret && other.accessor_id != token.accessor_id);
+            if let Some(next) = others.min_by(|left, right| left.accessor_id.cmp(&right.accessor_id)).cloned() {
+                self.secrets.set(hash, next, |_| false);
+            }
+        }
     }
 
     fn delete_token(&mut self, accessor_id: Arc<str>) -> Result<Vec<Touched>, AccessError> {
         if *accessor_id == *ANONYMOUS_ACCESSOR_ID {
             return Err(AccessError::BuiltIn("the anonymous token"));
         }
-        let is = |other: &Arc<Token>| other.accessor_id == accessor_id;
-        let Some(gone) = self.tokens.remove(self.seed.hash(&*accessor_id), is) else {
-            return Err(AccessError::UnknownToken(accessor_id));
-        };
-        self.secrets.remove(self.key.hash(gone.secret.reveal()), is);
-        Ok(vec![Touched::Token(accessor_id)])
+        self.remove_token(&accessor_id).map(|touched| vec![touched]).ok_or(AccessError::UnknownToken(accessor_id))
+    }
+
+    pub(super) fn remove_token(&mut self, accessor_id: &Arc<str>) -> Option<Touched> {
+        let gone = self.tokens.remove(self.seed.hash(&**accessor_id), |other| other.accessor_id == *accessor_id)?;
+        self.free_secret(&gone);
+        Some(Touched::Token(Arc::clone(accessor_id)))
     }
 
     fn expire(&mut self, now_secs: u64) -> Vec<Touched> {
         let expired: Vec<Arc<str>> = self
             .tokens
             .iter()
-            .filter(|token| token.has_expired(now_secs))
+            .filter(|token| token.has_expired(Now::by_clock(now_secs)) && token.lease == 0)
             .map(|token| Arc::clone(&token.accessor_id))
             .collect();
         expired.into_iter().filter_map(|accessor_id| self.delete_token(accessor_id).ok()).flatten().collect()

@@ -29,6 +29,7 @@ pub mod rules;
 pub mod authorizer;
 pub mod directory;
 pub mod file;
+pub mod follow;
 pub mod hcl;
 pub mod realm;
 pub mod time;

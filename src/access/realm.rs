@@ -6,7 +6,7 @@ use super::{
     authorizer::Authorizer,
     directory::{AccessChange, AccessError, Directory, Touched, rules_of},
     rules::{Level, Resource},
-    token::{ANONYMOUS_ACCESSOR_ID, MANAGEMENT_POLICY_ID, MANAGEMENT_POLICY_NAME, Policy, Token},
+    token::{ANONYMOUS_ACCESSOR_ID, MANAGEMENT_POLICY_ID, MANAGEMENT_POLICY_NAME, Now, Policy, Token},
 };
 
 /// The tokens file, what was made by HTTP, and what is built in. Where two of them have the same, the file's holds. A clone
@@ -15,7 +15,7 @@ use super::{
 pub struct Realm {
     /// What the tokens file has.
     pub file: Arc<Directory>,
-    /// What was made by HTTP.
+    /// What was made by HTTP: on this machine, or on any of those that share it.
     pub stored: Directory,
 }
 
@@ -53,17 +53,17 @@ impl Realm {
     }
 
     /// The token that this secret is of, while it is worth something.
-    pub fn token_by_secret(&self, secret: &str, now_secs: u64) -> Option<&Arc<Token>> {
+    pub fn token_by_secret(&self, secret: &str, now: Now) -> Option<&Arc<Token>> {
         let found = self.file.token_by_secret(secret).or_else(|| self.stored.token_by_secret(secret));
-        found.filter(|token| !token.has_expired(now_secs))
+        found.filter(|token| !token.has_expired(now))
     }
 
     /// All tokens that are worth something, in no order.
-    pub fn tokens(&self, now_secs: u64) -> impl Iterator<Item = &Arc<Token>> {
+    pub fn tokens(&self, now: Now) -> impl Iterator<Item = &Arc<Token>> {
         let stored = self.stored.tokens().filter(|token| self.file.token(&token.accessor_id).is_none());
         let is_built_in = |directory: &Directory| directory.token(ANONYMOUS_ACCESSOR_ID).is_none();
         let anonymous = (is_built_in(&self.file) && is_built_in(&self.stored)).then_some(&*ANONYMOUS);
-        self.file.tokens().chain(stored).chain(anonymous).filter(move |token| !token.has_expired(now_secs))
+        self.file.tokens().chain(stored).chain(anonymous).filter(move |token| !token.has_expired(now))
     }
 
     /// What callers without a token are.
@@ -94,7 +94,7 @@ impl Realm {
                 }
             }
             AccessChange::DeleteToken(accessor_id) => self.may_change_token(accessor_id)?,
-            AccessChange::Expire(_) => {}
+            AccessChange::Expire(_) | AccessChange::Follow(_) => {}
             AccessChange::Bootstrap(token) => {
                 let before = self.stored.bootstrap_index();
                 if before > 0 || self.file_has_manager() {

@@ -41,7 +41,7 @@ fn refused(realm: &mut Realm, change: AccessChange) -> String {
 fn what_stands_in_the_file_is_changed_there() {
     let mut realm = realm(FILE);
     let look = realm.policy_by_name("look").unwrap().id.clone();
-    let ci = realm.token_by_secret("file-file-file-file", 0).unwrap().accessor_id.clone();
+    let ci = realm.token_by_secret("file-file-file-file", Now::by_clock(0)).unwrap().accessor_id.clone();
     for change in [
         AccessChange::UpdatePolicy(policy(&look, "look")),
         AccessChange::DeletePolicy(look),
@@ -62,12 +62,12 @@ fn tokens_of_both_are_found_and_have_policies_of_both() {
     let look = realm.policy_by_name("look").unwrap().id.clone();
     realm.apply(AccessChange::CreatePolicy(policy("p", "all")), 5).unwrap();
     realm.apply(AccessChange::CreateToken(Token { policies: vec![look], ..token("a", "stored") }), 6).unwrap();
-    let found = realm.token_by_secret("stored", 0).unwrap();
+    let found = realm.token_by_secret("stored", Now::by_clock(0)).unwrap();
     let authorizer = realm.authorizer(found, Level::Deny);
     assert!(
         authorizer.allows(Resource::Node, "n1", Level::Read) && !authorizer.allows(Resource::Key, "a", Level::Read)
     );
-    assert_eq!((realm.tokens(0).count(), realm.policies().count()), (3, 3), "with what is built in");
+    assert_eq!((realm.tokens(Now::by_clock(0)).count(), realm.policies().count()), (3, 3), "with what is built in");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_anonymous_token_is_built_in_until_it_is_changed() {
     assert!(realm.authorizer(anonymous, Level::Deny).allows(Resource::Acl, "", Level::Write));
     realm.apply(change(&[]), 6).unwrap();
     assert!(!realm.authorizer(realm.anonymous(), Level::Deny).allows(Resource::Key, "", Level::Read));
-    assert_eq!(realm.tokens(0).count(), 1);
+    assert_eq!(realm.tokens(Now::by_clock(0)).count(), 1);
     let of_file = "[anonymous]\npolicies = []";
     let mut realm = self::realm(of_file);
     assert!(refused(&mut realm, change(&[])).contains("access_tokens"));
@@ -119,8 +119,11 @@ fn a_token_is_worth_nothing_from_its_time_on_and_then_goes() {
             .apply(AccessChange::CreateToken(Token { expires_secs, ..token(id, &format!("secret-{id}")) }), 5)
             .unwrap();
     }
-    assert!(realm.token_by_secret("secret-a", 99).is_some() && realm.token_by_secret("secret-a", 100).is_none());
-    assert_eq!(realm.tokens(100).count(), 4);
+    assert!(
+        realm.token_by_secret("secret-a", Now::by_clock(99)).is_some()
+            && realm.token_by_secret("secret-a", Now::by_clock(100)).is_none()
+    );
+    assert_eq!(realm.tokens(Now::by_clock(100)).count(), 4);
     assert_eq!(realm.apply(AccessChange::Expire(99), 6), Ok(Vec::new()));
     assert_eq!(realm.stored.index(), 5, "nothing went");
     assert_eq!(realm.apply(AccessChange::Expire(100), 7), Ok(vec![Touched::Token("a".into())]));

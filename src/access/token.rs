@@ -44,6 +44,8 @@ pub struct Token {
     pub created_secs: u64,
     /// From when on it is worth nothing.
     pub expires_secs: Option<u64>,
+    /// The lease of the store that machines share by which its time runs; 0: none that is known.
+    pub lease: i64,
     /// Index of its creation.
     pub create_index: u64,
     /// Index of its last change.
@@ -53,6 +55,25 @@ pub struct Token {
 /// The secret of a token. It is never shown by `Debug`, and compared in constant time.
 #[derive(Clone)]
 pub struct Secret(Arc<str>);
+
+/// By what it is told whether the time of a token is over.
+///
+/// The clocks of machines differ. So a token that they share is worth something as long as the shared store has it, which ends
+/// it by a lease; only who does not hear of that store goes by its own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// This machine's clock, in seconds since 1970.
+    pub secs: u64,
+    /// Whether what the shared store has is heard of.
+    pub follows: bool,
+}
+
+impl Now {
+    /// By the clock alone.
+    pub fn by_clock(secs: u64) -> Now {
+        Now { secs, follows: false }
+    }
+}
 
 impl Secret {
     /// Takes it.
@@ -126,6 +147,7 @@ impl Token {
             is_local: false,
             created_secs: 0,
             expires_secs: None,
+            lease: 0,
             create_index: 0,
             modify_index: 0,
         }
@@ -143,8 +165,9 @@ impl Token {
     }
 
     /// Whether it is worth nothing any more.
-    pub fn has_expired(&self, now_secs: u64) -> bool {
-        self.expires_secs.is_some_and(|at| at <= now_secs)
+    pub fn has_expired(&self, now: Now) -> bool {
+        let is_leased = self.lease != 0 && now.follows;
+        self.expires_secs.is_some_and(|at| at <= now.secs) && !is_leased
     }
 
     /// The rules that its identities stand for.

@@ -15,8 +15,8 @@ fn a_secret_is_compared_whole_and_never_shown() {
 #[test]
 fn a_token_is_worth_nothing_from_its_end_on() {
     let token = Token { expires_secs: Some(100), ..Token::anonymous() };
-    assert_eq!([99, 100, 101].map(|now| token.has_expired(now)), [false, true, true]);
-    assert!(!Token::anonymous().has_expired(u64::MAX));
+    assert_eq!([99, 100, 101].map(|now| token.has_expired(Now::by_clock(now))), [false, true, true]);
+    assert!(!Token::anonymous().has_expired(Now::by_clock(u64::MAX)));
 }
 
 #[test]
@@ -40,4 +40,13 @@ fn identities_are_the_rules_that_registering_needs() {
     ] {
         assert_eq!(authorizer.level(resource, name), level, "{resource:?} {name}");
     }
+}
+
+#[test]
+fn a_lease_goes_before_the_clock_while_the_store_is_followed() {
+    let token = |lease| Token { expires_secs: Some(100), lease, ..Token::new("a".into(), Secret::new("s")) };
+    let over = |lease, follows| token(lease).has_expired(Now { secs: 5000, follows });
+    assert!(!over(7, true), "the store has it");
+    assert!(over(7, false), "nobody tells whether the store still has it");
+    assert!(over(0, true), "nothing ends it in the store");
 }

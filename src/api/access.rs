@@ -15,9 +15,9 @@ use super::respond::ApiError;
 use crate::{
     access::{
         Authorizer, Level, Realm, Resource,
-        token::{ANONYMOUS_ACCESSOR_ID, ANONYMOUS_SECRET, Token},
+        token::{ANONYMOUS_ACCESSOR_ID, ANONYMOUS_SECRET, Now, Token},
     },
-    publish::watch::Published,
+    publish::{snapshot::Snapshot, watch::Published},
 };
 
 /// What access control stands on.
@@ -114,16 +114,23 @@ impl Access {
         (self.parts.now_secs)()
     }
 
+    /// By what it is told which tokens of this snapshot are over.
+    pub(super) fn now(&self, snapshot: &Snapshot) -> Now {
+        Now { secs: self.now_secs(), follows: snapshot.store_is_away().is_none() }
+    }
+
     /// Who shows this token. The token is found by a hash, and its rights are put together once for as long as policies and
     /// tokens are what they are.
     pub(super) fn caller(&self, token: Option<&str>, published: &Published) -> Result<Caller, ApiError> {
         let AccessMode::On { default, key_list } = &self.parts.mode else { return Ok(self.everybody.clone()) };
-        let realm = Arc::clone(&published.load().realm);
+        let snapshot = published.load();
+        let (realm, now) = (Arc::clone(&snapshot.realm), self.now(&snapshot));
+        drop(snapshot);
         let shown = token.filter(|token| *token != ANONYMOUS_SECRET);
         let (token, default) = match shown {
             None => (realm.anonymous(), self.parts.anonymous),
             Some(secret) => {
-                let found = realm.token_by_secret(secret, self.now_secs());
+                let found = realm.token_by_secret(secret, now);
                 (found.ok_or_else(|| ApiError::Forbidden("ACL not found".to_owned()))?, *default)
             }
         };
@@ -137,8 +144,10 @@ impl Access {
         let (AccessMode::On { default, .. }, Some(accessor_id)) = (&self.parts.mode, &caller.accessor_id) else {
             return Ok(());
         };
-        let realm = Arc::clone(&published.load().realm);
-        let token = realm.token(accessor_id).filter(|token| !token.has_expired(self.now_secs()));
+        let snapshot = published.load();
+        let (realm, now) = (Arc::clone(&snapshot.realm), self.now(&snapshot));
+        drop(snapshot);
+        let token = realm.token(accessor_id).filter(|token| !token.has_expired(now));
         let token = token.ok_or_else(|| ApiError::Forbidden("ACL not found".to_owned()))?;
         let default = if token.is_anonymous() { self.parts.anonymous } else { *default };
         caller.authorizer.store(self.authorizer(&realm, token, default));

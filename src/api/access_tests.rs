@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     access::{
         directory::{AccessChange, Directory, HashKey},
-        file,
+        file, follow,
         token::{Secret, Token},
     },
     api::{
@@ -13,8 +13,9 @@ use crate::{
         rights::Right,
         routes::routes,
     },
-    catalog::table::Seed,
+    catalog::{change::Origin, table::Seed},
     publish::{
+        feed::SourceStatus,
         publisher::Start,
         settings::{AccessSettings, Settings},
     },
@@ -214,6 +215,25 @@ async fn a_token_that_is_unknown_or_has_expired_is_refused() {
         let refused = with(&harness, token, "GET", "/v1/catalog/services", "").await;
         assert_eq!((refused.status, refused.body.as_str()), (403, "ACL not found"), "{token}");
     }
+}
+
+#[tokio::test]
+async fn a_shared_token_ends_by_its_lease_or_while_the_store_is_away_by_the_clock() {
+    let harness = start().await;
+    let secret = "leased-leased-leased";
+    let token = Token { expires_secs: Some(1), lease: 7, ..Token::new("a".into(), Secret::new(secret)) };
+    let events = vec![follow::Event::Token(Box::new(token))];
+    let followed = follow::Followed { revision: 5, told: follow::Told::Changes, events };
+    harness.feed.access(AccessChange::Follow(Box::new(followed))).await.unwrap();
+    let is = async |away: Option<&str>| {
+        let (name, away) = (Arc::from("etcd"), away.map(Arc::from));
+        let status = SourceStatus { name, origin: Origin::Cluster, synced: true, stale: false, away };
+        harness.feed.set_source(status).await.unwrap();
+        with(&harness, secret, "GET", "/v1/catalog/nodes", "").await.status
+    };
+    assert_eq!(is(None).await, 200, "the store has it");
+    assert_eq!(is(Some("no majority")).await, 403, "nobody tells whether it has");
+    assert_eq!(is(None).await, 200);
 }
 
 /// Asks every route with names that are there, as somebody without any right.

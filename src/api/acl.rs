@@ -22,14 +22,14 @@ use axum::response::Response;
 use super::{
     Api,
     acl_body::{self, PolicyBody, PolicyGiven, Secrets, TokenBody, TokenGiven},
-    call::Call,
+    call::{CONSISTENT, Call, Read},
     respond::{ApiError, indexed, json},
 };
 use crate::{
     access::{
         Level, Realm, Resource,
         directory::AccessChange,
-        token::{ANONYMOUS_ACCESSOR_ID, MANAGEMENT_POLICY_ID, Policy, Secret, Token},
+        token::{ANONYMOUS_ACCESSOR_ID, MANAGEMENT_POLICY_ID, Now, Policy, Secret, Token},
     },
     catalog::uuid::is_uuid,
     random,
@@ -44,11 +44,12 @@ pub(super) async fn bootstrap(api: Arc<Api>, call: Call) -> Result<Response, Api
         created_secs: api.access.now_secs(),
         ..new_token(None, secret)
     };
-    let accessor_id = Arc::clone(&token.accessor_id);
-    api.parts.feed.access(AccessChange::Bootstrap(token)).await?;
-    tracing::info!(accessor_id = &*accessor_id, "the first token of access control was made by /v1/acl/bootstrap");
+    api.parts.feed.access(AccessChange::Bootstrap(token.clone())).await?;
+    let accessor_id = &*token.accessor_id;
+    tracing::info!(accessor_id, "the first token of access control was made by /v1/acl/bootstrap");
     let realm = realm(&api);
-    let token = realm.token(&accessor_id).ok_or_else(no_token)?;
+    // Nobody else will be told its secret, whether this machine has heard of it by now or not.
+    let token = realm.token(accessor_id).map_or(&token, |known| known);
     let mut body = TokenBody::new(token, (&realm, &api.parts.local.datacenter), Secrets::Shown);
     body.id = Some(token.secret.reveal());
     json(&body, call.pretty())
@@ -56,21 +57,20 @@ pub(super) async fn bootstrap(api: Arc<Api>, call: Call) -> Result<Response, Api
 
 /// `GET /v1/acl/token/self`: who has the secret may see it.
 pub(super) async fn own_token(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let realm = realm(&api);
+    let (read, realm, _) = read(&api, &call).await?;
     let own = call.caller().accessor_id().and_then(|accessor_id| realm.token(accessor_id));
-    shown(&api, &call, (own.ok_or_else(unknown_own)?, &realm), Secrets::Shown)
+    shown(&api, &read, (own.ok_or_else(unknown_own)?, &realm), Secrets::Shown)
 }
 
 /// `GET /v1/acl/tokens`
 pub(super) async fn tokens(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let read = call.read(&api)?;
-    let realm = realm(&api);
+    let (read, realm, now) = read(&api, &call).await?;
     let given = |name: &'static str| call.parameter(name).filter(|value| !value.is_empty());
     let (policy, service) = (given("policy"), given("servicename"));
     // Of these there are none, so that no token has one.
     let has_none = given("role").or(given("authmethod")).is_some();
     let mut tokens: Vec<&Arc<Token>> = realm
-        .tokens(api.access.now_secs())
+        .tokens(now)
         .filter(|_| !has_none)
         .filter(|token| policy.is_none_or(|policy| token.policies.iter().any(|id| id.eq_ignore_ascii_case(policy))))
         .filter(|token| service.is_none_or(|service| token.service_identities.iter().any(|name| **name == *service)))
@@ -83,14 +83,15 @@ pub(super) async fn tokens(api: Arc<Api>, call: Call) -> Result<Response, ApiErr
 
 /// `GET /v1/acl/token/:id`
 pub(super) async fn token(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let realm = realm(&api);
-    let token = found(&api, &realm, call.last())?;
-    shown(&api, &call, (token, &realm), secrets(&call))
+    let (read, realm, now) = read(&api, &call).await?;
+    let token = found(&realm, now, call.last())?;
+    shown(&api, &read, (token, &realm), secrets(&call))
 }
 
 /// `PUT /v1/acl/token`
 pub(super) async fn create_token(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let given = acl_body::token(&call.json()?, &realm(&api), &api.parts.local.datacenter)?;
+    let (realm, _) = newest(&api).await?;
+    let given = acl_body::token(&call.json()?, &realm, &api.parts.local.datacenter)?;
     let created_secs = api.access.now_secs();
     let expires_secs = expiry(&given, created_secs)?;
     let token = Token { created_secs, expires_secs, ..filled(given) };
@@ -99,8 +100,8 @@ pub(super) async fn create_token(api: Arc<Api>, call: Call) -> Result<Response, 
 
 /// `PUT /v1/acl/token/:id/clone`: another token with the same rights and a secret of its own.
 pub(super) async fn clone_token(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let realm = realm(&api);
-    let original = found(&api, &realm, call.last())?;
+    let (realm, now) = newest(&api).await?;
+    let original = found(&realm, now, call.last())?;
     let given = match call.body_bytes() {
         0 => None,
         _ => acl_body::token(&call.json()?, &realm, &api.parts.local.datacenter)?.description,
@@ -122,9 +123,9 @@ pub(super) async fn update_token(api: Arc<Api>, call: Call) -> Result<Response, 
     if !is_uuid(&accessor_id) {
         return Err(ApiError::BadRequest("AccessorID is not a valid UUID".to_owned()));
     }
-    let realm = realm(&api);
+    let (realm, now) = newest(&api).await?;
     let missing = |_| ApiError::NotFound(format!("Cannot find token {accessor_id:?}"));
-    let before = found(&api, &realm, &accessor_id).map_err(missing)?;
+    let before = found(&realm, now, &accessor_id).map_err(missing)?;
     let given = acl_body::token(&call.json()?, &realm, &api.parts.local.datacenter)?;
     may_become(&given, before)?;
     let token = Token { accessor_id: Arc::clone(&before.accessor_id), ..filled(given) };
@@ -151,8 +152,7 @@ pub(super) async fn delete_token(api: Arc<Api>, call: Call) -> Result<Response, 
 
 /// `GET /v1/acl/policies`
 pub(super) async fn policies(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let read = call.read(&api)?;
-    let realm = realm(&api);
+    let (read, realm, _) = read(&api, &call).await?;
     let mut policies: Vec<&Arc<Policy>> = realm.policies().collect();
     policies.sort_unstable_by(|left, right| left.name.cmp(&right.name));
     let bodies: Vec<_> = policies.into_iter().map(|policy| PolicyBody::new(policy, None)).collect();
@@ -161,14 +161,14 @@ pub(super) async fn policies(api: Arc<Api>, call: Call) -> Result<Response, ApiE
 
 /// `GET /v1/acl/policy/:id`
 pub(super) async fn policy(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let realm = realm(&api);
-    shown_policy(&api, &call, realm.policy(&call.last().to_ascii_lowercase()))
+    let (read, realm, _) = read(&api, &call).await?;
+    shown_policy(&read, &realm, realm.policy(&call.last().to_ascii_lowercase()))
 }
 
 /// `GET /v1/acl/policy/name/:name`
 pub(super) async fn policy_by_name(api: Arc<Api>, call: Call) -> Result<Response, ApiError> {
-    let realm = realm(&api);
-    shown_policy(&api, &call, realm.policy_by_name(call.last()))
+    let (read, realm, _) = read(&api, &call).await?;
+    shown_policy(&read, &realm, realm.policy_by_name(call.last()))
 }
 
 /// `PUT /v1/acl/policy`
@@ -209,7 +209,25 @@ pub(super) async fn agents_token(_: Arc<Api>, _: Call) -> Result<Response, ApiEr
 }
 
 fn realm(api: &Api) -> Arc<Realm> {
-    Arc::clone(&api.parts.published.load().realm)
+    known(api).0
+}
+
+fn known(api: &Api) -> (Arc<Realm>, Now) {
+    let snapshot = api.parts.published.load();
+    (Arc::clone(&snapshot.realm), api.access.now(&snapshot))
+}
+
+/// With all that was done on any machine before: what a token is made of may have been made on another one just now.
+async fn newest(api: &Api) -> Result<(Arc<Realm>, Now), ApiError> {
+    api.parts.feed.catch_up().await?;
+    Ok(known(api))
+}
+
+/// How to read, and what.
+async fn read(api: &Arc<Api>, call: &Call) -> Result<(Read, Arc<Realm>, Now), ApiError> {
+    let read = call.read(api)?;
+    let (realm, now) = if read.consistency == CONSISTENT { newest(api).await? } else { known(api) };
+    Ok((read, realm, now))
 }
 
 fn secrets(call: &Call) -> Secrets {
@@ -217,25 +235,18 @@ fn secrets(call: &Call) -> Secrets {
 }
 
 /// The token of this accessor ID, while it is worth something.
-fn found<'a>(api: &Api, realm: &'a Realm, accessor_id: &str) -> Result<&'a Arc<Token>, ApiError> {
+fn found<'a>(realm: &'a Realm, now: Now, accessor_id: &str) -> Result<&'a Arc<Token>, ApiError> {
     let found = realm.token(&accessor_id.to_ascii_lowercase());
-    found.filter(|token| !token.has_expired(api.access.now_secs())).ok_or_else(no_token)
+    found.filter(|token| !token.has_expired(now)).ok_or_else(no_token)
 }
 
-fn shown(
-    api: &Arc<Api>,
-    call: &Call,
-    (token, realm): (&Token, &Realm),
-    secrets: Secrets,
-) -> Result<Response, ApiError> {
-    let read = call.read(api)?;
-    indexed(&TokenBody::new(token, (realm, &api.parts.local.datacenter), secrets), realm.stored.index(), &read)
+fn shown(api: &Api, read: &Read, (token, realm): (&Token, &Realm), secrets: Secrets) -> Result<Response, ApiError> {
+    indexed(&TokenBody::new(token, (realm, &api.parts.local.datacenter), secrets), realm.stored.index(), read)
 }
 
-fn shown_policy(api: &Arc<Api>, call: &Call, found: Option<&Arc<Policy>>) -> Result<Response, ApiError> {
-    let read = call.read(api)?;
+fn shown_policy(read: &Read, realm: &Realm, found: Option<&Arc<Policy>>) -> Result<Response, ApiError> {
     let found = found.ok_or_else(|| ApiError::NotFound("Requested policy does not exist: ACL not found".to_owned()))?;
-    indexed(&PolicyBody::new(found, Some(&found.text)), realm(api).stored.index(), &read)
+    indexed(&PolicyBody::new(found, Some(&found.text)), realm.stored.index(), read)
 }
 
 fn new_token(accessor_id: Option<String>, secret: Option<String>) -> Token {

@@ -31,7 +31,7 @@ pub struct Cluster {
     pub tls_pair: Option<(PathBuf, PathBuf)>,
     /// How long what is of this machine outlives it.
     pub lease: Duration,
-    /// Whose keys, sessions and prepared queries hold at the first start with a store, if both have some.
+    /// Whose keys, sessions, prepared queries, policies and tokens hold at the first start with a store, if both have some.
     pub adopt: Option<Side>,
 }
 
@@ -114,7 +114,7 @@ impl Cluster {
     }
 }
 
-/// Whose keys, sessions and prepared queries hold.
+/// Whose keys, sessions, prepared queries, policies and tokens hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// This machine's.

@@ -79,7 +79,7 @@ fn reached_by(cluster: &Cluster, address: &StoreAddress, timeouts: Timeouts) -> 
     Ok(Settings { hosts: hosts.collect(), tls, login, timeouts })
 }
 
-/// All that was stored, with the keys, sessions and queries where they belong: in the store that machines share, if there is one.
+/// All that was stored, with what machines share where it belongs: in their store, if there is one.
 pub async fn stored(
     config: &Config,
     (journal, restored): (&Journal, Restored),
@@ -98,13 +98,14 @@ pub async fn stored(
             });
             let others = OtherNodes::look((settings, client), (&nodes, &instances), side).await?;
             if moves {
-                etcd::adopt((&settings.prefix, client), &store, side).await?;
+                let own = etcd::Own { store: &store, directory: &directory, now_secs: super::unix_secs() };
+                etcd::adopt((&settings.prefix, client), own, side).await?;
                 store.share();
             }
             writes.extend(others.adopt(client, (&mut nodes, &mut instances)).await?);
         }
         None if moves => {
-            index = index.max(store.newest_index());
+            index = index.max(store.newest_index()).max(directory.newest_index());
             store.part(index);
         }
         None => {}

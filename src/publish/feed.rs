@@ -220,7 +220,11 @@ impl Feed {
 
     /// Applies a change of policies and tokens. Returns when it is published, with all that follows from it, and durable.
     pub async fn access(&self, change: AccessChange) -> Result<Receipt, SubmitError> {
-        self.send(Work::Access(change)).await
+        let change = Box::new(change);
+        match (&self.shared, &*change) {
+            (None, _) | (_, AccessChange::Follow(_) | AccessChange::Expire(_)) => self.send(Work::Access(change)).await,
+            (Some(shared), _) => ask(&shared.queue, Wanted::Access(change)).await,
+        }
     }
 
     /// Returns when all that was done in the store that machines share, before this was called, is published here.
@@ -343,7 +347,7 @@ pub(super) enum Work {
     Changes(Vec<Change>),
     Transaction(Vec<Operation>),
     Store(kv::change::Change),
-    Access(AccessChange),
+    Access(Box<AccessChange>),
     /// Look at the waiting check results.
     Results,
     Settings(Box<Settings>),

@@ -61,6 +61,8 @@ fn token(key: &[u8], bytes: &[u8]) -> Result<Token, DocumentError> {
         is_local: record.is_local,
         created_secs: record.created_secs,
         expires_secs: record.expires_secs,
+        // The shared store tells it anew; until then the clock counts.
+        lease: 0,
         create_index: record.create_index,
         modify_index: record.modify_index,
     })
@@ -83,7 +85,10 @@ pub(super) fn write(directory: &Directory, touched: &Touched) -> Write {
             let record = directory.token(accessor_id).map(|token| token_record(token));
             documents::write(Kind::Token, accessor_id.as_bytes(), record.as_ref())
         }
-        Touched::Bootstrap => documents::write(Kind::Bootstrap, &[], Some(&directory.bootstrap_index())),
+        Touched::Bootstrap => {
+            let made_at = Some(directory.bootstrap_index()).filter(|index| *index > 0);
+            documents::write(Kind::Bootstrap, &[], made_at.as_ref())
+        }
     }
 }
 

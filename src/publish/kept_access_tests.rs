@@ -72,6 +72,9 @@ fn a_policy_and_the_first_token_outlive_their_documents() {
     let after = restored(documents(&before, &[Touched::Policy("p".into()), Touched::Bootstrap])).unwrap();
     assert_eq!(**after.policy("p").unwrap(), policy);
     assert_eq!(after.bootstrap_index(), 5);
+    // An operator took the mark out of the store that machines share.
+    let none = directory(Stored::default());
+    assert_eq!(restored(documents(&none, &[Touched::Bootstrap])).unwrap().bootstrap_index(), 0);
 }
 
 #[test]
@@ -80,4 +83,12 @@ fn an_error_names_the_kind_and_repeats_nothing() {
     let Write::Document { key, bytes: Some(bytes) } = bytes else { panic!("a document") };
     let error = restored(vec![Document { key, bytes }]).unwrap_err().to_string();
     assert!(error.contains("kind Token") && !error.contains("a-secret"), "{error}");
+}
+
+#[test]
+fn a_lease_counts_only_for_who_follows_the_store() {
+    let token = Token { expires_secs: Some(7), lease: 77, ..Token::new("a".into(), Secret::new("s")) };
+    let before = directory(Stored { tokens: vec![token.clone()], ..Stored::default() });
+    let after = restored(documents(&before, &[Touched::Token("a".into())])).unwrap();
+    assert_eq!(**after.token("a").unwrap(), Token { lease: 0, ..token });
 }

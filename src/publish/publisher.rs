@@ -280,7 +280,7 @@ impl Writer {
                     return;
                 }
             },
-            Work::Access(change) => match self.access(change, batch) {
+            Work::Access(change) => match self.access(*change, batch) {
                 Ok(waits) => durable = waits,
                 Err(error) => {
                     let _ = done.send(Err(error.into()));

@@ -13,6 +13,7 @@ use super::{
     transaction::OperationProblem,
 };
 use crate::{
+    access::directory::AccessChange,
     catalog::{
         self,
         change::Origin,
@@ -40,6 +41,8 @@ pub enum Wanted {
     Catalog(Vec<catalog::transaction::Operation>),
     /// A change of sessions or prepared queries.
     Change(Change),
+    /// A change of policies and tokens.
+    Access(Box<AccessChange>),
     /// A session with a TTL has its whole time again; it is refused where it has ended.
     Renewal(Text),
     /// All that was done there before is published here.

@@ -12,8 +12,10 @@ use crate::{
 };
 
 impl Writer {
-    /// Applies a change of policies and tokens. Says whether the sender waits until it is durable.
+    /// Applies a change of policies and tokens. Says whether the sender waits until it is durable: what is followed from
+    /// elsewhere is so there, and is written at once, but nobody waits for that.
     pub(super) fn access(&mut self, change: AccessChange, batch: &mut Batch) -> Result<bool, AccessError> {
+        let is_followed = matches!(change, AccessChange::Follow(_));
         let mut realm = Realm::clone(&self.next.realm);
         let touched = realm.apply(change, self.next.catalog.index() + 1)?;
         if !touched.is_empty() {
@@ -21,10 +23,11 @@ impl Writer {
             self.next.realm = Arc::new(realm);
             batch.changed = true;
             batch.touched.access.extend(touched);
+            batch.urgent |= is_followed;
             self.renew_readers(batch);
         }
         // What changes nothing is durable only if what came before it is, which may be of this very batch.
-        Ok(batch.changed || self.journal.status().waiting > 0)
+        Ok(!is_followed && (batch.changed || self.journal.status().waiting > 0))
     }
 
     /// Puts settings in force, and with them what the tokens file has.
@@ -70,8 +73,12 @@ impl Writer {
         }
     }
 
-    /// When the next token expires; looked for anew, O(tokens), only where tokens have changed.
+    /// When the next token expires; looked for anew, O(tokens), only where tokens have changed. Those that machines share end
+    /// in their store, which tells it.
     fn next_expiry(&mut self) -> Option<u64> {
+        if self.next.store.revision().is_some() {
+            return None;
+        }
         let stored = &self.next.realm.stored;
         if self.next_expiry.0 != stored.index() {
             self.next_expiry = (stored.index(), stored.tokens().filter_map(|token| token.expires_secs).min());

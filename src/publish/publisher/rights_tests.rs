@@ -7,13 +7,16 @@ use crate::{
     access::{
         Level, Rules,
         directory::{Directory, HashKey},
+        follow::{Event, Followed, Told},
         token::{ANONYMOUS_ACCESSOR_ID, Policy, Secret, Token},
     },
-    catalog::{change::Change, check::CheckStatus, node::Node, table::Seed},
+    catalog::{change::Change, check::CheckStatus, names::NodeName, node::Node, table::Seed},
+    kv::store::Store,
     publish::{
         feed::{Submission, SubmitError, Work},
         publisher::{Publisher, Start},
         settings::AccessSettings,
+        sharing::Wanted,
         snapshot::FoundService,
         watch::Published,
     },
@@ -96,7 +99,7 @@ fn tokens_go_when_their_time_is_over_and_not_before() {
     assert_eq!(writer.until_expiry(), Duration::MAX);
     for (id, expires_secs) in [("a", Some(1010)), ("b", Some(1070)), ("c", None)] {
         let (done, _) = oneshot::channel();
-        let work = Work::Access(AccessChange::CreateToken(token(id, expires_secs)));
+        let work = Work::Access(Box::new(AccessChange::CreateToken(token(id, expires_secs))));
         writer.batch(Some(Submission { work, accepted: std::time::Instant::now(), done }));
     }
     let there = || -> Vec<bool> { ["a", "b", "c"].map(|id| published.load().realm.token(id).is_some()).into() };
@@ -124,4 +127,45 @@ fn what_expired_while_the_server_was_stopped_goes_at_the_start() {
     assert_eq!(writer.until_expiry(), Duration::ZERO);
     writer.expire();
     assert!(published.load().realm.token("a").is_none());
+}
+
+#[test]
+fn what_machines_share_is_ended_by_their_store_alone() {
+    let mut access = Directory::new(Seed(1), HashKey([1; 16]));
+    access.apply(AccessChange::CreateToken(token("a", Some(5))), 1).unwrap();
+    let mut store = Store::new(Seed(1), 0);
+    store.share();
+    let (mut writer, _feed, published) = Writer::new(Start { access, store, ..guarded(|| 10) });
+    assert_eq!(writer.until_expiry(), Duration::MAX);
+    writer.expire();
+    assert!(published.load().realm.token("a").is_some());
+}
+
+#[tokio::test]
+async fn what_the_shared_store_has_is_followed_and_changes_are_asked_of_it() {
+    let mut store = Store::new(Seed(1), 0);
+    store.share();
+    let (_publisher, feed, published) = Publisher::start(Start { store, ..guarded(|| 1) }).unwrap();
+    feed.submit(vec![Change::RegisterNode(Node::example("n1"))]).await.unwrap();
+    feed.submit(vec![register("web-1", CheckStatus::Passing)]).await.unwrap();
+    let look = policy("service_prefix \"\" { policy = \"read\" }\nnode_prefix \"\" { policy = \"read\" }");
+    let anonymous = Token { policies: vec!["p".into()], modify_index: 77, ..token(ANONYMOUS_ACCESSOR_ID, None) };
+    let events = vec![Event::Policy(Box::new(look)), Event::Token(Box::new(anonymous))];
+    let follow = async |told, events| {
+        let followed = Followed { revision: 77, told, events };
+        feed.access(AccessChange::Follow(Box::new(followed))).await.unwrap();
+    };
+    follow(Told::Everything, events).await;
+    assert!(is_shown(&published));
+    let index = published.load().realm.stored.index();
+    assert!(index <= published.load().index(), "the index of reads is this machine's own");
+    follow(Told::Changes, vec![Event::NoPolicy("p".into())]).await;
+    assert!(!is_shown(&published) && published.load().realm.stored.index() > index);
+    let mut requests = feed.take_requests(NodeName::new("n9").unwrap()).unwrap();
+    let asking = tokio::spawn(async move { feed.access(AccessChange::DeletePolicy("p".into())).await });
+    let request = requests.recv().await.unwrap();
+    let wanted = Box::new(AccessChange::DeletePolicy("p".into()));
+    assert!(matches!(request.wanted, Wanted::Access(asked) if asked == wanted));
+    request.done.send(Err(SubmitError::NoLeader)).unwrap();
+    assert!(matches!(asking.await.unwrap(), Err(SubmitError::NoLeader)));
 }

@@ -1,4 +1,4 @@
-//! The first start with a shared store: keys, sessions and prepared queries that were this machine's alone go there.
+//! The first start with a shared store: what was this machine's alone and machines share goes there.
 //!
 //! | this machine has | the store has | what holds from then on |
 //! |---|---|---|
@@ -13,7 +13,7 @@ use super::{
     layout::Layout,
     plan::{Ended, Plan, PlanError},
 };
-use crate::kv::store::Store;
+use crate::{access::directory::Directory, kv::store::Store};
 
 /// Which of two sides holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,22 +24,28 @@ pub enum Side {
     Remote,
 }
 
+/// What this machine has of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// Keys, sessions and prepared queries.
+    pub store: &'a Store,
+    /// Policies and tokens.
+    pub directory: &'a Directory,
+    /// The time, in seconds since 1970, by which tokens have ended.
+    pub now_secs: u64,
+}
+
 /// Why what this machine has was not brought together with what the store has. This machine's is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptError {
     /// Both have some.
     #[error(
-        "this machine has {keys} keys, {sessions} sessions and {queries} prepared queries of its own, and there are some below \
-         {root} in etcd, too; say which are to hold: --store-adopt local replaces those in etcd, --store-adopt remote drops this \
-         machine's"
+        "this machine has {own} of its own, and there are such below {root} in etcd, too; say which are to hold: --store-adopt \
+         local replaces those in etcd, --store-adopt remote drops this machine's"
     )]
     Both {
-        /// Of this machine.
-        keys: usize,
-        /// Of this machine.
-        sessions: usize,
-        /// Of this machine.
-        queries: usize,
+        /// What this machine has, as `3 keys, 1 tokens`.
+        own: String,
         /// Where those in etcd lie.
         root: String,
     },
@@ -56,47 +62,62 @@ pub enum AdoptError {
     },
     /// etcd cannot be reached, or refuses.
     #[error(
-        "the keys, sessions, queries and nodes that this machine has of its own are to be copied into etcd at its first start with a \
-         store, and that failed: {0}"
+        "what this machine has of its own is to be copied into etcd at its first start with a store, and that failed: {0}"
     )]
     Client(#[from] Error),
     /// Something cannot be in etcd.
-    #[error("the keys, sessions, queries and nodes that this machine has of its own cannot be copied into etcd: {0}")]
+    #[error("what this machine has of its own cannot be copied into etcd: {0}")]
     Plan(#[from] PlanError),
 }
 
+impl Own<'_> {
+    /// What there is, and how much.
+    fn counts(&self) -> Vec<(usize, &'static str)> {
+        let all = [
+            (self.store.key_count(), "keys"),
+            (self.store.session_count(), "sessions"),
+            (self.store.query_count(), "prepared queries"),
+            (self.directory.policies().count(), "policies"),
+            (self.directory.tokens().count(), "tokens"),
+        ];
+        all.into_iter().filter(|(count, _)| *count > 0).collect()
+    }
+
+    fn plans(&self, layout: &Layout) -> Result<Vec<Plan>, PlanError> {
+        let sessions = self.store.sessions().map(|entry| &*entry.session);
+        let mut plans = Plan::copies(layout, sessions, self.store.keys_below("").map(|entry| &**entry))?;
+        plans.append(&mut Plan::query_copies(layout, self.store.queries().map(|entry| &*entry.query))?);
+        plans.append(&mut Plan::copies_of_access(layout, self.directory, self.now_secs)?);
+        Ok(plans)
+    }
+}
+
 /// Brings what this machine has together with what lies in etcd below a prefix. What the store then has is followed later.
-pub async fn adopt((prefix, client): (&str, &Client), store: &Store, side: Option<Side>) -> Result<(), AdoptError> {
-    let (keys, sessions, queries) = (store.key_count(), store.session_count(), store.query_count());
-    if keys + sessions + queries == 0 {
+pub async fn adopt((prefix, client): (&str, &Client), own: Own<'_>, side: Option<Side>) -> Result<(), AdoptError> {
+    let layout = Layout::new(prefix);
+    let plans = own.plans(&layout)?;
+    if plans.is_empty() {
         return Ok(());
     }
-    let layout = Layout::new(prefix);
-    let both = || AdoptError::Both { keys, sessions, queries, root: layout.root().to_owned() };
+    let counts: Vec<String> = own.counts().iter().map(|(count, what)| format!("{count} {what}")).collect();
+    let counts = counts.join(", ");
+    let both = || AdoptError::Both { own: counts.clone(), root: layout.root().to_owned() };
     if has_some(&layout, client).await? {
         match side {
+            // That a first token was made once is nothing that anybody misses there.
+            None if counts.is_empty() => return Ok(()),
             None => return Err(both()),
             Some(Side::Remote) => {
-                tracing::warn!(
-                    keys,
-                    sessions,
-                    queries,
-                    "etcd: what this machine had of its own is dropped (store_adopt)"
-                );
+                tracing::warn!(own = counts, "etcd: what this machine had of its own is dropped (store_adopt)");
                 return Ok(());
             }
             Some(Side::Local) => {
-                tracing::warn!(
-                    "etcd: the keys, sessions and queries there are replaced by this machine's (store_adopt)"
-                );
-                let folders = layout.kept_folders().map(|folder| Op::DeletePrefix(folder.into_bytes()));
-                client.txn(Txn { then: folders.into(), ..Txn::default() }).await?;
+                tracing::warn!("etcd: what machines share there is replaced by what this machine has (store_adopt)");
+                let then = folders(&layout).map(|folder| Op::DeletePrefix(folder.into_bytes())).collect();
+                client.txn(Txn { then, ..Txn::default() }).await?;
             }
         }
     }
-    let sessions_of = store.sessions().map(|entry| &*entry.session);
-    let mut plans = Plan::copies(&layout, sessions_of, store.keys_below("").map(|entry| &**entry))?;
-    plans.extend(Plan::query_copies(&layout, store.queries().map(|entry| &*entry.query))?);
     for plan in plans {
         let lease = match plan.lease() {
             Some(span) => client.grant(span.as_secs() + u64::from(span.subsec_nanos() > 0)).await?.id,
@@ -108,13 +129,13 @@ pub async fn adopt((prefix, client): (&str, &Client), store: &Store, side: Optio
             return Err(both());
         }
     }
-    tracing::info!(keys, sessions, queries, "etcd: what this machine had of its own was copied there");
+    tracing::info!(own = counts, "etcd: what this machine had of its own was copied there");
     Ok(())
 }
 
-/// Whether there are keys, sessions or queries in etcd.
+/// Whether there is something in etcd that machines share.
 async fn has_some(layout: &Layout, client: &Client) -> Result<bool, Error> {
-    for folder in layout.kept_folders() {
+    for folder in folders(layout) {
         let first = client.pages(folder.as_bytes(), None).next().await?;
         if first.is_some_and(|page| !page.key_values.is_empty()) {
             return Ok(true);
@@ -122,3 +143,11 @@ async fn has_some(layout: &Layout, client: &Client) -> Result<bool, Error> {
     }
     Ok(false)
 }
+
+fn folders(layout: &Layout) -> impl Iterator<Item = String> {
+    layout.kept_folders().into_iter().chain(layout.access_folders())
+}
+
+#[cfg(test)]
+#[path = "adopt_tests.rs"]
+mod tests;

@@ -11,6 +11,7 @@ use crate::{
     sources::etcd::{
         generate::{any_node_registration, any_registration, told, told_node},
         kept::{Revisions, read_key, read_session, write_key, write_session},
+        kept_access::{read_policy, read_token, write_policy, write_token},
         kept_query::{read_query, write_query},
         layout::{Kept, Layout, Place},
     },
@@ -207,7 +208,7 @@ fn the_examples_of_the_documentation_are_what_is_written() {
         assert_eq!(written, value, "{key}");
         examples += 1;
     }
-    assert_eq!(examples, 6);
+    assert_eq!(examples, 8);
 }
 
 /// What is written of what was read.
@@ -217,6 +218,10 @@ fn kept_again(kept: &Kept, value: &[u8]) -> Vec<u8> {
         Kept::Key(key) => write_key(&read_key(key, value, revisions).unwrap()).unwrap(),
         Kept::Session(id) => write_session(&read_session(id, value).unwrap()).unwrap(),
         Kept::Query(id) => write_query(&read_query(id, value, revisions).unwrap().query).unwrap(),
+        Kept::Policy(id) => write_policy(&read_policy(id, value, Revisions { create: 1, modify: 1 }).unwrap()).unwrap(),
+        Kept::Token(id) => {
+            write_token(&read_token(id, value, (Revisions { create: 1, modify: 1 }, 7)).unwrap()).unwrap()
+        }
         other => panic!("{other:?} has no example"),
     }
 }

@@ -21,6 +21,7 @@ use super::{
     retell,
 };
 use crate::{
+    access::{self, directory::AccessChange},
     catalog::{change::Origin, names::NodeName, state::State},
     kv::{
         self,
@@ -119,6 +120,7 @@ impl Keys for Follower {
             self.progress.came(revision, Instant::now());
             return Ok(());
         }
+        self.follow_access((batch.revision, access::follow::Told::Changes), &kept).await?;
         let told = kept.iter().filter_map(|event| retell::told(&self.layout, event)).collect();
         let events = self.readable(told);
         self.follow_kept(FollowedStore { revision, told: Told::Changes, events }).await
@@ -185,8 +187,15 @@ impl Follower {
         self.tell_machines().await
     }
 
-    /// Reads all that is of no node, as it was at this revision, and brings the store to them.
+    /// Reads all that is of no node, as it was at this revision, and follows it.
     async fn list_kept(&mut self, revision: i64) -> Result<(), End> {
+        let mut access = Vec::new();
+        for folder in self.layout.access_folders() {
+            access.extend(
+                self.client.range(folder.as_bytes(), Some(revision)).await?.key_values.into_iter().map(Event::Put),
+            );
+        }
+        self.follow_access((revision, access::follow::Told::Everything), &access).await?;
         let mut events = Vec::new();
         for folder in self.layout.kept_folders() {
             let listing = self.client.range(folder.as_bytes(), Some(revision)).await?;
@@ -200,8 +209,8 @@ impl Follower {
             let store = &self.published.load().store;
             let gone = before.keys_below("").filter(|entry| store.key(&entry.key).is_none()).count();
             tracing::error!(
-                "etcd was wiped, or restored from a backup: keys, sessions and queries are now those that it has, {gone} \
-                 of {} keys are gone",
+                "etcd was wiped, or restored from a backup: keys, sessions, queries, policies and tokens are now those that it \
+                 has, {gone} of {} keys are gone",
                 before.key_count()
             );
         }
@@ -219,6 +228,24 @@ impl Follower {
         }
         self.complaints.say("etcd", &complaints);
         events
+    }
+
+    /// Before the keys and sessions of the same revision, because who waits for it looks at how far those are.
+    async fn follow_access(
+        &mut self,
+        (revision, told): (i64, access::follow::Told),
+        events: &[Event],
+    ) -> Result<(), End> {
+        let mut complaints = Vec::new();
+        let events: Vec<_> =
+            events.iter().filter_map(|event| retell::access::told(&self.layout, event, &mut complaints)).collect();
+        self.complaints.say("etcd", &complaints);
+        if events.is_empty() && told == access::follow::Told::Changes {
+            return Ok(());
+        }
+        let revision = u64::try_from(revision).unwrap_or_default();
+        let followed = access::follow::Followed { revision, told, events };
+        submitted(self.feed.access(AccessChange::Follow(Box::new(followed))).await)
     }
 
     async fn follow_kept(&mut self, followed: FollowedStore) -> Result<(), End> {

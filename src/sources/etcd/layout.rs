@@ -144,6 +144,11 @@ impl Layout {
         format!("{}{TOKENS}", self.root)
     }
 
+    /// The folders of access control: policies, tokens, and that a first token was made.
+    pub fn access_folders(&self) -> [String; 3] {
+        [POLICIES, TOKENS, BOOTSTRAP].map(|folder| format!("{}{folder}", self.root))
+    }
+
     /// The key of something that is of no node.
     pub fn kept_key(&self, kept: &Kept) -> String {
         let root = &self.root;

@@ -7,17 +7,17 @@
 //! | [`client`] | etcd's API |
 //! | `v2`, `reach` | its API of version 2, and whichever of the two |
 //! | [`layout`], [`document`] | which keys there are, and what lies there; pure |
-//! | [`kept`], [`kept_query`] | what lies under the keys of clients' keys, sessions and prepared queries; pure |
+//! | [`kept`], [`kept_query`], [`kept_access`] | what lies under the keys of what is of no machine; pure |
 //! | `alive` | which machines live, as they tell; pure |
 //! | [`mirror`] | what others wrote, as changes of the catalog; pure |
-//! | [`plan`] | what changes of keys, sessions, queries and nodes without a machine ask of etcd; pure |
+//! | [`plan`] | what changes of what is of no machine ask of etcd; pure |
 //! | [`push`] | what is ours and etcd lacks; pure |
 //! | `grace` | what a machine lost that may live; pure |
 //! | `progress` | how far etcd was followed, as a start is to know; pure |
 //! | `follow`, `own` | the tasks that follow and that write |
 //! | `following` | how any keys of etcd are followed |
-//! | `retell` | what lies under the keys of what is of no node, as changes of the store; pure |
-//! | `shared`, `endings` | the tasks that write what is of no node, and that end sessions |
+//! | `retell` | what lies under the keys of what is of no node, as something to follow; pure |
+//! | `shared`, `endings` | the tasks that write what is of no machine, and that end sessions |
 //! | `adopt` | the first start with etcd |
 //! | [`source`] | all of them |
 //!
@@ -39,6 +39,7 @@ mod follow;
 pub(crate) mod following;
 mod grace;
 pub mod kept;
+pub mod kept_access;
 pub mod kept_query;
 pub mod layout;
 pub mod mirror;
@@ -52,7 +53,7 @@ mod shared;
 mod source;
 mod v2;
 
-pub use adopt::{AdoptError, Side, adopt, nodes::OtherNodes};
+pub use adopt::{AdoptError, Own, Side, adopt, nodes::OtherNodes};
 pub use following::Patience;
 pub use reach::Etcd;
 pub use source::{EtcdSource, NameTaken};

@@ -26,6 +26,7 @@
 //! **Limits:** a key that is deleted and made again by one transaction keeps its create index. A tree with more keys than can be
 //! compared is read as this machine has it: nothing in it is newer in etcd, but a key may be gone there.
 
+mod access;
 pub mod catalog;
 
 use std::{
@@ -101,12 +102,15 @@ pub enum PlanError {
     TooManyBytes(usize),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Write {
     Put(String, Vec<u8>),
     /// At a key that is there, which keeps its lease.
     Replace(String, Vec<u8>),
+    /// Under the lease that is granted for the transaction.
     PutUnderLease(String, Vec<u8>),
+    /// Under a lease that is there.
+    PutUnder(String, Vec<u8>, i64),
     Delete(String),
     DeletePrefix(String),
 }
@@ -237,6 +241,7 @@ impl Plan {
             Write::Put(key, value) => put(key, value, 0),
             Write::Replace(key, value) => Op::Replace { key: key.clone().into_bytes(), value: value.clone() },
             Write::PutUnderLease(key, value) => put(key, value, lease),
+            Write::PutUnder(key, value, lease) => put(key, value, *lease),
             Write::Delete(key) => Op::Delete(key.clone().into_bytes()),
             Write::DeletePrefix(prefix) => Op::DeletePrefix(prefix.clone().into_bytes()),
         });
@@ -290,9 +295,10 @@ impl Plan {
 impl Write {
     fn bytes(&self) -> usize {
         match self {
-            Write::Put(key, value) | Write::Replace(key, value) | Write::PutUnderLease(key, value) => {
-                key.len() + value.len()
-            }
+            Write::Put(key, value)
+            | Write::Replace(key, value)
+            | Write::PutUnderLease(key, value)
+            | Write::PutUnder(key, value, _) => key.len() + value.len(),
             Write::Delete(key) | Write::DeletePrefix(key) => key.len(),
         }
     }

@@ -6,6 +6,8 @@
 //! | of a session or a query, one that cannot be read | not there, and the log says so |
 //! | of a barrier, or that is nobody's | nothing; of a barrier the revision alone counts |
 
+pub(super) mod access;
+
 use super::{
     client,
     document::DocumentError,

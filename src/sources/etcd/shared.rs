@@ -1,5 +1,5 @@
-//! Writes keys, sessions and prepared queries, which have no owner: each change is one transaction of etcd, planned on what this
-//! machine knows of it (`plan`), and told as done when this machine has it back.
+//! Writes keys, sessions, prepared queries, policies and tokens, which have no owner: each change is one transaction of etcd,
+//! planned on what this machine knows of it (`plan`), and told as done when this machine has it back.
 //!
 //! A transaction that etcd does not make, because it is newer than what this machine knows, is planned again when more is
 //! known. So it is with a refusal, too: that a lock is held is told only when etcd says so.
@@ -12,6 +12,7 @@
 //! **Limits:** a change whose transaction was sent, and of which nothing was heard again, is refused with `No cluster leader`
 //! and may have been done.
 
+mod access;
 mod catalog;
 mod results;
 
@@ -95,6 +96,7 @@ impl Shared {
             Wanted::Change(Change::DestroySession(id)) => self.end(&id).await,
             Wanted::Change(Change::SetQuery(query)) => self.set_query(&query).await,
             Wanted::Change(Change::DeleteQuery(id)) => self.delete_query(&id).await,
+            Wanted::Access(change) => self.change_access(&change).await,
             // Nothing else is written there.
             Wanted::Change(Change::Fire(_) | Change::Follow(_)) => Err(SubmitError::Closed),
             Wanted::CatchUp => in_time(self.catch_up()).await,

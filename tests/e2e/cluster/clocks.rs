@@ -146,13 +146,13 @@ fn of(node: Host) -> i16 {
 }
 
 /// Starts a node whose clock is so many minutes ahead.
-fn start(cluster: &Cluster<'_>, node: Host, minutes: i16) {
+pub fn start(cluster: &Cluster<'_>, node: Host, minutes: i16) {
     cluster.start_node_by(&format!("shifted {minutes:+}m"), node, [node, node], &store());
 }
 
 /// Makes the command `shifted`, which takes how far, and the arguments of nameplate. The clock that counts spans stays as it is, as it does
 /// where a machine's time of day is wrong.
-fn shifts(sandbox: &Sandbox) {
+pub fn shifts(sandbox: &Sandbox) {
     sandbox.needs(&["faketime"], "faketime");
     sandbox.needs(&["dig"], "bind9-dnsutils");
     let program = env!("CARGO_BIN_EXE_nameplate");

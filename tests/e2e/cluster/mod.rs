@@ -8,6 +8,7 @@
 //! | `history` | what clients did and saw, and what faults there were |
 //! | `levels`, `troubles`, `duties` | what follows from a history: what each node had to tell when |
 //! | `promises` | each promise as a function over a history |
+//! | `access` | policies and tokens that machines share |
 //! | `keys`, `sessions`, `queries`; `locks`, `holders` | keys, sessions and prepared queries that machines share; one lock that clients of two machines want |
 //! | `foreign`, `dealt_out` | nodes that have no nameplate, and their checks |
 //! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
@@ -15,6 +16,7 @@
 //! | `bridges` | two nodes whose containers have the same addresses |
 //! | `load`, `faults`, `churn` | clients and faults at random, and the scenario that holds them against the promises |
 
+mod access;
 mod away;
 mod bridges;
 mod by_hand;

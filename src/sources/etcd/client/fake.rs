@@ -1,5 +1,7 @@
 //! An etcd of a few lines for tests: it speaks gRPC over loopback and answers what the test says.
 
+pub(in crate::sources::etcd) mod keeper;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},

@@ -300,7 +300,7 @@ impl fmt::Display for Host {
 pub const MESSAGE_MAX_BYTES: usize = 16 << 20;
 
 #[cfg(test)]
-mod fake;
+pub(super) mod fake;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
