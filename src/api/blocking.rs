@@ -32,7 +32,8 @@ impl Api {
         key: WatchKey,
         index_of: impl Fn(&Snapshot) -> u64 + Send + Sync,
     ) -> Result<Arc<Snapshot>, ApiError> {
-        if matches!(key, WatchKey::Key(_) | WatchKey::Keys(_) | WatchKey::Sessions | WatchKey::Queries) {
+        let of_all = matches!(key, WatchKey::Sessions | WatchKey::Queries | WatchKey::Events);
+        if of_all || matches!(key, WatchKey::Key(_) | WatchKey::Keys(_)) {
             self.caught_up(read).await?;
         }
         if read.index == 0 {

@@ -1,12 +1,11 @@
 //! `/v1/event`: events.
 //!
-//! A fired event reaches our node if the filters that came with it let it through at that moment; only then it is kept, and
-//! listed. As in Consul, whoever fires it is not told.
+//! A fired event reaches a node if the filters that came with it let it through there when it is heard of; only then it is listed
+//! there. As in Consul, whoever fires it is not told.
 
 use std::sync::Arc;
 
 use axum::response::Response;
-use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 
 use super::{
@@ -18,12 +17,12 @@ use super::{
 };
 use crate::{
     access::{Level, Resource},
-    catalog::{
-        names::{NodeName, Text},
-        service::Instance,
-        state::State,
+    catalog::names::Text,
+    kv::{
+        base64::Base64,
+        change::Change,
+        event::{Event, Filters},
     },
-    kv::{base64::Base64, change::Change, event::Event, template::reason},
     publish::{snapshot::Snapshot, watch::WatchKey},
     random,
 };
@@ -45,52 +44,16 @@ pub(super) async fn fire(api: Arc<Api>, mut call: Call) -> Result<Response, ApiE
         ..Event::default()
     };
     let event = Event { payload: call.take_body().into(), ..event };
-    let filters = Filters::of(&event)?;
-    if filters.let_through(&api.parts.published.load().catalog, &api.parts.local.node) {
-        api.parts.feed.store(Change::Fire(event.clone())).await?;
+    let filters = Filters::of(&event).map_err(|error| ApiError::BadRequest(error.to_string()))?;
+    let snapshot = api.parts.published.load();
+    let is_here = filters.let_through(&snapshot.catalog, &api.parts.local.node);
+    let is_shared = snapshot.store.revision().is_some();
+    drop(snapshot);
+    // Other machines decide for their own nodes.
+    if is_here || is_shared {
+        api.parts.feed.store(Change::Fire(Event { is_here, ..event.clone() })).await?;
     }
     json(&EventBody::new(&event), call.pretty())
-}
-
-/// Which nodes an event is for.
-struct Filters {
-    node: Option<Regex>,
-    service: Option<Regex>,
-    tag: Option<Regex>,
-}
-
-impl Filters {
-    fn of(event: &Event) -> Result<Filters, ApiError> {
-        if event.service_filter.is_empty() && !event.tag_filter.is_empty() {
-            return Err(ApiError::BadRequest("tag: means nothing without service".to_owned()));
-        }
-        Ok(Filters {
-            node: expression("node", &event.node_filter)?,
-            service: expression("service", &event.service_filter)?,
-            tag: expression("tag", &event.tag_filter)?,
-        })
-    }
-
-    /// Whether an event is for a node: its name is right, and one of its instances has the service and the tag.
-    fn let_through(&self, catalog: &State, node: &NodeName) -> bool {
-        let is_right = |filter: &Option<Regex>, text: &str| filter.as_ref().is_none_or(|regex| regex.is_match(text));
-        let mut instances = catalog.node(node).into_iter().flat_map(|node| node.instances());
-        let has_tag = |instance: &Instance| {
-            self.tag.is_none() || instance.tags.iter().any(|tag| is_right(&self.tag, tag.as_str()))
-        };
-        is_right(&self.node, node.as_str())
-            && (self.service.is_none()
-                || instances.any(|instance| is_right(&self.service, instance.service.as_str()) && has_tag(instance)))
-    }
-}
-
-/// Reads a filter; an empty one is none.
-fn expression(parameter: &str, text: &str) -> Result<Option<Regex>, ApiError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let read = RegexBuilder::new(text).size_limit(EXPRESSION_MAX_BYTES).build();
-    read.map(Some).map_err(|error| ApiError::BadRequest(format!("{parameter}: {}", reason(&error))))
 }
 
 /// `GET /v1/event/list`
@@ -108,9 +71,10 @@ pub(super) async fn list(api: Arc<Api>, call: Call) -> Result<Response, ApiError
     .await
 }
 
-/// The events of a name, or all, that the caller may read.
+/// The events of a name, or all, that are for our node and that the caller may read.
 fn events<'a>(snapshot: &'a Snapshot, name: &'a str, caller: &'a Caller) -> impl Iterator<Item = &'a Arc<Event>> {
-    let named = snapshot.store.events().iter().filter(move |event| name.is_empty() || event.name == name);
+    let here = snapshot.store.events().iter().filter(|event| event.is_here);
+    let named = here.filter(move |event| name.is_empty() || event.name == name);
     named.filter(|event| caller.may(Resource::Event, &event.name, Level::Read))
 }
 
@@ -150,9 +114,6 @@ impl<'a> EventBody<'a> {
         }
     }
 }
-
-/// Most memory of a filter's expression. Source: none, chosen: `\\w` takes a tenth of it.
-const EXPRESSION_MAX_BYTES: usize = 256 * 1024;
 
 #[cfg(test)]
 #[path = "event_tests.rs"]

@@ -100,6 +100,7 @@ pub async fn stored(
             if moves {
                 let own = etcd::Own { store: &store, directory: &directory, now_secs: super::unix_secs() };
                 etcd::adopt((&settings.prefix, client), own, side).await?;
+                etcd::adopt_events((&settings.prefix, client), &store).await?;
                 store.share();
             }
             writes.extend(others.adopt(client, (&mut nodes, &mut instances)).await?);

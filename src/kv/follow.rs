@@ -1,4 +1,4 @@
-//! Following a store that several machines share: keys, sessions, lock delays and prepared queries as they are elsewhere.
+//! Following a store that several machines share: keys, sessions, lock delays, prepared queries and events as they are elsewhere.
 //!
 //! All indexes of keys, sessions and queries are then that store's revisions, and nothing is done here: what was done elsewhere
 //! is told, in its order, change by change, or all that there is at one revision.
@@ -16,6 +16,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     change::{Done, Touched},
+    event,
     ordered::Ordered,
     query::QueryEntry,
     session::{Session, SessionEntry, Until},
@@ -66,6 +67,10 @@ pub enum Event {
     Query(QueryEntry),
     /// A prepared query went, at this revision.
     NoQuery(Text, u64),
+    /// An event was fired.
+    Fired(Box<event::Event>),
+    /// In this place is none any more.
+    NoEvent(u8),
 }
 
 impl Store {
@@ -148,6 +153,8 @@ impl Store {
             }
             Event::Query(entry) => touched.extend(self.put_told_query(entry)),
             Event::NoQuery(id, revision) => touched.extend(self.remove_told_query(&id, revision)),
+            Event::Fired(event) => touched.extend(self.put_told_event(*event)),
+            Event::NoEvent(slot) => touched.extend(self.remove_told_event(slot)),
         }
     }
 
@@ -229,13 +236,14 @@ impl Store {
     /// Takes away what is not among all that there is.
     fn drop_unlisted(&mut self, events: &[Event], revision: u64, touched: &mut Vec<Touched>) {
         let (mut keys, mut sessions, mut leases) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut queries = BTreeSet::new();
+        let (mut queries, mut slots) = (BTreeSet::new(), BTreeSet::new());
         for event in events {
             match event {
                 Event::Key(entry) => _ = keys.insert(&entry.key),
                 Event::Session(session, _) => _ = sessions.insert(&session.id),
                 Event::Lease(id, _) => _ = leases.insert(id),
                 Event::Query(entry) => _ = queries.insert(&entry.query.id),
+                Event::Fired(event) => _ = slots.insert(event.slot()),
                 _ => {}
             }
         }
@@ -253,6 +261,10 @@ impl Store {
         }
         for id in unlisted(&mut self.queries.iter().map(|(id, _)| id), &queries) {
             touched.extend(self.remove_told_query(&id, revision));
+        }
+        let fired: Vec<u8> = self.events.iter().map(|event| event.slot()).collect();
+        for slot in fired.into_iter().filter(|slot| !slots.contains(slot)) {
+            touched.extend(self.remove_told_event(slot));
         }
         self.delays = Ordered::new(self.seed);
     }

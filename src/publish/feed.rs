@@ -205,9 +205,9 @@ impl Feed {
 
     /// Applies a change of the store. Returns when it is published and durable.
     pub async fn store(&self, change: kv::change::Change) -> Result<Receipt, SubmitError> {
-        use kv::change::Change::{Fire, Follow};
+        use kv::change::Change::Follow;
         match (&self.shared, &change) {
-            (None, _) | (_, Fire(_) | Follow(_)) => self.send(Work::Store(change)).await,
+            (None, _) | (_, Follow(_)) => self.send(Work::Store(change)).await,
             (Some(shared), _) => ask(&shared.queue, Wanted::Change(change)).await,
         }
     }

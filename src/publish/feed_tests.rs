@@ -72,7 +72,7 @@ async fn what_machines_share_is_asked_of_who_writes_it_and_nothing_else() {
     for (change, shared) in [
         (kv::change::Change::DestroySession("s".into()), true),
         (kv::change::Change::DeleteQuery("q".into()), true),
-        (kv::change::Change::Fire(kv::event::Event::default()), false),
+        (kv::change::Change::Fire(kv::event::Event::default()), true),
     ] {
         let feed = feed.clone();
         let asked = tokio::spawn(async move { feed.store(change).await });

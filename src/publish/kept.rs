@@ -74,7 +74,10 @@ fn session(key: &[u8], bytes: &[u8]) -> Result<(Session, u64), DocumentError> {
 }
 
 fn event(bytes: &[u8]) -> Result<Event, DocumentError> {
-    let record: EventRecord<'_> = documents::record(Kind::Event, bytes)?;
+    let (record, is_here) = match documents::record::<EventRecord<'_>>(Kind::Event, bytes) {
+        Ok(record) => (record, true),
+        Err(_) => documents::record(Kind::Event, bytes)?,
+    };
     let [node_filter, service_filter, tag_filter] = record.filters.map(Text::from);
     let (id, name) = (Text::from(record.id), Text::from(record.name));
     Ok(Event {
@@ -85,6 +88,7 @@ fn event(bytes: &[u8]) -> Result<Event, DocumentError> {
         service_filter,
         tag_filter,
         number: record.number,
+        is_here,
     })
 }
 
@@ -138,20 +142,28 @@ pub(super) fn write(store: &Store, touched: &Touched) -> Write {
             documents::write(Kind::Session, id.as_bytes(), record.as_ref())
         }
         Touched::Event(slot) => {
-            let record = store.event_in(*slot).map(|event| EventRecord {
-                id: &event.id,
-                name: &event.name,
-                payload: &event.payload,
-                filters: [&event.node_filter, &event.service_filter, &event.tag_filter],
-                number: event.number,
-            });
-            documents::write(Kind::Event, &[*slot], record.as_ref())
+            let event = store.event_in(*slot);
+            let record = event.map(|event| event_record(event));
+            match event.is_some_and(|event| !event.is_here) {
+                true => documents::write(Kind::Event, &[*slot], record.map(|record| (record, false)).as_ref()),
+                false => documents::write(Kind::Event, &[*slot], record.as_ref()),
+            }
         }
         Touched::Query(id) => {
             let record = store.query(id).map(|entry| query_record(entry));
             documents::write(Kind::Query, id.as_bytes(), record.as_ref())
         }
         Touched::Revision => documents::write(Kind::Revision, &[], store.revision().as_ref()),
+    }
+}
+
+fn event_record(event: &Event) -> EventRecord<'_> {
+    EventRecord {
+        id: &event.id,
+        name: &event.name,
+        payload: &event.payload,
+        filters: [&event.node_filter, &event.service_filter, &event.tag_filter],
+        number: event.number,
     }
 }
 
@@ -220,6 +232,7 @@ struct SessionRecord<'a> {
     create_index: u64,
 }
 
+/// Since format 9 `false` stands behind it if it is not for our node.
 #[derive(Serialize, Deserialize)]
 struct EventRecord<'a> {
     id: &'a str,

@@ -61,7 +61,9 @@ fn sessions_events_and_queries_outlive_their_documents() {
         service_filter: "s".into(),
         tag_filter: "t".into(),
         number: 300,
+        is_here: true,
     };
+    let elsewhere = Event { id: "f".into(), number: 301, is_here: false, ..event.clone() };
     let query = Query {
         id: "q".into(),
         name: "Name".into(),
@@ -82,17 +84,35 @@ fn sessions_events_and_queries_outlive_their_documents() {
     let stored = || Stored {
         entries: Vec::new(),
         sessions: vec![(session.clone(), 3)],
-        events: vec![event.clone()],
+        events: vec![event.clone(), elsewhere.clone()],
         queries: vec![query.clone()],
         revision: Some(8),
     };
     let store = Store::restore(Seed(1), 9, stored());
-    let touched = [Touched::Session("s".into()), Touched::Event(44), Touched::Query("q".into()), Touched::Revision];
+    let touched = [
+        Touched::Session("s".into()),
+        Touched::Event(44),
+        Touched::Event(45),
+        Touched::Query("q".into()),
+        Touched::Revision,
+    ];
     let restored = Restored { index: 9, documents: documents(&store, &touched), ..Restored::default() };
     let store = restored.store(Seed(2)).unwrap();
     assert_eq!((store.revision(), store.sessions_index(), store.queries_index()), (Some(8), 8, 8));
     let entry = store.session("s").unwrap();
     assert_eq!((&*entry.session, entry.create_index), (&session, 3));
-    assert_eq!(store.events(), [event.into()]);
+    assert_eq!(store.events(), [event.into(), elsewhere.into()]);
     assert_eq!(**store.find_query("name it").unwrap(), query);
+}
+
+#[test]
+fn an_event_for_our_node_has_the_record_of_format_8() {
+    let bytes = b"\x01e\x01n\x01p\x00\x00\x00\xac\x02".to_vec();
+    let key = vec![Kind::Event as u8, 44];
+    let documents = vec![Document { key: key.clone(), bytes: bytes.clone() }];
+    let store = Restored { index: 9, documents, ..Restored::default() }.store(Seed(1)).unwrap();
+    let event = store.event_in(44).unwrap();
+    assert_eq!((event.id.as_str(), event.number, event.is_here), ("e", 300, true));
+    let write = write(&store, &Touched::Event(44));
+    assert!(matches!(write, Write::Document { key: of, bytes: Some(with) } if of == key && with == bytes));
 }

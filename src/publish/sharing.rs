@@ -39,7 +39,7 @@ pub enum Wanted {
     Operations(Vec<Operation>),
     /// All of these operations on nodes that are no machine's, as one.
     Catalog(Vec<catalog::transaction::Operation>),
-    /// A change of sessions or prepared queries.
+    /// A change of sessions, prepared queries or events.
     Change(Change),
     /// A change of policies and tokens.
     Access(Box<AccessChange>),

@@ -112,14 +112,15 @@ fn the_stored_number_of_an_origin_stays() {
 
 #[test]
 fn an_older_format_is_migrated_once_and_as_a_whole() {
-    const STEPS: [Step; 9] = [
-        |_| panic!("the file is of format 8 already"),
-        |_| panic!("the file is of format 8 already"),
-        |_| panic!("the file is of format 8 already"),
-        |_| panic!("the file is of format 8 already"),
-        |_| panic!("the file is of format 8 already"),
-        |_| panic!("the file is of format 8 already"),
-        |_| panic!("the file is of format 8 already"),
+    const STEPS: [Step; 10] = [
+        |_| panic!("the file is of format 9 already"),
+        |_| panic!("the file is of format 9 already"),
+        |_| panic!("the file is of format 9 already"),
+        |_| panic!("the file is of format 9 already"),
+        |_| panic!("the file is of format 9 already"),
+        |_| panic!("the file is of format 9 already"),
+        |_| panic!("the file is of format 9 already"),
+        |_| panic!("the file is of format 9 already"),
         |transaction| note(transaction, "first"),
         |transaction| note(transaction, "second"),
     ];
@@ -137,7 +138,7 @@ fn an_older_format_is_migrated_once_and_as_a_whole() {
     drop(transaction);
     drop(database);
     // And the nameplate from before refuses what the migration made.
-    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 10, known: FORMAT, .. }));
+    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 11, known: FORMAT, .. }));
 }
 
 #[test]

@@ -64,6 +64,8 @@ const STEPS: &[Step] = &[
     |_| Ok(()),
     // The revision of what machines share: a kind of document more.
     |_| Ok(()),
+    // Events that are not for our node say so behind their record: records stay as they are.
+    |_| Ok(()),
 ];
 
 /// `format`: 4 bytes, little-endian, in every format. `counters`, `node_uuid`: sealed records.

@@ -6,6 +6,7 @@
 //! | some | none | what this machine has, which is copied |
 //! | some | some | neither, until an operator says which: `--store-adopt` |
 
+pub mod events;
 pub mod nodes;
 
 use super::{

@@ -12,6 +12,7 @@ use crate::{
         generate::{any_node_registration, any_registration, told, told_node},
         kept::{Revisions, read_key, read_session, write_key, write_session},
         kept_access::{read_policy, read_token, write_policy, write_token},
+        kept_event::{read_event, write_event},
         kept_query::{read_query, write_query},
         layout::{Kept, Layout, Place},
     },
@@ -208,7 +209,7 @@ fn the_examples_of_the_documentation_are_what_is_written() {
         assert_eq!(written, value, "{key}");
         examples += 1;
     }
-    assert_eq!(examples, 8);
+    assert_eq!(examples, 9);
 }
 
 /// What is written of what was read.
@@ -217,6 +218,7 @@ fn kept_again(kept: &Kept, value: &[u8]) -> Vec<u8> {
     match kept {
         Kept::Key(key) => write_key(&read_key(key, value, revisions).unwrap()).unwrap(),
         Kept::Session(id) => write_session(&read_session(id, value).unwrap()).unwrap(),
+        Kept::Event(slot) => write_event(&read_event(*slot, value).unwrap()).unwrap(),
         Kept::Query(id) => write_query(&read_query(id, value, revisions).unwrap().query).unwrap(),
         Kept::Policy(id) => write_policy(&read_policy(id, value, Revisions { create: 1, modify: 1 }).unwrap()).unwrap(),
         Kept::Token(id) => {

@@ -13,6 +13,7 @@ use super::{
     client::{Batch, Client, Event, KeyValue},
     following::{Complaints, End, Following, Keys, Patience, Sweep, submit, submit_in_pieces, submitted},
     grace::{GRACE, Grace},
+    heard,
     layout::{Layout, Place},
     mirror::{self, Followed, Mirror},
     own::Own,
@@ -197,7 +198,7 @@ impl Follower {
         }
         self.follow_access((revision, access::follow::Told::Everything), &access).await?;
         let mut events = Vec::new();
-        for folder in self.layout.kept_folders() {
+        for folder in self.layout.kept_folders().into_iter().chain([self.layout.events()]) {
             let listing = self.client.range(folder.as_bytes(), Some(revision)).await?;
             let told = listing.key_values.into_iter().filter_map(|one| retell::told(&self.layout, &Event::Put(one)));
             events.extend(self.readable(told.collect()));
@@ -248,8 +249,9 @@ impl Follower {
         submitted(self.feed.access(AccessChange::Follow(Box::new(followed))).await)
     }
 
-    async fn follow_kept(&mut self, followed: FollowedStore) -> Result<(), End> {
+    async fn follow_kept(&mut self, mut followed: FollowedStore) -> Result<(), End> {
         let revision = followed.revision;
+        heard::decide(&mut followed.events, &self.published.load().catalog, &self.settings.node);
         submitted(self.feed.store(kv::change::Change::Follow(Box::new(followed))).await)?;
         self.followed.send_replace(revision);
         self.progress.told(revision);

@@ -129,6 +129,11 @@ impl Layout {
         [SESSIONS, SESSION_TTLS, LOCK_DELAYS, KEYS, QUERIES].map(|folder| format!("{}{folder}", self.root))
     }
 
+    /// The folder of events.
+    pub fn events(&self) -> String {
+        format!("{}{EVENTS}", self.root)
+    }
+
     /// The folder of prepared queries.
     pub fn queries(&self) -> String {
         format!("{}{QUERIES}", self.root)

@@ -65,6 +65,7 @@ fn what_is_of_no_node_has_its_keys() {
         assert_eq!(layout().kept(key.as_bytes()), Some(kept));
     }
     assert_eq!(layout().keys_below("a/"), "/nameplate/v1/kv/a/");
+    assert_eq!(layout().events(), "/nameplate/v1/events/");
     let folders = layout().kept_folders();
     assert_eq!(
         folders.map(|folder| folder["/nameplate/v1/".len()..].to_owned()),

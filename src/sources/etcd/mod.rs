@@ -7,7 +7,8 @@
 //! | [`client`] | etcd's API |
 //! | `v2`, `reach` | its API of version 2, and whichever of the two |
 //! | [`layout`], [`document`] | which keys there are, and what lies there; pure |
-//! | [`kept`], [`kept_query`], [`kept_access`] | what lies under the keys of what is of no machine; pure |
+//! | [`kept`], [`kept_query`], [`kept_event`], [`kept_access`] | what lies under the keys of what is of no machine; pure |
+//! | `heard` | which events are for our node; pure |
 //! | `alive` | which machines live, as they tell; pure |
 //! | [`mirror`] | what others wrote, as changes of the catalog; pure |
 //! | [`plan`] | what changes of what is of no machine ask of etcd; pure |
@@ -38,8 +39,10 @@ mod endings;
 mod follow;
 pub(crate) mod following;
 mod grace;
+mod heard;
 pub mod kept;
 pub mod kept_access;
+pub mod kept_event;
 pub mod kept_query;
 pub mod layout;
 pub mod mirror;
@@ -53,7 +56,7 @@ mod shared;
 mod source;
 mod v2;
 
-pub use adopt::{AdoptError, Own, Side, adopt, nodes::OtherNodes};
+pub use adopt::{AdoptError, Own, Side, adopt, events::adopt_events, nodes::OtherNodes};
 pub use following::Patience;
 pub use reach::Etcd;
 pub use source::{EtcdSource, NameTaken};

@@ -13,6 +13,7 @@
 //! | deleting a key or a tree, and nothing else | nothing | the key, or all with the prefix |
 //! | making a session | that it is not there | it, and with a TTL that it is renewed, under a lease |
 //! | ending a session | that it is not changed, and each key that it holds, and its queries | those keys released or deleted, their lock delays under a lease; those queries deleted |
+//! | firing an event | that nothing is newer in its place | it, with the number after the highest that is known |
 //! | setting a query | the query's last change, that no query is newer, that its session is there | it; of a session that is new for it the document again, unchanged |
 //!
 //! Locking and setting write the session's document again so that its last change tells whether somebody bound something to it:
@@ -52,6 +53,7 @@ use crate::{
     publish::transaction::{OperationError, OperationProblem},
 };
 
+mod events;
 mod queries;
 
 /// A transaction to be made, and what it means that it was.

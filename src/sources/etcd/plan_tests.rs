@@ -4,6 +4,7 @@ use super::{
     super::{
         client::{Header, KeyValue},
         kept::{Revisions, read_key, read_session},
+        kept_event::read_event,
         kept_query::read_query,
     },
     *,
@@ -115,6 +116,7 @@ impl Etcd {
                 Kept::SessionTtl(id) => events.push(Event::Lease(id, one.lease)),
                 Kept::LockDelay(key) => events.push(Event::Delay(key)),
                 Kept::Query(id) => events.push(Event::Query(read_query(&id, &one.value, revisions(one)).unwrap())),
+                Kept::Event(slot) => events.push(Event::Fired(Box::new(read_event(slot, &one.value).unwrap()))),
                 other => panic!("no plan writes {other:?}"),
             }
         }

@@ -3,7 +3,7 @@
 //! | under a key | counts as |
 //! |---|---|
 //! | of a client's key, no such document | its bytes, as the value: another program wrote it |
-//! | of a session or a query, one that cannot be read | not there, and the log says so |
+//! | of a session, a query or an event, one that cannot be read | not there, and the log says so |
 //! | of a barrier, or that is nobody's | nothing; of a barrier the revision alone counts |
 
 pub(super) mod access;
@@ -12,6 +12,7 @@ use super::{
     client,
     document::DocumentError,
     kept::{Revisions, read_key, read_session},
+    kept_event::read_event,
     kept_query::read_query,
     layout::{Kept, Layout},
     mirror::Complaint,
@@ -29,7 +30,8 @@ pub(super) fn told(layout: &Layout, event: &client::Event) -> Option<Result<Even
             Kept::SessionTtl(id) => Event::NoLease(id),
             Kept::LockDelay(key) => Event::NoDelay(key),
             Kept::Query(id) => Event::NoQuery(id, unsigned(*mod_revision)),
-            Kept::Event(_) | Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
+            Kept::Event(slot) => Event::NoEvent(slot),
+            Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
             Kept::Barrier(_) => return None,
         })),
     }
@@ -58,7 +60,8 @@ fn put(kept: Kept, one: &client::KeyValue) -> Option<Result<Event, Complaint>> {
         Kept::SessionTtl(id) => Ok(Event::Lease(id, one.lease)),
         Kept::LockDelay(key) => Ok(Event::Delay(key)),
         Kept::Query(id) => read_query(&id, &one.value, revisions).map_err(complaint).map(Event::Query),
-        Kept::Event(_) | Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
+        Kept::Event(slot) => read_event(slot, &one.value).map_err(complaint).map(|event| Event::Fired(Box::new(event))),
+        Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
         Kept::Barrier(_) => return None,
     })
 }

@@ -4,11 +4,13 @@ use super::*;
 use crate::{
     catalog::names::NodeName,
     kv::{
+        self,
         query::{Query, QueryEntry},
         session::{Behavior, Session},
     },
     sources::etcd::{
         kept::{write_key, write_session},
+        kept_event::write_event,
         kept_query::write_query,
     },
 };
@@ -71,6 +73,8 @@ fn what_was_put_is_told_with_its_revisions() {
     let query = Arc::new(Query { id: "q".into(), service: "web".into(), ..Query::default() });
     let put = put_at(Kept::Query("q".into()), &write_query(&query).unwrap());
     check(&put, Event::Query(QueryEntry { query, create_index: 3, modify_index: 5 }));
+    let fired = kv::event::Event { number: 259, id: "e".into(), ..kv::event::Event::default() };
+    check(&put_at(Kept::Event(3), &write_event(&fired).unwrap()), Event::Fired(Box::new(fired)));
 }
 
 #[test]
@@ -81,6 +85,7 @@ fn what_went_is_told_with_the_revision_at_which_it_did() {
         (Kept::SessionTtl("s".into()), Event::NoLease("s".into())),
         (Kept::LockDelay("a/b".into()), Event::NoDelay("a/b".into())),
         (Kept::Query("q".into()), Event::NoQuery("q".into(), 9)),
+        (Kept::Event(3), Event::NoEvent(3)),
     ] {
         let key = layout().kept_key(&kept).into_bytes();
         check(&client::Event::Delete { key, mod_revision: 9 }, expected);
@@ -95,7 +100,11 @@ fn a_value_that_another_program_wrote_is_a_value() {
 
 #[test]
 fn what_cannot_be_read_is_complained_of() {
-    for (kept, key) in [(Kept::Session("s".into()), "sessions/s"), (Kept::Query("q".into()), "queries/q")] {
+    for (kept, key) in [
+        (Kept::Session("s".into()), "sessions/s"),
+        (Kept::Query("q".into()), "queries/q"),
+        (Kept::Event(3), "events/3"),
+    ] {
         let complaint = told(&layout(), &put_at(kept, b"{}")).unwrap().unwrap_err();
         assert_eq!(complaint.key, format!("/nameplate/v1/{key}"));
     }

@@ -97,8 +97,9 @@ impl Shared {
             Wanted::Change(Change::SetQuery(query)) => self.set_query(&query).await,
             Wanted::Change(Change::DeleteQuery(id)) => self.delete_query(&id).await,
             Wanted::Access(change) => self.change_access(&change).await,
-            // Nothing else is written there.
-            Wanted::Change(Change::Fire(_) | Change::Follow(_)) => Err(SubmitError::Closed),
+            Wanted::Change(Change::Fire(event)) => self.fire(&event).await,
+            // That is told by etcd.
+            Wanted::Change(Change::Follow(_)) => Err(SubmitError::Closed),
             Wanted::CatchUp => in_time(self.catch_up()).await,
             Wanted::Renewal(id) => in_time(self.renew(&id)).await.map(|()| self.receipt(None, Vec::new())),
         }

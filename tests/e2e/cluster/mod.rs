@@ -10,6 +10,7 @@
 //! | `promises` | each promise as a function over a history |
 //! | `access` | policies and tokens that machines share |
 //! | `keys`, `sessions`, `queries`; `locks`, `holders` | keys, sessions and prepared queries that machines share; one lock that clients of two machines want |
+//! | `events` | events that are fired on one machine and listed on all |
 //! | `foreign`, `dealt_out` | nodes that have no nameplate, and their checks |
 //! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
 //! | `clocks` | three nodes whose clocks are minutes apart |
@@ -25,6 +26,7 @@ mod clocks;
 mod dealt_out;
 mod death;
 mod duties;
+mod events;
 mod faults;
 mod foreign;
 mod harness;

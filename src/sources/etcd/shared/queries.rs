@@ -1,9 +1,9 @@
-//! Prepared queries are set and deleted, each by one transaction.
+//! Prepared queries are set and deleted, and events fired, each by one transaction.
 
 use super::{Shared, in_time};
 use crate::{
     catalog::names::Text,
-    kv::{change::ChangeError, query::Query, store::Store},
+    kv::{change::ChangeError, event::Event, query::Query, store::Store},
     publish::feed::{Receipt, SubmitError},
     sources::etcd::plan::{Ended, Plan, PlanError},
 };
@@ -15,6 +15,10 @@ impl Shared {
 
     pub(super) async fn delete_query(&self, id: &Text) -> Result<Receipt, SubmitError> {
         self.planned(|_| Ok((Plan::delete_query(&self.layout, id), Ok(())))).await
+    }
+
+    pub(super) async fn fire(&self, event: &Event) -> Result<Receipt, SubmitError> {
+        self.planned(|store| Ok((Plan::fire(&self.layout, store, event)?, Ok(())))).await
     }
 
     /// Makes what is planned, or refuses it as planned: anew until it is planned on what etcd has.
