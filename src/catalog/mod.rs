@@ -25,6 +25,7 @@ pub mod output;
 pub mod policy;
 pub mod restore;
 pub mod service;
+pub mod spanning;
 pub mod state;
 pub mod table;
 pub mod transaction;

@@ -84,6 +84,7 @@ impl Sources {
             let (source, reload) = FileSource::new(settings, feed.clone(), Arc::clone(published));
             (reload, tokio::spawn(source.run()))
         });
+        let (spanning, networks) = watch::channel(None);
         let docker = daemon(config).map(|daemon| {
             let status = docker_status(config, &published.load().catalog);
             let settings = DockerSettings {
@@ -93,9 +94,13 @@ impl Sources {
                 stale_after: config.stale_after,
             };
             let (source, connection) = DockerSource::new(settings, status, feed.clone(), Arc::clone(published));
-            (connection, tokio::spawn(source.run()))
+            (connection, tokio::spawn(source.tells_networks(spanning.clone()).run()))
         });
-        let store = stores.shared.map(|(settings, client)| EtcdSource::start(settings, client, (feed, published)));
+        if docker.is_none() {
+            spanning.send_replace(Some(Arc::default()));
+        }
+        let store =
+            stores.shared.map(|(settings, client)| EtcdSource::start(settings, client, (feed, published), networks));
         let registries = registries(config, (feed, published), (stores.services, stores.skydns));
         Sources { files, docker, store, registries }
     }

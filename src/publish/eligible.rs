@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::{
     catalog::{
         apply::Presence,
+        change::Origin,
         check::CheckStatus,
         names::ServiceName,
         node::{Address, Node},
@@ -113,6 +114,12 @@ pub fn reach<'a>(instance: &'a Instance, node: &'a Node, settings: &Settings) ->
 /// Whether only clients in certain networks reach it, as a container that publishes no port.
 pub fn is_for_networks_only(instance: &Instance) -> bool {
     instance.address.is_none() && !instance.network_addresses.is_empty()
+}
+
+/// Whether its client networks are those of our clients: of our own node, and of others where the networks are ours, too
+/// (`catalog::spanning`).
+pub fn is_for_our_networks(instance: &Instance, settings: &Settings) -> bool {
+    instance.node == settings.node || instance.origin == Origin::Cluster
 }
 
 /// How a node is reached.

@@ -212,7 +212,7 @@ fn instance_addresses(presence: &Presence, settings: &Settings) -> Vec<IpAddr> {
     let instance = &presence.entry.instance;
     let reach = eligible::reach(instance, &presence.node, settings);
     let mut all: Vec<IpAddr> = if reach.via == Via::Node { Vec::new() } else { addresses(&reach).collect() };
-    if instance.node == settings.node {
+    if eligible::is_for_our_networks(instance, settings) {
         for address in &instance.network_addresses {
             all.extend(addresses(&eligible::network_address_reach(address)));
         }

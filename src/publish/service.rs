@@ -341,7 +341,7 @@ fn reached<'p>(
     network: Option<IpNetwork>,
 ) -> (Option<&'p NetworkAddress>, Reach<'p>) {
     let instance = &presence.entry.instance;
-    let local = network.filter(|_| instance.node == context.settings.node);
+    let local = network.filter(|_| eligible::is_for_our_networks(instance, context.settings));
     let there = local.and_then(|network| eligible::network_address(instance, network));
     let reach = match there {
         Some(address) => eligible::network_reach(address, instance),
@@ -430,8 +430,8 @@ enum Who {
 
 /// The client networks of ours in which an instance has an address.
 fn own_networks(context: Context<'_>, presence: Option<&Presence>) -> Vec<IpNetwork> {
-    let instance =
-        presence.map(|presence| &presence.entry.instance).filter(|instance| instance.node == context.settings.node);
+    let is_ours = |instance: &&Arc<Instance>| eligible::is_for_our_networks(instance, context.settings);
+    let instance = presence.map(|presence| &presence.entry.instance).filter(is_ours);
     let mut networks: Vec<IpNetwork> = instance
         .into_iter()
         .flat_map(|instance| instance.network_addresses.iter())

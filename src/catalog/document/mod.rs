@@ -17,6 +17,7 @@ use super::{
     names::Tag,
     node::{Address, Node},
     service::{FurtherName, Instance, Meta, TaggedAddress, Weights},
+    spanning::SpanningAddresses,
 };
 
 /// A node.
@@ -72,6 +73,8 @@ pub struct ServiceDocument<'a> {
     enable_tag_override: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     further_names: Vec<FurtherDocument<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    network_addresses: BTreeMap<&'a str, Vec<TaggedDocument<'a>>>,
 }
 
 impl<'a> ServiceDocument<'a> {
@@ -92,12 +95,13 @@ impl<'a> ServiceDocument<'a> {
             tagged_addresses: instance.tagged_addresses.iter().map(TaggedDocument::by_role).collect(),
             enable_tag_override: instance.enable_tag_override,
             further_names: Vec::new(),
+            network_addresses: BTreeMap::new(),
         }
     }
 
-    /// All that is known of an instance: `Port` is the default one, `Ports` are all, but for one that says no more than its
-    /// number.
-    pub fn whole(instance: &'a Instance) -> ServiceDocument<'a> {
+    /// All that is known of an instance, and these addresses in networks that span machines: `Port` is the default one, `Ports` are
+    /// all, but for one that says no more than its number.
+    pub fn whole(instance: &'a Instance, spanning: &'a SpanningAddresses) -> ServiceDocument<'a> {
         let all = instance.ports.iter().map(|port| PortDocument {
             name: port.name.as_ref().map(|name| name.as_str()).unwrap_or_default(),
             port: port.number,
@@ -109,6 +113,10 @@ impl<'a> ServiceDocument<'a> {
             ports: if bare { Vec::new() } else { all.collect() },
             tagged_addresses: instance.tagged_addresses_for_others().map(TaggedDocument::by_role).collect(),
             further_names: instance.further_names.iter().map(FurtherDocument::new).collect(),
+            network_addresses: spanning
+                .iter()
+                .map(|(id, there)| (&**id, there.iter().map(TaggedDocument::new).collect()))
+                .collect(),
             ..ServiceDocument::new(instance)
         }
     }
@@ -194,8 +202,12 @@ pub struct TaggedDocument<'a> {
 }
 
 impl<'a> TaggedDocument<'a> {
+    fn new(tagged: &'a TaggedAddress) -> TaggedDocument<'a> {
+        TaggedDocument { address: Shown(Some(&tagged.address)), port: tagged.port }
+    }
+
     fn by_role(tagged: &'a TaggedAddress) -> (&'a str, TaggedDocument<'a>) {
-        (&tagged.role, TaggedDocument { address: Shown(Some(&tagged.address)), port: tagged.port })
+        (&tagged.role, TaggedDocument::new(tagged))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
         state::{NodeEntry, ServiceEntry, State},
     },
     publish::{
+        eligible::is_for_our_networks,
         nodes::Nodes,
         reverse::{Found, Reverse},
         service::Context,
@@ -158,7 +159,8 @@ impl<'c> Reader<'c> {
             let node = self.last.expect("an instance's node is in its catalog");
             let presence = Presence::of(entry, node);
             self.found.instance(&presence, self.settings);
-            for address in entry.instance.network_addresses.iter().filter(|_| *name == self.settings.node) {
+            let is_ours = is_for_our_networks(&entry.instance, self.settings);
+            for address in entry.instance.network_addresses.iter().filter(|_| is_ours) {
                 *self.networks.entry(address.network).or_insert(0) += 1;
             }
             for FurtherName { name, .. } in &entry.instance.further_names {

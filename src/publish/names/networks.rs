@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use super::{Names, Settings};
-use crate::catalog::{
-    apply::{Presence, TouchedInstance},
-    service::IpNetwork,
+use crate::{
+    catalog::{
+        apply::{Presence, TouchedInstance},
+        service::IpNetwork,
+    },
+    publish::eligible::is_for_our_networks,
 };
 
 impl Names {
     pub(super) fn change_networks(&mut self, touched: &TouchedInstance, settings: &Settings) {
         let ours = |presence: &Option<Presence>| {
             let instance = presence.as_ref().map(|presence| Arc::clone(&presence.entry.instance));
-            instance.filter(|instance| instance.node == settings.node && !instance.network_addresses.is_empty())
+            instance
+                .filter(|instance| is_for_our_networks(instance, settings) && !instance.network_addresses.is_empty())
         };
         let (before, after) = (ours(&touched.before), ours(&touched.after));
         let same = before.as_ref().map(Arc::as_ptr) == after.as_ref().map(Arc::as_ptr);

@@ -33,12 +33,15 @@ use std::{
 };
 
 use super::{
-    AddressMode, HostAddresses,
+    AddressMode, HostAddresses, Network,
     inspect::Container,
     map::{Context, Warnings},
     ports::{ServicePort, published_number},
 };
-use crate::catalog::service::{IpNetwork, NetworkAddress};
+use crate::catalog::{
+    service::{IpNetwork, NetworkAddress},
+    spanning::{SpanningNetwork, SpanningNetworks},
+};
 
 /// Where one service is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -286,6 +289,28 @@ fn of_overlay(endpoints: &[Endpoint], port: Option<u16>, context: &Context<'_>) 
     let clients = context.around.networks.get(OVERLAY_BRIDGE).map_or(&[][..], |bridge| &bridge.subnets);
     let pairs = clients.iter().flat_map(|network| addresses.iter().map(move |(address, _)| (*network, *address)));
     pairs.map(|(network, address)| NetworkAddress { network, address, ports: port.into_iter().collect() }).collect()
+}
+
+/// The networks that span machines, as other machines may be told of them and tell of them: none where clients in Docker's networks
+/// are answered as everybody else.
+pub(super) fn spanning(mode: AddressMode, networks: &BTreeMap<String, Network>) -> SpanningNetworks {
+    if mode != AddressMode::Auto {
+        return SpanningNetworks::default();
+    }
+    let clients = networks.get(OVERLAY_BRIDGE).map_or(&[][..], |bridge| &bridge.subnets);
+    let overlays = networks
+        .iter()
+        .filter(|(_, network)| network.driver == "overlay" && !network.ingress && !network.id.is_empty());
+    SpanningNetworks(
+        overlays
+            .map(|(name, network)| SpanningNetwork {
+                id: network.id.as_str().into(),
+                name: name.as_str().into(),
+                subnets: network.subnets.clone(),
+                clients: clients.to_vec(),
+            })
+            .collect(),
+    )
 }
 
 /// The network whose address counts for everybody.

@@ -21,7 +21,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Container, Deregister, Fate, HostAddresses, Network, Settings, Surroundings,
+    Container, Deregister, Fate, HostAddresses, Network, Settings, Surroundings, addresses,
     events::Event,
     is_stop_signal, kept, map, state,
     swarm::Swarm,
@@ -32,6 +32,7 @@ use crate::catalog::{
     check::{Check, CheckKey},
     names::NodeName,
     service::Instance,
+    spanning::SpanningNetworks,
     state::State,
 };
 
@@ -53,6 +54,8 @@ pub(super) struct Known {
     remembered: BTreeMap<String, Vec<Registration>>,
     /// Networks that containers are on and no list has.
     unlisted: BTreeSet<String>,
+    /// Whether networks were read.
+    has_networks: bool,
     warnings: Vec<String>,
     told: BTreeSet<String>,
 }
@@ -92,6 +95,7 @@ impl Known {
             looks: BTreeSet::new(),
             remembered: BTreeMap::new(),
             unlisted: BTreeSet::new(),
+            has_networks: false,
             warnings: Vec::new(),
             told: BTreeSet::new(),
         }
@@ -208,6 +212,7 @@ impl Known {
     /// All networks were read.
     pub(super) fn set_networks(&mut self, networks: BTreeMap<String, Network>) {
         self.unlisted.retain(|name| !networks.contains_key(name));
+        self.has_networks = true;
         let old = std::mem::replace(&mut self.around.networks, Arc::new(networks));
         let new = Arc::clone(&self.around.networks);
         let changed = |name: &String| old.get(name) != new.get(name);
@@ -226,6 +231,11 @@ impl Known {
     pub(super) fn set_swarm(&mut self, swarm: Option<Swarm>) {
         self.swarm = swarm;
         self.remap_swarm();
+    }
+
+    /// The networks that span machines; none before networks were read.
+    pub(super) fn spanning(&self) -> Option<SpanningNetworks> {
+        self.has_networks.then(|| addresses::spanning(self.settings.address, &self.around.networks))
     }
 
     /// How many networks containers are on that no list has.

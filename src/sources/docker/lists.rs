@@ -45,7 +45,8 @@ pub(super) fn networks(document: &[u8]) -> Result<BTreeMap<String, Network>, ser
         let subnets = prefixes.filter_map(|prefix| IpNetwork::parse(prefix["Subnet"].as_str()?)).collect();
         let driver = network["Driver"].as_str().unwrap_or_default().to_owned();
         let ingress = network["Ingress"].as_bool().unwrap_or_default();
-        networks.entry(name.to_owned()).or_insert(Network { driver, ingress, subnets });
+        let id = network["Id"].as_str().unwrap_or_default().to_owned();
+        networks.entry(name.to_owned()).or_insert(Network { id, driver, ingress, subnets });
     }
     Ok(networks)
 }

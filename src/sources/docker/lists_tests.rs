@@ -1,4 +1,8 @@
 use super::*;
+use crate::{
+    catalog::spanning::{SpanningNetwork, SpanningNetworks},
+    sources::docker::{AddressMode, addresses::spanning},
+};
 
 #[test]
 fn the_ids_of_a_list_are_those_that_can_be_asked_for() {
@@ -21,7 +25,7 @@ fn containers_that_ended_are_found_by_their_names() {
 #[test]
 fn a_network_tells_its_driver_and_its_prefixes() {
     let list = br#"[
-        {"Name": "bridge", "Driver": "bridge", "Ingress": false, "IPAM": {"Driver": "default", "Options": null,
+        {"Name": "bridge", "Id": "0a", "Driver": "bridge", "Ingress": false, "IPAM": {"Driver": "default", "Options": null,
             "Config": [{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}, {"Subnet": "2001:db8:1::/64"}]}},
         {"Name": "host", "Driver": "host", "IPAM": {"Driver": "default", "Config": null}},
         {"Name": "ingress", "Driver": "overlay", "Ingress": true, "IPAM": {"Config": [{"Subnet": "?"}, {}]}},
@@ -29,11 +33,33 @@ fn a_network_tells_its_driver_and_its_prefixes() {
     ]"#;
     let networks = networks(list).unwrap();
     let subnets = ["172.17.0.0/16", "2001:db8:1::/64"].map(|text| IpNetwork::parse(text).unwrap());
-    let bridge = Network { driver: "bridge".to_owned(), ingress: false, subnets: subnets.to_vec() };
+    let bridge =
+        Network { id: "0a".to_owned(), driver: "bridge".to_owned(), ingress: false, subnets: subnets.to_vec() };
     assert_eq!(networks["bridge"], bridge);
     assert_eq!(networks["host"], Network { driver: "host".to_owned(), ..Network::default() });
     assert!(networks["ingress"].ingress);
     assert_eq!(networks.len(), 3);
+}
+
+#[test]
+fn networks_of_the_driver_overlay_span_machines() {
+    // As Docker 20.10 tells it on a manager, but for what is not read.
+    let list = br#"[
+        {"Name": "ov", "Id": "qvibajgzj0putm1cxenke1bhy", "Scope": "swarm", "Driver": "overlay", "Ingress": false,
+            "IPAM": {"Driver": "default", "Options": null, "Config": [{"Subnet": "10.0.1.0/24", "Gateway": "10.0.1.1"}]}},
+        {"Name": "ingress", "Id": "rquv5ohbhsu287fmdfkcjh5zr", "Scope": "swarm", "Driver": "overlay", "Ingress": true,
+            "IPAM": {"Config": [{"Subnet": "10.0.0.0/24", "Gateway": "10.0.0.1"}]}},
+        {"Name": "docker_gwbridge", "Id": "57a7", "Scope": "local", "Driver": "bridge", "Ingress": false,
+            "IPAM": {"Config": [{"Subnet": "172.18.0.0/16"}]}},
+        {"Name": "bridge", "Id": "e00b", "Scope": "local", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16"}]}}
+    ]"#;
+    let networks = networks(list).unwrap();
+    let [subnet, bridge] = ["10.0.1.0/24", "172.18.0.0/16"].map(|text| IpNetwork::parse(text).unwrap());
+    let id = "qvibajgzj0putm1cxenke1bhy".into();
+    let ov = SpanningNetwork { id, name: "ov".into(), subnets: vec![subnet], clients: vec![bridge] };
+    assert_eq!(spanning(AddressMode::Auto, &networks), SpanningNetworks(vec![ov]));
+    // Where clients in Docker's networks are answered as everybody else, these are no matter.
+    assert_eq!(spanning(AddressMode::Host, &networks), SpanningNetworks::default());
 }
 
 #[test]

@@ -164,6 +164,8 @@ pub struct HostAddresses {
 /// What is known of a Docker network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
+    /// Its ID, which is the same on all machines that it spans.
+    pub id: String,
     /// `bridge`, `overlay`, `macvlan`, ...
     pub driver: String,
     /// Whether it is swarm's network for published ports, on which no client is.

@@ -16,7 +16,10 @@ use super::{
     session::{Session, SessionError, Step},
 };
 use crate::{
-    catalog::change::{ChangeError, Origin},
+    catalog::{
+        change::{ChangeError, Origin},
+        spanning::SpanningNetworks,
+    },
     publish::{
         feed::{Feed, SourceStatus, SubmitError},
         watch::Published,
@@ -95,6 +98,8 @@ pub struct DockerSource {
     away: Option<Away>,
     progress: Progress,
     connection: watch::Sender<Connection>,
+    /// Told which networks span machines, if somebody wants to know.
+    spanning: Option<watch::Sender<Option<Arc<SpanningNetworks>>>>,
 }
 
 /// Since when the daemon cannot be read, and why.
@@ -157,8 +162,14 @@ impl DockerSource {
             away: None,
             progress: Progress::Nothing,
             connection,
+            spanning: None,
         };
         (source, connections)
+    }
+
+    /// Has it tell which networks span machines, as they change.
+    pub fn tells_networks(self, spanning: watch::Sender<Option<Arc<SpanningNetworks>>>) -> DockerSource {
+        DockerSource { spanning: Some(spanning), ..self }
     }
 
     /// How the source is before it has looked: the publisher waits for its first list, unless there is no daemon, or what it
@@ -208,6 +219,7 @@ impl DockerSource {
         loop {
             let retry = (self.progress == Progress::Unsubmitted).then(|| Instant::now() + SUBMIT_AGAIN);
             let stepped = session.step(&mut self.known, retry).await;
+            self.tell_networks();
             for problem in session.take_problems() {
                 self.known.warn(problem);
             }
@@ -227,6 +239,17 @@ impl DockerSource {
                 return Err(End::Stopping);
             }
         }
+    }
+
+    fn tell_networks(&self) {
+        let (Some(told), Some(now)) = (&self.spanning, self.known.spanning()) else { return };
+        told.send_if_modified(|before| {
+            let is_new = before.as_deref() != Some(&now);
+            if is_new {
+                *before = Some(Arc::new(now));
+            }
+            is_new
+        });
     }
 
     /// Brings the catalog to what is known: to what changed of it, or to all of it.

@@ -1,7 +1,7 @@
 //! What lies under a key: a node or an instance with its checks, as JSON in Consul's words.
 //!
 //! What is written says all that another machine shows and answers, so that it is read again without loss; addresses for
-//! client networks, tagged ones too, are left out, because they mean nothing elsewhere. What is read is of [`Origin::Cluster`]; a field that is
+//! client networks, tagged ones too, are left out, because they mean nothing elsewhere, but for those in networks that span machines. What is read is of [`Origin::Cluster`]; a field that is
 //! not known is a newer nameplate's, and is passed over.
 //!
 //! | bound | value |
@@ -24,6 +24,7 @@ use crate::catalog::{
     names::NodeName,
     node::Node,
     service::{Instance, InstanceKey},
+    spanning::{SpanningAddresses, SpanningNetworks},
 };
 
 /// A node with its own checks, sorted by ID, each ID once.
@@ -109,9 +110,10 @@ pub fn write_node<'a>(
     })
 }
 
-/// What is written of an instance.
+/// What is written of an instance by a machine that has these networks.
 pub fn write_instance<'a>(
     instance: &Instance,
+    networks: &SpanningNetworks,
     checks: impl Iterator<Item = &'a Check> + Clone,
     outputs: Outputs,
 ) -> Result<Vec<u8>, TooLarge> {
@@ -121,9 +123,10 @@ pub fn write_instance<'a>(
         service: ServiceDocument<'a>,
         checks: Vec<CheckDocument<'a>>,
     }
+    let spanning = networks.addresses(instance);
     within(outputs, |outputs| {
         let checks = checks.clone().map(|check| written(check, outputs)).collect();
-        encoded(&Document { service: ServiceDocument::whole(instance), checks })
+        encoded(&Document { service: ServiceDocument::whole(instance, &spanning), checks })
     })
 }
 
@@ -133,8 +136,8 @@ pub fn read_node(name: &NodeName, value: &[u8]) -> Result<NodeRegistration, Docu
     parsed::<NodeShape>(value)?.registration(&owner)
 }
 
-/// Reads what lies under the key of an instance.
-pub fn read_instance(key: &InstanceKey, value: &[u8]) -> Result<Registration, DocumentError> {
+/// Reads what lies under the key of an instance, and apart from it its addresses in networks that span machines.
+pub fn read_instance(key: &InstanceKey, value: &[u8]) -> Result<(Registration, SpanningAddresses), DocumentError> {
     let owner = Owner { node: key.node.clone(), origin: Origin::Cluster };
     parsed::<InstanceShape>(value)?.registration(&key.id, &owner)
 }

@@ -5,7 +5,8 @@ use crate::{
     catalog::{
         check::CheckStatus,
         node::Address,
-        service::TaggedAddress,
+        service::{IpNetwork, NetworkAddress, TaggedAddress},
+        spanning::SpanningNetwork,
         testing::{check, instance, key},
     },
     sources::etcd::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 fn read(value: &str) -> Result<Registration, DocumentError> {
-    read_instance(&key("n1", "web-1"), value.as_bytes())
+    read_instance(&key("n1", "web-1"), value.as_bytes()).map(|(registration, _)| registration)
 }
 
 #[track_caller]
@@ -33,8 +34,8 @@ proptest! {
 
     #[test]
     fn an_instance_is_read_as_it_was_written(registration in any_registration("n1")) {
-        let value = write_instance(&registration.instance, registration.checks.iter(), Outputs::Whole).unwrap();
-        prop_assert_eq!(read_instance(&registration.instance.key(), &value).unwrap(), told(registration));
+        let value = write_instance(&registration.instance, &SpanningNetworks::default(), registration.checks.iter(), Outputs::Whole).unwrap();
+        prop_assert_eq!(read_instance(&registration.instance.key(), &value).unwrap().0, told(registration));
     }
 
     #[test]
@@ -46,7 +47,7 @@ proptest! {
 
     #[test]
     fn what_is_cut_or_changed_is_read_or_refused(registration in any_registration("n1"), at: usize, byte: u8) {
-        let mut value = write_instance(&registration.instance, registration.checks.iter(), Outputs::Whole).unwrap();
+        let mut value = write_instance(&registration.instance, &SpanningNetworks::default(), registration.checks.iter(), Outputs::Whole).unwrap();
         let at = at % value.len();
         prop_assert!(read_instance(&registration.instance.key(), &value[..at]).is_err());
         value[at] = byte;
@@ -63,8 +64,8 @@ proptest! {
 
 #[test]
 fn addresses_for_client_networks_are_left_out() {
-    let there = crate::catalog::service::NetworkAddress {
-        network: crate::catalog::service::IpNetwork::parse("198.51.100.0/24").unwrap(),
+    let there = NetworkAddress {
+        network: IpNetwork::parse("198.51.100.0/24").unwrap(),
         address: "198.51.100.7".parse().unwrap(),
         ports: Box::new([80]),
     };
@@ -77,8 +78,8 @@ fn addresses_for_client_networks_are_left_out() {
         ..instance("web", "web-1")
     };
     let told = |with: &Instance| {
-        let value = write_instance(with, std::iter::empty(), Outputs::Whole).unwrap();
-        read_instance(&with.key(), &value).unwrap().instance
+        let value = write_instance(with, &SpanningNetworks::default(), std::iter::empty(), Outputs::Whole).unwrap();
+        read_instance(&with.key(), &value).unwrap().0.instance
     };
     let lan = [tagged("lan_ipv4")].into_iter().collect();
     let without = Instance {
@@ -91,6 +92,31 @@ fn addresses_for_client_networks_are_left_out() {
     // What a client calls so is no container's.
     let of_client = Instance { origin: Origin::Api, network_addresses: Default::default(), ..with };
     assert_eq!(told(&of_client).tagged_addresses, of_client.tagged_addresses);
+}
+
+#[test]
+fn addresses_in_networks_that_span_machines_are_written_by_their_ids() {
+    let [subnet, bridge] = ["198.51.100.0/24", "192.0.2.0/24"].map(|text| IpNetwork::parse(text).unwrap());
+    let address: IpAddr = "198.51.100.7".parse().unwrap();
+    let there = |network| NetworkAddress { network, address, ports: Box::new([80]) };
+    let tagged = |role: &str| TaggedAddress { role: role.into(), address: Address::Ip(address), port: 80 };
+    let with = Instance {
+        network_addresses: [there(subnet)].into_iter().collect(),
+        tagged_addresses: [tagged("docker_shop_ipv4")].into_iter().collect(),
+        origin: Origin::Docker,
+        ..instance("web", "web-1")
+    };
+    let shop = SpanningNetwork { id: "qvib".into(), name: "shop".into(), subnets: vec![subnet], clients: vec![bridge] };
+    let networks = SpanningNetworks(vec![shop]);
+    let value = write_instance(&with, &networks, std::iter::empty(), Outputs::Whole).unwrap();
+    let text = std::str::from_utf8(&value).unwrap();
+    assert!(text.contains(r#""NetworkAddresses":{"qvib":[{"Address":"198.51.100.7","Port":80}]}"#), "{text}");
+    let (read, spanning) = read_instance(&with.key(), &value).unwrap();
+    assert!(read.instance.network_addresses.is_empty() && read.instance.tagged_addresses.is_empty());
+    assert_eq!(spanning, SpanningAddresses::from([("qvib".into(), vec![tagged("")])]));
+    // Of whoever has no such network nothing is told.
+    let value = write_instance(&with, &SpanningNetworks::default(), std::iter::empty(), Outputs::Whole).unwrap();
+    assert!(!std::str::from_utf8(&value).unwrap().contains("198.51.100.7"));
 }
 
 #[test]
@@ -141,6 +167,10 @@ fn what_is_wrong_is_said_with_its_field() {
         "Service.Ports[1].Name: another port has this name",
     );
     refused(
+        r#"{"Service": {"Service": "web", "NetworkAddresses": {"x": [{"Address": "a.example"}]}}}"#,
+        "Service.NetworkAddresses.x[0].Address: must be an IP address",
+    );
+    refused(
         r#"{"Service": {"Service": "web", "TaggedAddresses": {"lan": {"Address": "a b"}}}}"#,
         "Service.TaggedAddresses.lan.Address: must be an IP address",
     );
@@ -171,9 +201,11 @@ fn a_document_is_at_most_a_mebibyte_and_outputs_are_the_first_to_go() {
         };
         (0..count).map(one).collect()
     };
-    let written = |count: usize| write_instance(&instance("web", "web-1"), checks(count).iter(), Outputs::Whole);
+    let written = |count: usize| {
+        write_instance(&instance("web", "web-1"), &SpanningNetworks::default(), checks(count).iter(), Outputs::Whole)
+    };
     let output = |count: usize| {
-        let registration = read_instance(&key("n1", "web-1"), &written(count).unwrap()).unwrap();
+        let registration = read_instance(&key("n1", "web-1"), &written(count).unwrap()).unwrap().0;
         assert_eq!((registration.checks.len(), registration.checks[0].status), (count, CheckStatus::Warning));
         registration.checks[0].shown_output().len()
     };
@@ -200,8 +232,9 @@ fn the_examples_of_the_documentation_are_what_is_written() {
                 write_node(&read.node, read.checks.iter(), told, Outputs::Whole).unwrap()
             }
             Some(Place::Instance(key)) => {
-                let read = read_instance(&key, value.as_bytes()).unwrap();
-                write_instance(&read.instance, read.checks.iter(), Outputs::Whole).unwrap()
+                let (read, _) = read_instance(&key, value.as_bytes()).unwrap();
+                write_instance(&read.instance, &SpanningNetworks::default(), read.checks.iter(), Outputs::Whole)
+                    .unwrap()
             }
         };
         let [value, written] =

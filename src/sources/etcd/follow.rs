@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     access::{self, directory::AccessChange},
-    catalog::{change::Origin, names::NodeName, state::State},
+    catalog::{change::Origin, names::NodeName, spanning::SpanningNetworks, state::State},
     kv::{
         self,
         follow::{Followed as FollowedStore, Told},
@@ -33,6 +33,9 @@ use crate::{
         watch::Published,
     },
 };
+
+/// The networks that this machine has with others, as they change; none as long as nobody knows.
+pub(super) type Networks = watch::Receiver<Option<Arc<SpanningNetworks>>>;
 
 /// Follows etcd.
 pub(super) struct Follower {
@@ -46,6 +49,8 @@ pub(super) struct Follower {
     own: Arc<Own>,
     /// Told up to which revision all is published.
     followed: watch::Sender<u64>,
+    /// The networks that this machine has with others; none as long as nobody knows.
+    networks: Networks,
     /// What of that the journal is to know.
     progress: Progress,
     /// What machines lost that may live.
@@ -66,10 +71,14 @@ impl Keys for Follower {
 
     fn due(&self) -> Option<Instant> {
         let lost = self.grace.next().map(|(until, _)| until);
-        lost.into_iter().chain(self.progress.due()).min()
+        let changed = self.networks.has_changed().is_ok_and(|changed| changed).then(Instant::now);
+        lost.into_iter().chain(self.progress.due()).chain(changed).min()
     }
 
     async fn act(&mut self) -> Result<(), End> {
+        if self.networks.has_changed().is_ok_and(|changed| changed) {
+            return Err(End::List("this machine has other networks with others than before".to_owned()));
+        }
         if let Some(revision) = self.progress.news(Instant::now()) {
             self.follow_kept(FollowedStore { revision, told: Told::Changes, events: Vec::new() }).await?;
         }
@@ -90,7 +99,9 @@ impl Keys for Follower {
         }
         let revision = revision.expect("there are folders");
         let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| self.is_own(&one.key));
-        self.own.listed(own);
+        let networks = self.networks.borrow_and_update().clone();
+        self.mirror_mut().set_networks(networks.clone());
+        self.own.listed(own, networks);
         if self.published.load().store.revision().is_some_and(|known| known > unsigned(revision)) {
             // It went back while nobody looked, be it before this process began.
             sweep.hold();
@@ -137,7 +148,7 @@ impl Follower {
     pub(super) fn new(
         (settings, client): (Arc<EtcdSettings>, Client),
         (feed, published): (Feed, Arc<Published>),
-        (own, followed): (Arc<Own>, watch::Sender<u64>),
+        (own, followed, networks): (Arc<Own>, watch::Sender<u64>, Networks),
     ) -> Follower {
         let layout = Layout::new(&settings.prefix);
         Follower {
@@ -150,6 +161,7 @@ impl Follower {
             published,
             own,
             followed,
+            networks,
             progress: Progress::default(),
             alive: Alive::default(),
             complaints: Complaints::default(),
@@ -277,10 +289,8 @@ impl Follower {
 
     /// What follows for the catalog, looked at on a thread of its own: a hundred thousand keys may come at once.
     async fn mirrored(&mut self, told: Told, events: Vec<mirror::Event>) -> Result<Followed, End> {
-        let mut mirror = match self.mirror.take() {
-            Some(mirror) => mirror,
-            None => Mirror::new(self.layout.clone(), self.settings.node.clone()),
-        };
+        self.mirror_mut();
+        let mut mirror = self.mirror.take().expect("it was just made");
         if told == Told::Everything {
             self.alive.clear();
         }
@@ -303,6 +313,15 @@ impl Follower {
         self.mirror = Some(mirror);
         self.complaints.say("etcd", &followed.complaints);
         Ok(followed)
+    }
+
+    /// What is followed so far; after a failure, nothing.
+    fn mirror_mut(&mut self) -> &mut Mirror {
+        self.mirror.get_or_insert_with(|| {
+            let mut mirror = Mirror::new(self.layout.clone(), self.settings.node.clone());
+            mirror.set_networks(self.networks.borrow().clone());
+            mirror
+        })
     }
 
     fn is_own(&self, key: &[u8]) -> bool {

@@ -9,6 +9,7 @@
 //! | a document that cannot be read | the last good one, until the key is deleted or listed no more |
 //! | an instance whose node has no document | waits until the node is known |
 //! | two with a check of one ID on one node | the node has it, else the lower service ID; the other is there without it |
+//! | an instance that is reached only in networks that span machines | is there if this machine has one of them |
 //! | a check of that ID, or a node, that is registered here | that stays; the document's waits |
 //!
 //! What waits is kept aside and looked at again with every change of its node, so that the catalog follows from the documents
@@ -21,6 +22,7 @@ mod settle;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 pub(super) use self::settle::told;
@@ -33,6 +35,7 @@ use crate::catalog::{
     change::{Change, Origin, Registration},
     names::{NodeName, ServiceId},
     service::InstanceKey,
+    spanning::{SpanningAddresses, SpanningNetworks},
     state::{NodeEntry, State},
 };
 
@@ -42,6 +45,8 @@ pub struct Mirror {
     layout: Layout,
     /// Our own node: what is written of it is ours, and is not read.
     own: NodeName,
+    /// The networks that this machine has with others; none as long as nobody knows.
+    networks: Option<Arc<SpanningNetworks>>,
     /// Documents that are not in the catalog, or not whole, by their nodes.
     aside: BTreeMap<NodeName, Aside>,
 }
@@ -92,10 +97,23 @@ impl Aside {
     }
 }
 
+/// What became of a document.
+enum Brought {
+    /// An instance, or none.
+    Done(Option<Registration>),
+    /// Nobody knows as long as the networks are not known: what was there before stays.
+    Waits,
+}
+
 impl Mirror {
     /// A mirror of all nodes but our own.
     pub fn new(layout: Layout, own: NodeName) -> Mirror {
-        Mirror { layout, own, aside: BTreeMap::new() }
+        Mirror { layout, own, networks: None, aside: BTreeMap::new() }
+    }
+
+    /// Counts these as the networks that this machine has with others, for what is told from now on.
+    pub fn set_networks(&mut self, networks: Option<Arc<SpanningNetworks>>) {
+        self.networks = networks;
     }
 
     /// What follows from these events, in their order, for a catalog in which all that was told before took effect.
@@ -135,7 +153,7 @@ impl Mirror {
         !self.aside.is_empty()
     }
 
-    /// Reads one event. Returns the place of which it is, if it could not be read.
+    /// Reads one event. Returns the place of which it is, if it could not be read, or not yet.
     fn take(
         &self,
         event: Event,
@@ -156,10 +174,15 @@ impl Mirror {
             (Place::Node(name), Some(value)) => read_node(name, value).map(|read| {
                 updates.entry(name.clone()).or_default().node = Some(Some(read));
             }),
-            (Place::Instance(key), Some(value)) => read_instance(key, value).map(|read| {
-                let updates = updates.entry(key.node.clone()).or_default();
-                updates.instances.insert(key.id.clone(), Some(read));
-            }),
+            (Place::Instance(key), Some(value)) => match read_instance(key, value).map(|told| self.brought(told)) {
+                Ok(Brought::Waits) => return Some(place),
+                Ok(Brought::Done(read)) => {
+                    let updates = updates.entry(key.node.clone()).or_default();
+                    updates.instances.insert(key.id.clone(), read);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
             (Place::Node(name), None) => {
                 updates.entry(name.clone()).or_default().node = Some(None);
                 Ok(())
@@ -173,6 +196,16 @@ impl Mirror {
             complain(error.to_string());
             place
         })
+    }
+
+    /// What a document of an instance is here: one that is reached only in networks that this machine has not is none.
+    fn brought(&self, (mut registration, spanning): (Registration, SpanningAddresses)) -> Brought {
+        let is_somewhere = registration.instance.address.is_some() || spanning.is_empty();
+        let Some(networks) = &self.networks else {
+            return if is_somewhere { Brought::Done(Some(registration)) } else { Brought::Waits };
+        };
+        let is_here = networks.bring(&spanning, &mut registration.instance);
+        Brought::Done((is_somewhere || is_here).then_some(registration))
     }
 
     /// Deletes what the catalog has of a node that is neither listed nor could not be read.

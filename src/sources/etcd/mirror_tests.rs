@@ -10,6 +10,7 @@ use crate::{
         names::CheckId,
         node::Node,
         service::Instance,
+        spanning::SpanningNetwork,
         table::Seed,
         testing::{any_change, check, instance as example, registration},
     },
@@ -97,7 +98,19 @@ fn node() -> (String, Option<Vec<u8>>) {
 
 fn put(id: &str, checks: &[(&str, CheckStatus)]) -> (String, Option<Vec<u8>>) {
     let checks: Vec<Check> = checks.iter().map(|(check_id, status)| check(check_id, Some(id), *status)).collect();
-    (instance_key(id), Some(write_instance(&example("web", id), checks.iter(), Outputs::Whole).unwrap()))
+    (
+        instance_key(id),
+        Some(write_instance(&example("web", id), &SpanningNetworks::default(), checks.iter(), Outputs::Whole).unwrap()),
+    )
+}
+
+/// An instance that is reached in a network of this ID only.
+fn inside(id: &str, network: &str) -> (String, Option<Vec<u8>>) {
+    let addresses = format!(r#"{{"{network}": [{{"Address": "198.51.100.7", "Port": 80}}]}}"#);
+    (
+        instance_key(id),
+        Some(format!(r#"{{"Service": {{"Service": "web", "Port": 80, "NetworkAddresses": {addresses}}}}}"#).into()),
+    )
 }
 
 fn deleted(key: String) -> (String, Option<Vec<u8>>) {
@@ -105,6 +118,32 @@ fn deleted(key: String) -> (String, Option<Vec<u8>>) {
 }
 
 use CheckStatus::{Critical, Passing};
+
+#[test]
+fn what_is_reached_in_certain_networks_only_is_there_where_these_are() {
+    let subnet = crate::catalog::service::IpNetwork::parse("198.51.100.0/24").unwrap();
+    let shop = SpanningNetwork { id: "qvib".into(), name: "shop".into(), subnets: vec![subnet], clients: Vec::new() };
+    let (none, shop) = (Arc::new(SpanningNetworks::default()), Arc::new(SpanningNetworks(vec![shop])));
+    let mut world = World::new();
+    world.events(vec![node(), inside("a", "qvib"), inside("b", "other")]);
+    let there = |world: &World| ["a", "b"].map(|id| world.entry("n2", id).is_some());
+    assert_eq!(there(&world), [false, false], "nobody knows yet");
+    world.mirror.set_networks(Some(Arc::clone(&none)));
+    world.relist();
+    assert_eq!(there(&world), [false, false]);
+    world.mirror.set_networks(Some(shop));
+    world.relist();
+    assert_eq!(there(&world), [true, false]);
+    let addresses = &world.entry("n2", "a").unwrap().instance.network_addresses;
+    assert_eq!(addresses.iter().map(|there| there.network).collect::<Vec<_>>(), [subnet]);
+    // A process that was started again, before it knows.
+    world.mirror = World::new().mirror;
+    world.relist();
+    assert_eq!(there(&world), [true, false], "what was there before stays");
+    world.mirror.set_networks(Some(none));
+    world.relist();
+    assert_eq!(there(&world), [false, false]);
+}
 
 #[test]
 fn an_instance_comes_changes_and_goes_with_its_document_each_time_at_one_index() {
@@ -313,7 +352,13 @@ fn any_event(prefix: &'static str) -> impl Strategy<Value = Written> {
         (any_registration(name), any::<bool>()).prop_map(move |(registration, lives)| {
             let key = format!("/nameplate/v1/services/{name}/{}", registration.instance.id);
             let checks = renamed(registration.checks);
-            (key, lives.then(|| write_instance(&registration.instance, checks.iter(), Outputs::Whole).unwrap()))
+            (
+                key,
+                lives.then(|| {
+                    write_instance(&registration.instance, &SpanningNetworks::default(), checks.iter(), Outputs::Whole)
+                        .unwrap()
+                }),
+            )
         })
     });
     prop_oneof![2 => of_node, 5 => of_instance]

@@ -36,7 +36,7 @@ use super::{
     layout::{Layout, Place},
     push::{Batch, Push, Pushing, Stored},
 };
-use crate::publish::watch::Published;
+use crate::{catalog::spanning::SpanningNetworks, publish::watch::Published};
 
 /// What etcd has below the keys of our node, as far as we know: shared by who hears of it and who writes it.
 #[derive(Debug)]
@@ -57,8 +57,8 @@ impl Own {
         Own { known: Mutex::new(Known { push, is_listed: false }), changed: Notify::new() }
     }
 
-    /// These are all keys of ours that etcd has.
-    pub(super) fn listed(&self, keys: Vec<KeyValue>) {
+    /// These are all keys of ours that etcd has, and the networks that this machine has with others.
+    pub(super) fn listed(&self, keys: Vec<KeyValue>, networks: Option<Arc<SpanningNetworks>>) {
         let stored = keys.into_iter().map(|one| Stored {
             key: one.key,
             value: Some(one.value),
@@ -66,6 +66,7 @@ impl Own {
             lease: one.lease,
         });
         let mut known = self.lock();
+        known.push.set_networks(networks);
         known.push.listed(stored);
         known.is_listed = true;
         drop(known);

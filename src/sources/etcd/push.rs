@@ -16,6 +16,7 @@ mod outputs;
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::Hasher as _,
+    sync::Arc,
     time::Instant,
 };
 
@@ -34,6 +35,7 @@ use crate::{
         names::NodeName,
         node::Address,
         service::InstanceKey,
+        spanning::SpanningNetworks,
         state::{CheckEntry, InstanceEntry, State},
     },
     publish::{eligible::is_for_networks_only, followed::TouchedOnNode},
@@ -47,6 +49,8 @@ pub struct Push {
     datacenter: String,
     /// What we tell of ourselves.
     nameplate: Nameplate,
+    /// The networks that this machine has with others; none as long as nobody knows.
+    networks: Option<Arc<SpanningNetworks>>,
     /// The lease under which all is to be.
     lease: i64,
     /// What is in etcd; one that is deleted stays until it is looked at, so that older news of it is told from newer.
@@ -133,6 +137,7 @@ impl Push {
             own,
             datacenter,
             nameplate,
+            networks: None,
             lease: 0,
             there: BTreeMap::new(),
             lists: 0,
@@ -151,6 +156,12 @@ impl Push {
             self.there.insert(place, lying);
         }
         self.lists += 1;
+        self.all_due = true;
+    }
+
+    /// Counts these as the networks that this machine has with others. All is to be looked at.
+    pub fn set_networks(&mut self, networks: Option<Arc<SpanningNetworks>>) {
+        self.networks = networks;
         self.all_due = true;
     }
 
@@ -279,6 +290,10 @@ impl Push {
         (now, is_released): (Instant, bool),
     ) -> Result<Option<Operation>, TooLarge> {
         let key = self.layout.key(place);
+        if self.networks.is_none() && is_networks_alone(state, place) {
+            // Whether others reach it is not known yet: what is there stays as long as its lease.
+            return Ok(None);
+        }
         let Some(value) = self.wanted(state, place, Outputs::Whole)? else {
             return Ok(self.deletion(place.clone(), key));
         };
@@ -320,19 +335,31 @@ impl Push {
                 write_node(&entry.node, checks(&entry.checks), told, outputs).map(Some)
             }
             Place::Instance(key) => {
-                let Some(entry) = state.instance(key).filter(|entry| is_shared(entry)) else { return Ok(None) };
-                write_instance(&entry.instance, checks(&entry.checks), outputs).map(Some)
+                let none = SpanningNetworks::default();
+                let networks = self.networks.as_deref().unwrap_or(&none);
+                let shared = |entry: &&InstanceEntry| is_shared(entry, networks);
+                let Some(entry) = state.instance(key).map(|entry| &**entry).filter(shared) else { return Ok(None) };
+                write_instance(&entry.instance, networks, checks(&entry.checks), outputs).map(Some)
             }
         }
     }
 }
 
-/// Whether others are told of an instance of our node: not if somebody told us, nor if only clients in certain networks of this
-/// machine, or on it, reach it.
-fn is_shared(entry: &InstanceEntry) -> bool {
+/// Whether an instance is there that only clients in certain networks reach.
+fn is_networks_alone(state: &State, place: &Place) -> bool {
+    match place {
+        Place::Instance(key) => state.instance(key).is_some_and(|entry| is_for_networks_only(&entry.instance)),
+        Place::Node(_) => false,
+    }
+}
+
+/// Whether others are told of an instance of our node: not if somebody told us, nor if only clients in networks of this machine
+/// alone, or on it, reach it.
+fn is_shared(entry: &InstanceEntry, networks: &SpanningNetworks) -> bool {
     let instance = &entry.instance;
     let is_on_loopback = instance.address.as_ref().and_then(Address::ip).is_some_and(|address| address.is_loopback());
-    instance.origin != Origin::Cluster && !is_on_loopback && !is_for_networks_only(instance)
+    let is_reached = || !is_for_networks_only(instance) || !networks.addresses(instance).is_empty();
+    instance.origin != Origin::Cluster && !is_on_loopback && is_reached()
 }
 
 fn checks(entries: &[CheckEntry]) -> impl Iterator<Item = &Check> + Clone {

@@ -7,8 +7,10 @@ use crate::catalog::{
     change::Change,
     check::CheckStatus,
     names::ServiceId,
+    node::Address,
     node::Node,
-    service::{Instance, IpNetwork, NetworkAddress},
+    service::{Instance, IpNetwork, NetworkAddress, TaggedAddress},
+    spanning::SpanningNetwork,
     table::Seed,
     testing::{any_change, check, instance, register, registration, set_status},
 };
@@ -281,10 +283,37 @@ fn what_is_of_this_machine_alone_is_not_shared() {
         Instance { node: NodeName::new("n2").unwrap(), ..instance("web", "far") },
         vec![],
     )));
+    world.push.set_networks(Some(Arc::default()));
     assert_eq!(world.write(), ["nodes/n1", "services/n1/both"]);
     let own = Instance { network_addresses: networks(), ..instance("web", "inside") };
     world.change(register(registration(own, vec![])));
     assert_eq!(world.write(), ["services/n1/inside"]);
+}
+
+#[test]
+fn what_is_reached_in_networks_that_span_machines_is_shared_once_they_are_known() {
+    let subnet = IpNetwork::parse("198.51.100.0/24").unwrap();
+    let address: std::net::IpAddr = "198.51.100.7".parse().unwrap();
+    let tagged = TaggedAddress { role: "docker_shop_ipv4".into(), address: Address::Ip(address), port: 80 };
+    let inside = Instance {
+        address: None,
+        network_addresses: [NetworkAddress { network: subnet, address, ports: Box::new([80]) }].into_iter().collect(),
+        tagged_addresses: [tagged].into_iter().collect(),
+        origin: Origin::Docker,
+        ..instance("web", "inside")
+    };
+    let shop = SpanningNetwork { id: "qvib".into(), name: "shop".into(), subnets: vec![subnet], clients: Vec::new() };
+    let shop = Some(Arc::new(SpanningNetworks(vec![shop])));
+    let mut world = World::new();
+    world.change(register(registration(inside, vec![])));
+    assert_eq!(world.write(), ["nodes/n1"], "nobody knows yet");
+    world.push.set_networks(shop);
+    assert_eq!(world.write(), ["services/n1/inside"]);
+    // A process that was started again, before it knows.
+    world.push.set_networks(None);
+    assert_eq!(world.write(), [""; 0]);
+    world.push.set_networks(Some(Arc::default()));
+    assert_eq!(world.write(), ["-services/n1/inside"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    catalog::state::State,
+    catalog::{spanning::SpanningNetworks, state::State},
     publish::{
         feed::{Feed, SourceStatus},
         watch::Published,
@@ -85,8 +85,14 @@ impl EtcdSource {
         }
     }
 
-    /// Starts to follow etcd and to write to it.
-    pub fn start(settings: EtcdSettings, client: Client, (feed, published): (&Feed, &Arc<Published>)) -> EtcdSource {
+    /// Starts to follow etcd and to write to it. `networks` are those that this machine has with others, as they change; none as
+    /// long as nobody knows.
+    pub fn start(
+        settings: EtcdSettings,
+        client: Client,
+        (feed, published): (&Feed, &Arc<Published>),
+        networks: watch::Receiver<Option<Arc<SpanningNetworks>>>,
+    ) -> EtcdSource {
         let (stopping, stopped) = watch::channel(false);
         let told = (settings.datacenter.to_string(), Nameplate::ours(&settings.addresses));
         let push = Push::new(Layout::new(&settings.prefix), settings.node.clone(), told);
@@ -96,7 +102,7 @@ impl EtcdSource {
         let follower = Follower::new(
             (Arc::clone(&settings), client.clone()),
             (feed.clone(), Arc::clone(published)),
-            (Arc::clone(&own), tell),
+            (Arc::clone(&own), tell, networks),
         );
         let mut others = vec![tokio::spawn(follower.run()).abort_handle()];
         if let Some(requests) = feed.take_requests(settings.node.clone()) {

@@ -15,6 +15,7 @@
 //! | `trio`; `passing_on`, `death`, `away`, `by_hand`, `identity`, `members` | three nodes that answer alike; scenarios, one a promise |
 //! | `clocks` | three nodes whose clocks are minutes apart |
 //! | `bridges` | two nodes whose containers have the same addresses |
+//! | `overlay` | a network of Docker's that spans two machines |
 //! | `load`, `faults`, `churn` | clients and faults at random, and the scenario that holds them against the promises |
 
 mod access;
@@ -40,6 +41,7 @@ mod load;
 mod locks;
 mod members;
 mod net;
+mod overlay;
 mod passing_on;
 mod promises;
 #[cfg(test)]

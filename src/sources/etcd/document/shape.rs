@@ -19,6 +19,7 @@ use crate::catalog::{
     names::{PortName, ServiceId, ServiceName, Tag},
     node::{Address, Node},
     service::{FurtherName, Instance, Port, TaggedAddress, Weights},
+    spanning::SpanningAddresses,
 };
 
 /// What lies under the key of a node.
@@ -126,6 +127,8 @@ struct ServiceFields {
     enable_tag_override: bool,
     #[serde(default, deserialize_with = "or_default")]
     further_names: Vec<FurtherFields>,
+    #[serde(default, deserialize_with = "or_default")]
+    network_addresses: BTreeMap<Arc<str>, Vec<TaggedFields>>,
 }
 
 #[derive(Deserialize)]
@@ -169,8 +172,13 @@ struct FurtherFields {
 }
 
 impl InstanceShape {
-    pub(super) fn registration(self, id: &ServiceId, owner: &Owner) -> Result<Registration, DocumentError> {
+    pub(super) fn registration(
+        self,
+        id: &ServiceId,
+        owner: &Owner,
+    ) -> Result<(Registration, SpanningAddresses), DocumentError> {
         let fields = self.service;
+        let spanning = spanning(fields.network_addresses)?;
         same("Service.ID", &fields.id, id.as_str())?;
         let tagged = fields.tagged_addresses.into_iter().map(|(role, tagged)| {
             let at = address(&tagged.address, || format!("Service.TaggedAddresses.{role}.Address"))?;
@@ -195,8 +203,22 @@ impl InstanceShape {
             origin: owner.origin,
         };
         let checks = checks(self.checks, Some(id), owner)?;
-        Ok(Registration { instance, checks, replace_existing_checks: true })
+        Ok((Registration { instance, checks, replace_existing_checks: true }, spanning))
     }
+}
+
+/// Addresses in networks that span machines, by the network's ID.
+fn spanning(fields: BTreeMap<Arc<str>, Vec<TaggedFields>>) -> Result<SpanningAddresses, DocumentError> {
+    let network = |(id, there): (Arc<str>, Vec<TaggedFields>)| {
+        let field = |at: usize| format!("Service.NetworkAddresses.{id}[{at}].Address");
+        let read = |(at, told): (usize, TaggedFields)| match address(&told.address, || field(at))? {
+            host @ Address::Host(_) => Err(wrong(field(at), format!("must be an IP address, not {host}"))),
+            ip => Ok(TaggedAddress { role: Arc::default(), address: ip, port: told.port }),
+        };
+        let there = there.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        Ok((id, there))
+    };
+    fields.into_iter().map(network).collect()
 }
 
 /// The ports of `Ports`, and that of `Port` where it is none of them: the default one.
