@@ -124,7 +124,8 @@ pub struct TaggedAddress {
 /// Where an instance is reached by clients whose source address lies in `network`. Of one network there may be an address of each
 /// family; the ports are those of the first.
 ///
-/// Applied only by the nameplate whose own node reported it: every Docker host has its own 172.17.0.0/16.
+/// Applied only by the nameplate whose own node reported it, because every Docker host has its own 172.17.0.0/16; and of what other
+/// machines tell, which is brought here only where the network is the same ([`super::spanning`]).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NetworkAddress {
     /// The client network.

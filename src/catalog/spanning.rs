@@ -96,6 +96,7 @@ fn role(network: &SpanningNetwork, family: &str) -> String {
     format!("docker_{}_{family}", network.name)
 }
 
+/// How roles end. Source: the Docker source's roles, `sources::docker::addresses`.
 const FAMILIES: [&str; 2] = ["ipv4", "ipv6"];
 
 #[cfg(test)]

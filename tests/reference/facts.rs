@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nameplate::{
     catalog::{
+        change::Origin,
         check::CheckStatus,
         node::{Address, Node},
         service::{IpNetwork, Meta, NetworkAddress},
@@ -191,16 +192,22 @@ pub fn everyone<'a>(world: &World, all: &[&'a PlainInstance]) -> Vec<&'a PlainIn
     all.iter().copied().filter(|entry| !in_maintenance(world, entry)).collect()
 }
 
-/// The client network that an asker is in: the most exact one that an instance of our own node names.
+/// The client network that an asker is in: the most exact one that an instance of our own node names, or one that another machine
+/// told of.
 pub fn client_network(world: &World, asker: IpAddr) -> Option<IpNetwork> {
     world
         .instances
         .iter()
-        .filter(|entry| entry.instance.node == world.settings.node)
+        .filter(|entry| counts_here(world, entry))
         .flat_map(|entry| entry.instance.network_addresses.iter())
         .map(|address| address.network)
         .filter(|network| network.contains(asker))
         .max_by_key(IpNetwork::prefix_length)
+}
+
+/// Whether an instance's client networks are ours.
+fn counts_here(world: &World, entry: &PlainInstance) -> bool {
+    entry.instance.node == world.settings.node || entry.instance.origin == Origin::Cluster
 }
 
 /// What the instance says first of this client network.
@@ -209,7 +216,7 @@ pub fn network_entry<'a>(
     entry: &'a PlainInstance,
     network: Option<IpNetwork>,
 ) -> Option<&'a NetworkAddress> {
-    if entry.instance.node != world.settings.node {
+    if !counts_here(world, entry) {
         return None;
     }
     entry.instance.network_addresses.iter().find(|address| Some(address.network) == network)

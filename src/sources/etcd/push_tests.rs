@@ -32,7 +32,8 @@ fn own() -> NodeName {
 impl World {
     fn new() -> World {
         let told = ("dc1".to_owned(), Nameplate::ours(&[]));
-        let push = Push::new(Layout::new("/nameplate"), own(), told);
+        let mut push = Push::new(Layout::new("/nameplate"), own(), told);
+        push.set_networks(Some(Arc::default()));
         let mut world = World {
             push,
             state: State::new(Seed(7), 100),
@@ -283,7 +284,6 @@ fn what_is_of_this_machine_alone_is_not_shared() {
         Instance { node: NodeName::new("n2").unwrap(), ..instance("web", "far") },
         vec![],
     )));
-    world.push.set_networks(Some(Arc::default()));
     assert_eq!(world.write(), ["nodes/n1", "services/n1/both"]);
     let own = Instance { network_addresses: networks(), ..instance("web", "inside") };
     world.change(register(registration(own, vec![])));
@@ -305,6 +305,7 @@ fn what_is_reached_in_networks_that_span_machines_is_shared_once_they_are_known(
     let shop = SpanningNetwork { id: "qvib".into(), name: "shop".into(), subnets: vec![subnet], clients: Vec::new() };
     let shop = Some(Arc::new(SpanningNetworks(vec![shop])));
     let mut world = World::new();
+    world.push.set_networks(None);
     world.change(register(registration(inside, vec![])));
     assert_eq!(world.write(), ["nodes/n1"], "nobody knows yet");
     world.push.set_networks(shop);
