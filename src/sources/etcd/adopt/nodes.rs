@@ -14,6 +14,7 @@ use crate::{
         node::Node,
         restore::StoredNode,
         service::Instance,
+        spanning::SpanningNetworks,
         state::{CheckEntry, InstanceEntry},
     },
     publish::journal::Write,
@@ -147,7 +148,8 @@ impl OtherNodes {
         }
         for entry in instances.iter().filter(|entry| adopted.contains(&entry.instance.node)) {
             let Some(told) = told(entry) else { continue };
-            let document = write_instance(&told.instance, told.checks.iter(), Outputs::Whole);
+            let document =
+                write_instance(&told.instance, &SpanningNetworks::default(), told.checks.iter(), Outputs::Whole);
             documents.push((Place::Instance(entry.instance.key()), document.map_err(super::PlanError::from)?));
         }
         Ok(documents)

@@ -24,6 +24,7 @@ use crate::{
         check::Check,
         names::NodeName,
         service::InstanceKey,
+        spanning::SpanningNetworks,
         state::{NodeEntry, State},
         transaction::{Action, Found, Operation, OperationProblem, Subject, Transacted},
     },
@@ -191,7 +192,8 @@ impl Footprint {
             match (told_instance(going.before, instance), told_instance(going.after, instance)) {
                 (Some(_), None) => writes.push(Write::Delete(key)),
                 (was, Some(is)) if was.as_ref() != Some(&is) => {
-                    let document = write_instance(&is.instance, is.checks.iter(), Outputs::Whole)?;
+                    let document =
+                        write_instance(&is.instance, &SpanningNetworks::default(), is.checks.iter(), Outputs::Whole)?;
                     writes.push(put(was.is_some(), key, document));
                 }
                 _ => {}
