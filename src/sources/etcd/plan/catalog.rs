@@ -10,10 +10,10 @@
 //! | one that is not | it is not there |
 //! | the node of what it names | it is there |
 //! | a node that goes with all that is on it | also: nothing came to it or changed on it |
+//! | a check that is not known, or comes to another instance | also: nothing came to its node or changed on it, which might have the check's ID; who has it has it still |
 //!
 //! **Limits:** a document is written anew with all that is known of it: fields that this version does not know are gone then, and
-//! so is a check that waits because another has its ID. That check IDs are free is looked at on this machine only; where two
-//! machines register one at the same time, the documents disagree, and what holds then stands in `mirror`.
+//! so is a check that waits because another has its ID.
 
 use std::collections::BTreeSet;
 
@@ -109,8 +109,10 @@ impl Plan {
 struct Footprint {
     /// Nodes that may be changed.
     nodes: BTreeSet<NodeName>,
-    /// Instances that may be.
+    /// Instances that may be, or that have a check's ID.
     instances: BTreeSet<InstanceKey>,
+    /// Nodes on which checks are not known that are to come to them, or are named.
+    claimed: BTreeSet<NodeName>,
 }
 
 /// Which of these nodes go, with all that is on them.
@@ -135,7 +137,7 @@ impl Footprint {
             Subject::Check(key) => match catalog.check_and_home(key) {
                 Some((_, Some(home))) => self.add_instance(home.instance.key()),
                 Some((_, None)) => self.add_node(&key.node),
-                None => {}
+                None => _ = self.claimed.insert(key.node.clone()),
             },
         }
         for change in operation.action.changes() {
@@ -145,15 +147,36 @@ impl Footprint {
                     let here = catalog.node(name).into_iter().flat_map(|node| node.instances());
                     self.instances.extend(here.map(|instance| instance.key()));
                 }
-                Change::Register(registration) => self.add_instance(registration.instance.key()),
-                Change::RegisterCheck(check) => match &check.service_id {
-                    Some(id) => self.add_instance(InstanceKey { node: check.node.clone(), id: id.clone() }),
-                    None => self.add_node(&check.node),
-                },
+                Change::Register(registration) => {
+                    self.add_instance(registration.instance.key());
+                    registration.checks.iter().for_each(|check| self.add_check(catalog, check));
+                }
+                Change::RegisterCheck(check) => {
+                    match &check.service_id {
+                        Some(id) => self.add_instance(InstanceKey { node: check.node.clone(), id: id.clone() }),
+                        None => self.add_node(&check.node),
+                    }
+                    self.add_check(catalog, check);
+                }
                 // Of these the operation's subject says all.
                 _ => {}
             }
         }
+    }
+
+    /// A check that is to be there, and who has its ID, if somebody else has.
+    fn add_check(&mut self, catalog: &State, check: &Check) {
+        let home = match catalog.check_and_home(&check.key()) {
+            Some((known, _)) if known.check.service_id == check.service_id => return,
+            Some((_, home)) => Some(home.map(|home| home.instance.key())),
+            None => None,
+        };
+        match home {
+            Some(Some(instance)) => self.add_instance(instance),
+            Some(None) => self.add_node(&check.node),
+            None => {}
+        }
+        self.claimed.insert(check.node.clone());
     }
 
     fn add_node(&mut self, name: &NodeName) {
@@ -204,26 +227,29 @@ impl Footprint {
 
     /// That etcd has all of it as this machine does.
     fn compares(&self, known: Known<'_>, going: Going<'_>) -> Vec<Compare> {
-        let (layout, before) = (known.layout, known.catalog);
+        let before = known.catalog;
         let mut compares = Vec::new();
         for name in &self.nodes {
             let place = Place::Node(name.clone());
             compares.extend(as_known(known, &place, told_node(before, name).is_some()));
-            if going.has(name) {
-                let folder = layout.instances_of(name);
-                compares.push(Compare::none_after(folder.as_bytes(), signed(known.revision)));
+            if going.has(name) && !self.claimed.contains(name) {
+                compares.push(none_newer_on(known, name));
             }
         }
-        let mut on: BTreeSet<&NodeName> = BTreeSet::new();
+        compares.extend(self.claimed.iter().map(|name| none_newer_on(known, name)));
+        let mut on: BTreeSet<&NodeName> = self.claimed.iter().collect();
         for instance in self.instances(going) {
             let place = Place::Instance(instance.clone());
             compares.extend(as_known(known, &place, told_instance(before, instance).is_some()));
             on.insert(&instance.node);
         }
         for name in on.into_iter().filter(|name| !self.nodes.contains(*name)) {
-            let key = layout.key(&Place::Node(name.clone())).into_bytes();
+            let place = Place::Node(name.clone());
             let is_there = told_node(before, name).is_some();
-            compares.push(if is_there { Compare::present(key) } else { Compare::absent(key) });
+            let compare = as_known(known, &place, is_there);
+            // That it is there comes first; its own checks matter to who claims an ID.
+            let wanted = if self.claimed.contains(name) { compare.len() } else { 1 };
+            compares.extend(compare.into_iter().take(wanted));
         }
         compares
     }
@@ -242,6 +268,11 @@ fn as_known(known: Known<'_>, place: &Place, is_there: bool) -> Vec<Compare> {
     }
     let newer = With::ModRevision(signed(known.revision).saturating_add(1));
     vec![Compare::present(key.clone()), Compare::one(key, Is::Less, newer)]
+}
+
+/// That nothing came to a node or changed on it.
+fn none_newer_on(known: Known<'_>, name: &NodeName) -> Compare {
+    Compare::none_after(known.layout.instances_of(name).as_bytes(), signed(known.revision))
 }
 
 /// Does all operations on a copy of the catalog, as if etcd told of them; or says which cannot be done.
