@@ -220,7 +220,7 @@ impl<'a> Response<'a> {
     {
         let snapshot = self.asked.snapshot;
         let instance = &member.instance;
-        let local = self.reading.network.filter(|_| instance.node == snapshot.settings.node);
+        let local = self.reading.network.filter(|_| eligible::is_for_our_networks(instance, &snapshot.settings));
         if let Some(address) = local.and_then(|network| eligible::network_address(instance, network)) {
             return Some(eligible::network_reach(address, instance));
         }

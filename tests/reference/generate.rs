@@ -297,7 +297,7 @@ fn draw_registration(
         network_addresses: networks.into(),
         further_names: draw_further_names(rng).into(),
         enable_tag_override: false,
-        origin: *rng.pick(&[Origin::Api, Origin::Api, Origin::File, Origin::Docker]),
+        origin: *rng.pick(&[Origin::Api, Origin::Api, Origin::File, Origin::Docker, Origin::Cluster]),
     };
     let checks = (0..rng.below(3)).map(|at| draw_check(rng, &node, Some(&id), at, false)).collect();
     Registration { instance, checks, replace_existing_checks: false }
