@@ -165,7 +165,8 @@ pub fn network_address(instance: &Instance, network: IpNetwork) -> Option<&Netwo
     instance.network_addresses.iter().find(|address| address.network == network)
 }
 
-/// Whether a host name is the service's own (`web`, `web.D`, `web.service.D`), which means that there is no address.
+/// Whether a host name is the service's own as registered (`web`, `web.D`, `web.service.D`), which means that there is no
+/// address, whichever service has that name in DNS.
 fn names_itself(address: &Address, service: &ServiceName, settings: &Settings) -> bool {
     let Address::Host(host) = address else { return false };
     let Some((own, rest)) = host.as_bytes().split_at_checked(service.as_str().len()) else { return false };

@@ -13,7 +13,7 @@ use nameplate::{
 };
 
 use super::{
-    labels::{Holder, LabelList, ServiceNames},
+    labels::{Holder, LabelList},
     prepared::PlainQuery,
     world::{PlainInstance, PlainNode, World},
 };
@@ -223,13 +223,7 @@ pub fn network_entry<'a>(
 }
 
 /// Where an instance is reached by an asker in this client network.
-pub fn place(
-    world: &World,
-    names: &ServiceNames,
-    entry: &PlainInstance,
-    network: Option<IpNetwork>,
-    family: Family,
-) -> Place {
+pub fn place(world: &World, entry: &PlainInstance, network: Option<IpNetwork>, family: Family) -> Place {
     let there = network_entry(world, entry, network);
     let in_it = |address: &&NetworkAddress| Some(address.network) == network && is(address.address, family);
     if let Some(one) = there.and_then(|_| entry.instance.network_addresses.iter().find(in_it)) {
@@ -241,7 +235,7 @@ pub fn place(
     if let Some(address) = own_ip(entry, family) {
         return answered(address);
     }
-    if let Some(host) = own_host(world, names, entry) {
+    if let Some(host) = own_host(world, entry) {
         return Place::Host(host);
     }
     if matches!(entry.instance.address, Some(Address::Ip(_))) || is_for_networks_only(entry) {
@@ -263,21 +257,17 @@ pub fn own_ip(entry: &PlainInstance, family: Family) -> Option<IpAddr> {
     tagged.or_else(|| entry.instance.address.as_ref().and_then(Address::ip).filter(|ip| is(*ip, family)))
 }
 
-/// The instance's own host name, unless it is the service's own name, which means no address.
-pub fn own_host(world: &World, names: &ServiceNames, entry: &PlainInstance) -> Option<String> {
+/// The instance's own host name, unless it is its service's name as registered, which means no address, whichever service
+/// has that name in DNS.
+pub fn own_host(world: &World, entry: &PlainInstance) -> Option<String> {
     let Some(Address::Host(host)) = &entry.instance.address else { return None };
     let host = host.to_lowercase();
-    let service = Holder::Service(entry.instance.service.as_str().to_owned());
-    let own_labels: Vec<_> =
-        names.by_labels.iter().filter(|(_, owner)| **owner == service).map(|(labels, _)| labels).collect();
-    let is_own = own_labels.iter().any(|labels| {
-        let text = String::from_utf8_lossy(&labels.join(&b'.')).into_owned();
-        let below = |domain: String| {
-            let domain = domain.trim_end_matches('.').to_lowercase();
-            host == format!("{text}.{domain}") || host == format!("{text}.service.{domain}")
-        };
-        (labels.len() == 1 && host == text) || world.domains().iter().any(|domain| below(domain.to_string()))
-    });
+    let service = entry.instance.service.as_str().to_lowercase();
+    let below = |domain: String| {
+        let domain = domain.trim_end_matches('.').to_lowercase();
+        host == format!("{service}.{domain}") || host == format!("{service}.service.{domain}")
+    };
+    let is_own = host == service || world.domains().iter().any(|domain| below(domain.to_string()));
     (!is_own).then_some(host)
 }
 

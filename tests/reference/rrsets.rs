@@ -48,7 +48,7 @@ impl Asking<'_> {
             return Some((port, hex(ip)?)).filter(|(port, _)| *port > 0);
         }
         let port = entry.instance.ports[index].number;
-        if let Some(host) = facts::own_host(self.world, &self.forest.names, entry) {
+        if let Some(host) = facts::own_host(self.world, entry) {
             return Some((port, lower(&Name::parse(&host).ok()?)));
         }
         let of_address = entry.instance.address.as_ref().and_then(Address::ip);
@@ -113,7 +113,7 @@ impl Asking<'_> {
                 None => Some(entry.instance.ports[index].number),
             });
             let hints = [Family::V4, Family::V6].into_iter().filter_map(|family| {
-                match facts::place(self.world, &self.forest.names, entry, self.network, family) {
+                match facts::place(self.world, entry, self.network, family) {
                     Place::Ip(ip) => Some(ip),
                     _ => None,
                 }

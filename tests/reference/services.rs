@@ -53,7 +53,7 @@ impl<'a> Asking<'a> {
         let members = facts::eligible(self.world, service, &all, filter);
         let asked = Asked { name, service, filter, form, tree, all, members, step };
         let answered = |entry: &&PlainInstance| {
-            let place = |family| facts::place(self.world, &self.forest.names, entry, self.network, family);
+            let place = |family| facts::place(self.world, entry, self.network, family);
             [Family::V4, Family::V6].into_iter().any(|family| place(family) != Place::Nowhere)
         };
         if filter.id.is_some() && self.eligible_of(&asked) == 0 {
@@ -182,20 +182,17 @@ impl<'a> Asking<'a> {
     }
 
     fn addresses(&self, asked: &Asked, family: Family) -> Found {
-        let places: Vec<(&PlainInstance, Place)> = asked
-            .members
-            .iter()
-            .map(|entry| (*entry, facts::place(self.world, &self.forest.names, entry, self.network, family)))
-            .collect();
+        let places: Vec<(&PlainInstance, Place)> =
+            asked.members.iter().map(|entry| (*entry, facts::place(self.world, entry, self.network, family))).collect();
         let with_ip = lowest(&places, |place| matches!(place, Place::Ip(_)));
         let most = usize::from(facts::rule(self.world, asked.service).max_answers);
         let most = (most > 0).then_some(most);
         let rtype = if family == Family::V4 { A } else { AAAA };
         let chained = self.world.settings.host_names == HostNames::Cname;
         let is_somewhere = |entry: &&PlainInstance| {
-            [Family::V4, Family::V6].into_iter().any(|family| {
-                matches!(facts::place(self.world, &self.forest.names, entry, self.network, family), Place::Ip(_))
-            })
+            [Family::V4, Family::V6]
+                .into_iter()
+                .any(|family| matches!(facts::place(self.world, entry, self.network, family), Place::Ip(_)))
         };
         if with_ip.is_empty() && chained && asked.members.iter().any(is_somewhere) {
             // A CNAME would hide the addresses of the other family.
