@@ -15,26 +15,10 @@ use super::{
     directory::{Directory, Touched},
     token::{Policy, Token},
 };
+use crate::catalog::followed::{self, Told};
 
 /// What was done elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Followed {
-    /// The revision up to which this is.
-    pub revision: u64,
-    /// Whether it is all that there is.
-    pub told: Told,
-    /// What happened, in this order.
-    pub events: Vec<Event>,
-}
-
-/// What is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// All that there is: what else was known is gone.
-    Everything,
-    /// What came, changed or went.
-    Changes,
-}
+pub type Followed = followed::Followed<Event>;
 
 /// Something that happened elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]

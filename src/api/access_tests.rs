@@ -13,7 +13,7 @@ use crate::{
         rights::Right,
         routes::routes,
     },
-    catalog::{change::Origin, table::Seed},
+    catalog::{change::Origin, followed::Told, table::Seed},
     publish::{
         feed::SourceStatus,
         publisher::Start,
@@ -223,7 +223,7 @@ async fn a_shared_token_ends_by_its_lease_or_while_the_store_is_away_by_the_cloc
     let secret = "leased-leased-leased";
     let token = Token { expires_secs: Some(1), lease: 7, ..Token::new("a".into(), Secret::new(secret)) };
     let events = vec![follow::Event::Token(Box::new(token))];
-    let followed = follow::Followed { revision: 5, told: follow::Told::Changes, events };
+    let followed = follow::Followed { revision: 5, told: Told::Changes, events };
     harness.feed.access(AccessChange::Follow(Box::new(followed))).await.unwrap();
     let is = async |away: Option<&str>| {
         let (name, away) = (Arc::from("etcd"), away.map(Arc::from));

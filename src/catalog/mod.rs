@@ -17,6 +17,7 @@ pub mod definition;
 pub mod document;
 pub mod duration;
 pub mod few;
+pub mod followed;
 pub mod intern;
 pub mod names;
 pub mod nearest;

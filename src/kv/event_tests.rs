@@ -4,8 +4,8 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    catalog::table::Seed,
-    kv::follow::{Event as ToldEvent, Followed, Told},
+    catalog::{followed::Told, table::Seed},
+    kv::follow::{Event as ToldEvent, Followed},
 };
 
 fn event(number: u64, id: &str, is_here: bool) -> Event {

@@ -5,6 +5,7 @@ use crate::{
     access::directory::HashKey,
     catalog::{
         check::{CheckKey, CheckResult, CheckStatus},
+        followed::Told,
         names::{CheckId, NodeName, ServiceId, ServiceName},
         node::Node,
         service::InstanceKey,
@@ -219,7 +220,7 @@ async fn a_session_that_machines_share_is_told_of_when_it_lapses_and_ends_elsewh
         behavior: kv::session::Behavior::Release,
         ttl: None,
     };
-    let follow = |events| kv::follow::Followed { revision: 4, told: kv::follow::Told::Changes, events };
+    let follow = |events| kv::follow::Followed { revision: 4, told: Told::Changes, events };
     let began = follow(vec![kv::follow::Event::Session(Box::new(session), 4)]);
     feed.store(kv::change::Change::Follow(Box::new(began))).await.unwrap();
     assert_eq!((published.load().store.sessions_index(), published.take_touched_sessions()), (4, vec!["s".into()]));

@@ -7,10 +7,10 @@ use crate::{
     access::{
         Level, Rules,
         directory::{Directory, HashKey},
-        follow::{Event, Followed, Told},
+        follow::{Event, Followed},
         token::{ANONYMOUS_ACCESSOR_ID, Policy, Secret, Token},
     },
-    catalog::{change::Change, check::CheckStatus, names::NodeName, node::Node, table::Seed},
+    catalog::{change::Change, check::CheckStatus, followed::Told, names::NodeName, node::Node, table::Seed},
     kv::store::Store,
     publish::{
         feed::{Submission, SubmitError, Work},

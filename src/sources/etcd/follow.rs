@@ -23,11 +23,8 @@ use super::{
 };
 use crate::{
     access::{self, directory::AccessChange},
-    catalog::{change::Origin, names::NodeName, spanning::SpanningNetworks, state::State},
-    kv::{
-        self,
-        follow::{Followed as FollowedStore, Told},
-    },
+    catalog::{change::Origin, followed::Told, names::NodeName, spanning::SpanningNetworks, state::State},
+    kv::{self, follow::Followed as FollowedStore},
     publish::{
         feed::{Feed, SourceStatus},
         watch::Published,
@@ -132,7 +129,7 @@ impl Keys for Follower {
             self.progress.came(revision, Instant::now());
             return Ok(());
         }
-        self.follow_access((batch.revision, access::follow::Told::Changes), &kept).await?;
+        self.follow_access((batch.revision, Told::Changes), &kept).await?;
         let told = kept.iter().filter_map(|event| retell::told(&self.layout, event)).collect();
         let events = self.readable(told);
         self.follow_kept(FollowedStore { revision, told: Told::Changes, events }).await
@@ -208,7 +205,7 @@ impl Follower {
                 self.client.range(folder.as_bytes(), Some(revision)).await?.key_values.into_iter().map(Event::Put),
             );
         }
-        self.follow_access((revision, access::follow::Told::Everything), &access).await?;
+        self.follow_access((revision, Told::Everything), &access).await?;
         let mut events = Vec::new();
         for folder in self.layout.kept_folders().into_iter().chain([self.layout.events()]) {
             let listing = self.client.range(folder.as_bytes(), Some(revision)).await?;
@@ -244,16 +241,12 @@ impl Follower {
     }
 
     /// Before the keys and sessions of the same revision, because who waits for it looks at how far those are.
-    async fn follow_access(
-        &mut self,
-        (revision, told): (i64, access::follow::Told),
-        events: &[Event],
-    ) -> Result<(), End> {
+    async fn follow_access(&mut self, (revision, told): (i64, Told), events: &[Event]) -> Result<(), End> {
         let mut complaints = Vec::new();
         let events: Vec<_> =
             events.iter().filter_map(|event| retell::access::told(&self.layout, event, &mut complaints)).collect();
         self.complaints.say("etcd", &complaints);
-        if events.is_empty() && told == access::follow::Told::Changes {
+        if events.is_empty() && told == Told::Changes {
             return Ok(());
         }
         let revision = u64::try_from(revision).unwrap_or_default();

@@ -23,8 +23,7 @@ use super::{
     reach::Etcd,
 };
 use crate::{
-    catalog::change::Change,
-    kv::follow::Told,
+    catalog::{change::Change, followed::Told},
     publish::feed::{Feed, Receipt, SourceStatus, SubmitError},
 };
 

@@ -11,13 +11,14 @@ use super::{
 };
 use crate::{
     catalog::{
+        followed::Told,
         names::{CheckId, NodeName},
         state::State,
         table::Seed,
     },
     kv::{
         change::Change,
-        follow::{Event, Followed, Told},
+        follow::{Event, Followed},
         operation::Content,
     },
 };

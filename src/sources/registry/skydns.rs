@@ -11,8 +11,7 @@ use tokio::task::JoinSet;
 
 use super::RegistrySettings;
 use crate::{
-    catalog::change::Origin,
-    kv::follow::Told,
+    catalog::{change::Origin, followed::Told},
     publish::feed::{Feed, SourceStatus},
     sources::etcd::{
         Etcd,

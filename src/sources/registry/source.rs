@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::{RegistrySettings, services::Services};
 use crate::{
-    catalog::{change::Origin, state::State},
-    kv::follow::Told,
+    catalog::{change::Origin, followed::Told, state::State},
     publish::{
         feed::{Feed, SourceStatus},
         watch::Published,

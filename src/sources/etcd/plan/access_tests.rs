@@ -15,10 +15,10 @@ use crate::{
         Rules,
         directory::HashKey,
         file,
-        follow::{Followed, Told},
+        follow::Followed,
         token::{ANONYMOUS_ACCESSOR_ID, Secret, Token},
     },
-    catalog::table::Seed,
+    catalog::{followed::Told, table::Seed},
 };
 
 /// A machine that has heard of all up to a revision.
