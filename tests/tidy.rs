@@ -38,7 +38,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "api",
         &["catalog", "access", "kv", "publish", "health::deadlines", "forward", "answer::explain", "observe", "random"],
     ),
-    // What settings of the Docker source are: a template that is wrong is told before anything starts.
+    // What settings of sources are: a template that is wrong is told before anything starts.
     (
         "config",
         &[
@@ -50,6 +50,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "sources::docker::Endpoint",
             "sources::docker::Template",
             "sources::docker::client::EndpointError",
+            "sources::etcd::Side",
         ],
     ),
     // `catalog::duration` because a duration is read alike on the command line, in the settings and in JSON.

@@ -134,7 +134,7 @@ pub struct ServeArgs {
     /// Catalog that several machines share: etcd://HOST:PORT,HOST:PORT/PREFIX, or etcds:// with TLS
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
-    /// Whose keys, sessions, queries, policies and tokens hold if this machine and the store both have some: local or remote
+    /// Whose keys, sessions, events, tokens and the like hold if this machine and the store both have some: local or remote
     #[arg(long, value_name = "SIDE")]
     pub store_adopt: Option<String>,
     /// etcd in which other programs register services, HOST:PORT at keys /services/NAME/ID: etcd://HOST:PORT,.../PREFIX

@@ -9,7 +9,7 @@ use super::{
     store::{ApiVersion, StoreAddress},
     values::{self, duration, word},
 };
-use crate::{catalog::duration::format_duration, wire::name::Name};
+use crate::{catalog::duration::format_duration, sources::etcd::Side, wire::name::Name};
 
 /// A catalog that several machines share, and services of other programs. The fields are named and explained in reference.toml,
 /// with `store_` or `etcd_` before them.
@@ -31,7 +31,7 @@ pub struct Cluster {
     pub tls_pair: Option<(PathBuf, PathBuf)>,
     /// How long what is of this machine outlives it.
     pub lease: Duration,
-    /// Whose keys, sessions, prepared queries, policies and tokens hold at the first start with a store, if both have some.
+    /// Which hold at the first start with a store, if both have some: this machine's own, or those in the store.
     pub adopt: Option<Side>,
 }
 
@@ -112,15 +112,6 @@ impl Cluster {
             ("store_adopt", SIDES.iter().find(|(_, side)| Some(*side) == self.adopt).map(|(name, _)| quoted(name))),
         ]
     }
-}
-
-/// Whose keys, sessions, prepared queries, policies and tokens hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// This machine's.
-    Local,
-    /// The store's.
-    Remote,
 }
 
 const SIDES: [(&str, Side); 2] = [("local", Side::Local), ("remote", Side::Remote)];

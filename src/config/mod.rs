@@ -41,7 +41,7 @@ mod store;
 mod values;
 
 pub use access::Access;
-pub use cluster::{Cluster, Side};
+pub use cluster::Cluster;
 pub use docker::{Docker, DockerDaemon};
 pub use health::HealthChecks;
 pub use host::Host;

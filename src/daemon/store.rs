@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use crate::{
     access::directory::{Directory, HashKey},
     catalog::{state::State, table::Seed},
-    config::{ApiVersion, Cluster, Config, Side, StoreAddress},
+    config::{ApiVersion, Cluster, Config, StoreAddress},
     kv::store::Store,
     observe::metrics::Metrics,
     publish::{
@@ -19,7 +19,7 @@ use crate::{
     },
     random,
     sources::etcd::{
-        self, ClientV2, Etcd, EtcdSettings, EtcdSource, OtherNodes,
+        self, ClientV2, Etcd, EtcdSettings, EtcdSource,
         client::{Client, Host, Login, Settings, Timeouts},
     },
 };
@@ -92,18 +92,10 @@ pub async fn stored(
     let moves = shared.is_some() != store.revision().is_some();
     match shared {
         Some((settings, client)) => {
-            let side = config.cluster.adopt.map(|side| match side {
-                Side::Local => etcd::Side::Local,
-                Side::Remote => etcd::Side::Remote,
-            });
-            let others = OtherNodes::look((settings, client), (&nodes, &instances), side).await?;
-            if moves {
-                let own = etcd::Own { store: &store, directory: &directory, now_secs: super::unix_secs() };
-                etcd::adopt((&settings.prefix, client), own, side).await?;
-                etcd::adopt_events((&settings.prefix, client), &store).await?;
-                store.share();
-            }
-            writes.extend(others.adopt(client, (&mut nodes, &mut instances)).await?);
+            let (now_secs, nodes, instances) = (super::unix_secs(), &mut nodes, &mut instances);
+            let own = etcd::Own { store: &store, directory: &directory, now_secs, nodes, instances };
+            writes.extend(etcd::adopt((settings, client), own, config.cluster.adopt).await?);
+            store.share();
         }
         None if moves => {
             index = index.max(store.newest_index()).max(directory.newest_index());

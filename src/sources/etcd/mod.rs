@@ -56,7 +56,7 @@ mod shared;
 mod source;
 mod v2;
 
-pub use adopt::{AdoptError, Own, Side, adopt, events::adopt_events, nodes::OtherNodes};
+pub use adopt::{AdoptError, Own, Side, adopt};
 pub use following::Patience;
 pub use reach::Etcd;
 pub use source::{EtcdSource, NameTaken};

@@ -228,6 +228,11 @@ impl Plan {
         Ok(plans)
     }
 
+    /// Makes it depend on nothing being in these folders, besides what it compares. Copies have room for some more compares.
+    pub fn only_if_empty(&mut self, folders: impl Iterator<Item = String>) {
+        self.compares.extend(folders.map(|folder| Compare::none_after(folder.as_bytes(), 0)));
+    }
+
     /// For how long a lease is to be granted before the transaction, if it needs one.
     pub fn lease(&self) -> Option<Duration> {
         self.lease

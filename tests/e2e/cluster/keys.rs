@@ -122,29 +122,66 @@ fn the_first_start_shares_what_was_a_machines_own() {
         let cluster = Cluster::new(sandbox);
         cluster.start_members();
         let [n1, n2, n3] = Host::NODES;
-        for node in [n1, n3] {
+        for node in Host::NODES {
             cluster.start_node(node, "");
             cluster.until_ready(node);
             assert_eq!(put(&cluster, node, "a/b", &node.to_string()), "true");
+            if node != n1 {
+                make_of_each_kind(&cluster, node);
+            }
             cluster.stop(node);
         }
-        for node in [n1, n2] {
-            cluster.start_node(node, &store());
-            cluster.until_ready(node);
-        }
-        let value = |node| cluster.http(node, "GET", "/v1/kv/a/b?raw", "").ok().map(|response| response.body);
-        let has = |node, text: &str| until("the key is shared", SOON, || (value(node)? == text).then_some(()));
-        has(n2, "n1");
-        // Both have some: who is right, a person says.
-        cluster.start_node(n3, &store());
-        let (status, log) = cluster.ended(n3);
+        cluster.start_node(n1, &store());
+        cluster.until_ready(n1);
+        let has = |node, expected: [Option<&str>; 4]| {
+            until("it has the same", SOON, || (of_each_kind(&cluster, node)? == expected).then_some(()));
+        };
+        has(n1, [Some("n1"), None, None, None]);
+        // Both have some: who is right, a person says, once for all of it.
+        cluster.start_node(n2, &store());
+        let (status, log) = cluster.ended(n2);
         assert_eq!(status.code(), Some(2), "{log}");
+        let counts = "1 keys, 1 prepared queries, 1 events, 1 nodes that are no machine's of its own";
+        assert!(log.contains(counts) && log.contains("etcd has some in /nameplate/v1/kv/;"), "{log}");
         assert!(log.contains("--store-adopt"), "{log}");
-        cluster.start_node(n3, &format!("{} --store-adopt remote", store()));
+        cluster.start_node(n2, &format!("{} --store-adopt remote", store()));
+        cluster.until_ready(n2);
+        has(n2, [Some("n1"), None, None, None]);
+        has(n1, [Some("n1"), None, None, None]);
+        cluster.start_node(n3, &format!("{} --store-adopt local", store()));
         cluster.until_ready(n3);
-        has(n3, "n1");
-        has(n1, "n1");
+        for node in Host::NODES {
+            has(node, [Some("n3"), Some("n3"), Some("n3"), Some("n3")]);
+        }
     });
+}
+
+/// Has a prepared query, an event and a node that is no machine's made on a node, each with its name.
+fn make_of_each_kind(cluster: &Cluster<'_>, node: Host) {
+    let query = format!(r#"{{"Name": "{node}", "Service": {{"Service": "web"}}}}"#);
+    let other = format!(r#"{{"Node": "db", "Address": "192.0.2.60", "NodeMeta": {{"of": "{node}"}}}}"#);
+    for (method, path, body) in [
+        ("POST", "/v1/query", &query),
+        ("PUT", &*format!("/v1/event/fire/{node}"), &String::new()),
+        ("PUT", "/v1/catalog/register", &other),
+    ] {
+        assert_eq!(http(cluster, node, method, path, body).0, 200, "{path}");
+    }
+}
+
+/// What a node has of all that [`the_first_start_shares_what_was_a_machines_own`] makes: by whom a key, a prepared query, an event
+/// and a node were made; none while it does not answer.
+fn of_each_kind(cluster: &Cluster<'_>, node: Host) -> Option<[Option<&'static str>; 4]> {
+    let read = |path: &str| cluster.http(node, "GET", path, "").ok().map(|response| response.body);
+    let parsed = |path: &str| serde_json::from_str::<Value>(&read(path)?).ok();
+    let name = |text: &str| ["n1", "n2", "n3"].into_iter().find(|name| *name == text);
+    let named = |value: &Value| value.as_str().and_then(name);
+    Some([
+        name(&read("/v1/kv/a/b?raw")?),
+        named(&parsed("/v1/query")?[0]["Name"]),
+        named(&parsed("/v1/event/list")?[0]["Name"]),
+        named(&parsed("/v1/catalog/nodes?filter=Node==db")?[0]["Meta"]["of"]),
+    ])
 }
 
 /// Puts a key on a node; what was answered, or the status and the text of an error.

@@ -1,8 +1,11 @@
 use super::*;
-use crate::catalog::{
-    check::CheckStatus,
-    few::Few,
-    testing::{check, instance, registration},
+use crate::{
+    catalog::{
+        check::CheckStatus,
+        few::Few,
+        testing::{check, instance, registration},
+    },
+    sources::etcd::layout::Layout,
 };
 
 fn nodes(origins: &[(&str, Origin)]) -> Vec<StoredNode> {
@@ -34,9 +37,8 @@ fn entry(node: &str, origin: Origin, aside: &[Origin]) -> Arc<InstanceEntry> {
     })
 }
 
-fn others(side: Option<Side>) -> OtherNodes {
-    let own = NodeName::new("n1").unwrap();
-    OtherNodes { layout: Layout::new("/x"), own, datacenter: "dc1".into(), is_some: true, side, shared: Vec::new() }
+fn others(own: &NodeName) -> OtherNodes<'_> {
+    OtherNodes { own, datacenter: "dc1" }
 }
 
 #[test]
@@ -49,9 +51,10 @@ fn what_clients_registered_becomes_the_stores() {
         own.clone(),
         entry("n2", Origin::Api, &[]),
     ];
-    let adopted: BTreeSet<_> = [NodeName::new("db").unwrap()].into();
-    let mut writes = Vec::new();
-    others(None).take_back(&adopted, (&mut nodes, &mut instances), &mut writes);
+    let n1 = NodeName::new("n1").unwrap();
+    let adopted = others(&n1).names(&nodes);
+    assert_eq!(adopted, [NodeName::new("db").unwrap()].into());
+    let writes = others(&n1).take_back(&adopted, (&mut nodes, &mut instances));
     let origins = |nodes: &[StoredNode]| nodes.iter().map(|stored| stored.node.origin).collect::<Vec<_>>();
     assert_eq!(origins(&nodes), [Origin::Cluster, Origin::Server, Origin::Cluster]);
     assert_eq!(nodes[0].checks[0].check.origin, Origin::Cluster);
@@ -62,7 +65,7 @@ fn what_clients_registered_becomes_the_stores() {
     let aside: Vec<_> = instances[0].shadowed.iter().map(|aside| aside.instance.origin).collect();
     assert_eq!(aside, [Origin::Registry]);
     assert_eq!(writes.len(), 3, "{writes:?}");
-    let documents = others(None).documents(&adopted, (&nodes, &instances)).unwrap();
+    let documents = others(&n1).documents(&adopted, (&nodes, &instances)).unwrap();
     let places: Vec<_> = documents.iter().map(|(place, _)| Layout::new("/x").key(place)).collect();
     assert_eq!(places, ["/x/v1/nodes/db", "/x/v1/services/db/web-1"]);
 }
@@ -72,8 +75,8 @@ fn where_the_stores_holds_nothing_of_clients_is_left() {
     let mut nodes = nodes(&[("db", Origin::Api), ("n1", Origin::Server)]);
     let theirs = entry("x", Origin::Registry, &[]);
     let mut instances = vec![entry("db", Origin::Api, &[]), entry("n1", Origin::Api, &[]), theirs];
-    let mut writes = Vec::new();
-    others(Some(Side::Remote)).take_back(&BTreeSet::new(), (&mut nodes, &mut instances), &mut writes);
+    let n1 = NodeName::new("n1").unwrap();
+    let writes = others(&n1).take_back(&BTreeSet::new(), (&mut nodes, &mut instances));
     assert_eq!((nodes.len(), instances.len()), (1, 2));
     assert!(instances[1].checks.is_empty(), "a check that a client added goes");
     let forgotten = |write: &Write| matches!(write, Write::ForgetNode(name) if name.as_str() == "db");

@@ -1,4 +1,5 @@
-//! An etcd that keeps what it is told, for tests of what lies there afterwards. It compares only whether keys are there.
+//! An etcd that keeps what it is told, for tests of what lies there afterwards. It compares only whether keys are there, and
+//! takes as many compares and operations as etcd does by default.
 
 use std::{
     collections::BTreeMap,
@@ -24,13 +25,21 @@ struct Kept {
     keys: BTreeMap<Vec<u8>, (Vec<u8>, i64)>,
     /// How long each lease was asked for; its number is its place, from 1.
     leases: Vec<i64>,
+    /// What somebody else writes before the first transaction.
+    late: Option<Vec<u8>>,
 }
 
 impl Keeper {
     /// Begins with these keys.
     pub(in crate::sources::etcd) async fn start(keys: &[&str]) -> Keeper {
+        Keeper::start_with(keys, None).await
+    }
+
+    /// Begins with these keys; one more comes before the first transaction that it is asked for.
+    pub(in crate::sources::etcd) async fn start_with(keys: &[&str], late: Option<&str>) -> Keeper {
         let keys = keys.iter().map(|key| (key.as_bytes().to_vec(), (b"{}".to_vec(), 0))).collect();
-        let kept = Arc::new(Mutex::new(Kept { keys, leases: Vec::new() }));
+        let late = late.map(|key| key.as_bytes().to_vec());
+        let kept = Arc::new(Mutex::new(Kept { keys, leases: Vec::new(), late }));
         let shared = Arc::clone(&kept);
         let fake = Fake::start(move |asked| shared.lock().unwrap().answer(asked)).await;
         Keeper { fake, kept }
@@ -50,6 +59,11 @@ impl Keeper {
                 (String::from_utf8(key.clone()).unwrap(), if *lease == 0 { 0 } else { secs(*lease) })
             })
             .collect()
+    }
+
+    /// What lies at a key.
+    pub(in crate::sources::etcd) fn value(&self, key: &str) -> Option<Vec<u8>> {
+        self.kept.lock().unwrap().keys.get(key.as_bytes()).map(|(value, _)| value.clone())
     }
 }
 
@@ -74,10 +88,17 @@ impl Kept {
             }
             "Txn" => {
                 let txn: TxnRequest = asked.read();
-                let succeeded = txn.compare.iter().all(|compare| {
-                    assert_eq!((compare.result, &compare.with), (0, &Some(CompareWith::CreateRevision(0))));
-                    !self.keys.contains_key(&compare.key)
+                self.keys.extend(self.late.take().map(|key| (key, (b"{}".to_vec(), 0))));
+                let succeeded = txn.compare.iter().all(|compare| match (compare.result, &compare.with) {
+                    (0, Some(CompareWith::CreateRevision(0) | CompareWith::ModRevision(0))) => {
+                        !self.keys.contains_key(&compare.key)
+                    }
+                    (2, Some(CompareWith::ModRevision(1))) => {
+                        self.keys.range(compare.key.clone()..compare.range_end.clone()).next().is_none()
+                    }
+                    other => unreachable!("{other:?}"),
                 });
+                assert!(txn.compare.len().max(txn.success.len()) <= 128);
                 let ops = if succeeded { txn.success } else { txn.failure };
                 let responses = ops.into_iter().map(|op| self.done(op)).collect();
                 Some(message(&TxnResponse { header: header(11), succeeded, responses }))
@@ -94,8 +115,8 @@ impl Kept {
             }
             Request::DeleteRange(range) => {
                 let before = self.keys.len();
-                let gone = range.key..range.range_end;
-                self.keys.retain(|key, _| !gone.contains(key));
+                let gone = range.key.clone()..range.range_end;
+                self.keys.retain(|key, _| *key != range.key && !gone.contains(key));
                 Response::DeleteRange(DeleteRangeResponse { deleted: (before - self.keys.len()) as i64 })
             }
             Request::Range(_) => unreachable!("nothing is read in transactions"),
