@@ -130,8 +130,7 @@ impl Keys for Follower {
             return Ok(());
         }
         self.follow_access((batch.revision, Told::Changes), &kept).await?;
-        let told = kept.iter().filter_map(|event| retell::told(&self.layout, event)).collect();
-        let events = self.readable(told);
+        let events = self.retold(kept);
         self.follow_kept(FollowedStore { revision, told: Told::Changes, events }).await
     }
 
@@ -209,8 +208,7 @@ impl Follower {
         let mut events = Vec::new();
         for folder in self.layout.kept_folders().into_iter().chain([self.layout.events()]) {
             let listing = self.client.range(folder.as_bytes(), Some(revision)).await?;
-            let told = listing.key_values.into_iter().filter_map(|one| retell::told(&self.layout, &Event::Put(one)));
-            events.extend(self.readable(told.collect()));
+            events.extend(self.retold(listing.key_values.into_iter().map(Event::Put)));
         }
         let before = self.published.load().store.clone();
         let revision = unsigned(revision);
@@ -227,15 +225,11 @@ impl Follower {
         Ok(())
     }
 
-    /// Those that could be read; the log tells of the others.
-    fn readable(&mut self, told: Vec<Result<kv::follow::Event, mirror::Complaint>>) -> Vec<kv::follow::Event> {
-        let (mut events, mut complaints) = (Vec::with_capacity(told.len()), Vec::new());
-        for told in told {
-            match told {
-                Ok(event) => events.push(event),
-                Err(complaint) => complaints.push(complaint),
-            }
-        }
+    /// What these tell of keys, sessions, queries and events; of what cannot be read the log tells.
+    fn retold(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<kv::follow::Event> {
+        let mut complaints = Vec::new();
+        let told = events.into_iter().filter_map(|event| retell::told(&self.layout, &event, &mut complaints));
+        let events = told.collect();
         self.complaints.say("etcd", &complaints);
         events
     }

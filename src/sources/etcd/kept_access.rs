@@ -85,7 +85,7 @@ pub fn read_token(
     value: &[u8],
     (revisions, lease): (Revisions, i64),
 ) -> Result<Token, DocumentError> {
-    let shape: TokenShape = parsed(value).map_err(|error| DocumentError { problem: silent(error.problem), ..error })?;
+    let shape: TokenShape = parsed(value).map_err(silent)?;
     same("AccessorID", &shape.accessor_id, accessor_id).map_err(|_| wrong("AccessorID", "must be that of the key"))?;
     in_lower_case("AccessorID", accessor_id)?;
     let secret = match accessor_id {
@@ -111,6 +111,10 @@ pub fn read_token(
             time::parse(text).map(Some).ok_or_else(|| wrong(field, "must be a moment such as 2027-01-01T00:00:00Z"))
         }
     };
+    let expires_secs = moment("ExpirationTime", &shape.expiration_time)?;
+    if accessor_id == ANONYMOUS_ACCESSOR_ID && expires_secs.is_some() {
+        return Err(wrong("ExpirationTime", "must be left out: what callers without a token may do has no end"));
+    }
     Ok(Token {
         description: shape.description.into(),
         policies: shape.policies.into_iter().map(|link| link.id.into()).collect(),
@@ -118,7 +122,7 @@ pub fn read_token(
         node_identities: shape.node_identities.into_iter().map(|one| one.node_name.into()).collect(),
         is_local: shape.local,
         created_secs: moment("CreateTime", &shape.create_time)?.unwrap_or_default(),
-        expires_secs: moment("ExpirationTime", &shape.expiration_time)?,
+        expires_secs,
         lease,
         create_index: revisions.create,
         modify_index: revisions.modify,
@@ -215,13 +219,38 @@ fn everywhere<T>(field: &str, datacenters: &[T]) -> Result<(), DocumentError> {
     }
 }
 
-/// What was wrong, without what stood there: "invalid type: string `...`, expected a boolean".
-fn silent(problem: String) -> String {
-    match problem.rsplit_once(", expected ").filter(|_| problem.starts_with("invalid")) {
+/// What was wrong, without what stood there: "invalid type: string `...`, expected a boolean", or in a field of a name that
+/// is not known.
+fn silent(DocumentError { field, problem }: DocumentError) -> DocumentError {
+    let problem = match problem.rsplit_once(", expected ").filter(|_| problem.starts_with("invalid")) {
         Some((_, rest)) => format!("expected {rest}"),
         None => problem,
-    }
+    };
+    let is_number = |index: &str| index.trim_end_matches(']').bytes().all(|byte| byte.is_ascii_digit());
+    let is_known = |part: &str| match part.split_once('[') {
+        Some((name, index)) => TOKEN_FIELDS.contains(&name) && is_number(index),
+        None => TOKEN_FIELDS.contains(&part),
+    };
+    DocumentError { field: if field.split('.').all(is_known) { field } else { String::new() }, problem }
 }
+
+/// The names of all fields of a token.
+const TOKEN_FIELDS: [&str; 14] = [
+    "AccessorID",
+    "SecretID",
+    "Description",
+    "Policies",
+    "ID",
+    "ServiceIdentities",
+    "ServiceName",
+    "Datacenters",
+    "NodeIdentities",
+    "NodeName",
+    "Datacenter",
+    "Local",
+    "CreateTime",
+    "ExpirationTime",
+];
 
 /// Shortest secret. Source: none, chosen: as in the tokens file.
 const SECRET_LEAST_BYTES: usize = 16;

@@ -115,6 +115,13 @@ fn a_token_that_could_be_guessed_or_would_hold_elsewhere_alone_is_none() {
 }
 
 #[test]
+fn what_callers_without_a_token_may_do_has_no_end() {
+    let value = br#"{"Policies": [{"ID": "p"}], "ExpirationTime": "2026-01-01T00:00:00Z"}"#;
+    let wrong = read_token(ANONYMOUS_ACCESSOR_ID, value, (REVISIONS, 0)).unwrap_err();
+    assert!(wrong.to_string().starts_with("ExpirationTime: "), "{wrong}");
+}
+
+#[test]
 fn no_error_repeats_a_secret() {
     for value in [
         r#""5ecret5ecret5ecret""#,
@@ -125,6 +132,9 @@ fn no_error_repeats_a_secret() {
         r#"{"SecretID": "5ecret"}"#,
         r#"{"SecretID": "5ecret5ecret5ecret", "CreateTime": "5ecret"}"#,
         r#"{"SecretID": "5ecret5ecret5ecret"#,
+        r#"{"5ecret5ecret5ecret": nothing}"#,
+        r#"{"Newer": {"5ecret5ecret5ecret": nothing}}"#,
+        r#"{"Policies": [{"ID": "p", "5ecret5ecret5ecret": nothing}]}"#,
     ] {
         let wrong = reads_token(value).unwrap_err();
         assert!(!wrong.contains("5ecret") && !wrong.contains("555"), "{value}: {wrong}");

@@ -99,7 +99,7 @@ pub fn read_event(slot: u8, value: &[u8]) -> Result<Event, DocumentError> {
 }
 
 /// Highest number of an event. Source: the integers that JSON readers keep exactly.
-const NUMBER_MAX: u64 = 1 << 53;
+pub const NUMBER_MAX: u64 = 1 << 53;
 
 #[cfg(test)]
 #[path = "kept_event_tests.rs"]

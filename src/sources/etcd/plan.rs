@@ -102,6 +102,9 @@ pub enum PlanError {
         "it would take {0} bytes in etcd; with a store that machines share, a transaction may have {WRITES_MAX_BYTES}"
     )]
     TooManyBytes(usize),
+    /// Another program gave an event the highest number that there is.
+    #[error("the event in {0} has the highest number that there is; delete that key in etcd")]
+    LastEvent(String),
 }
 
 #[derive(Clone, PartialEq, Eq)]

@@ -20,29 +20,37 @@ use super::{
 use crate::kv::{follow::Event, store::Entry};
 
 /// What a change of one key tells; none where it is not of this part of the layout.
-pub(super) fn told(layout: &Layout, event: &client::Event) -> Option<Result<Event, Complaint>> {
+pub(super) fn told(layout: &Layout, event: &client::Event, complaints: &mut Vec<Complaint>) -> Option<Event> {
     let kept = layout.kept(event.key())?;
-    match event {
-        client::Event::Put(one) => put(kept, one),
-        client::Event::Delete { mod_revision, .. } => Some(Ok(match kept {
-            Kept::Key(key) => Event::NoKey(key, unsigned(*mod_revision)),
-            Kept::Session(id) => Event::NoSession(id, unsigned(*mod_revision)),
-            Kept::SessionTtl(id) => Event::NoLease(id),
-            Kept::LockDelay(key) => Event::NoDelay(key),
-            Kept::Query(id) => Event::NoQuery(id, unsigned(*mod_revision)),
-            Kept::Event(slot) => Event::NoEvent(slot),
-            Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
-            Kept::Barrier(_) => return None,
-        })),
+    let one = match event {
+        client::Event::Put(one) => one,
+        client::Event::Delete { mod_revision, .. } => return none(kept, unsigned(*mod_revision)),
+    };
+    match put(kept.clone(), one)? {
+        Ok(event) => Some(event),
+        Err(error) => {
+            complaints.push(complaint(one, &error));
+            none(kept, unsigned(one.mod_revision))
+        }
     }
 }
 
-fn put(kept: Kept, one: &client::KeyValue) -> Option<Result<Event, Complaint>> {
+/// That something is not there, since this revision.
+fn none(kept: Kept, revision: u64) -> Option<Event> {
+    Some(match kept {
+        Kept::Key(key) => Event::NoKey(key, revision),
+        Kept::Session(id) => Event::NoSession(id, revision),
+        Kept::SessionTtl(id) => Event::NoLease(id),
+        Kept::LockDelay(key) => Event::NoDelay(key),
+        Kept::Query(id) => Event::NoQuery(id, revision),
+        Kept::Event(slot) => Event::NoEvent(slot),
+        Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
+        Kept::Barrier(_) => return None,
+    })
+}
+
+fn put(kept: Kept, one: &client::KeyValue) -> Option<Result<Event, DocumentError>> {
     let revisions = Revisions { create: unsigned(one.create_revision), modify: unsigned(one.mod_revision) };
-    let complaint = |error: DocumentError| {
-        let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
-        Complaint { key, problem: error.to_string() }
-    };
     Some(match kept {
         Kept::Key(key) => Ok(Event::Key(Box::new(read_key(&key, &one.value, revisions).unwrap_or_else(|_| Entry {
             key,
@@ -54,16 +62,21 @@ fn put(kept: Kept, one: &client::KeyValue) -> Option<Result<Event, Complaint>> {
             modify_index: revisions.modify,
         })))),
         Kept::Session(id) => {
-            let session = read_session(&id, &one.value).map_err(complaint);
+            let session = read_session(&id, &one.value);
             session.map(|session| Event::Session(Box::new(session), revisions.create))
         }
         Kept::SessionTtl(id) => Ok(Event::Lease(id, one.lease)),
         Kept::LockDelay(key) => Ok(Event::Delay(key)),
-        Kept::Query(id) => read_query(&id, &one.value, revisions).map_err(complaint).map(Event::Query),
-        Kept::Event(slot) => read_event(slot, &one.value).map_err(complaint).map(|event| Event::Fired(Box::new(event))),
+        Kept::Query(id) => read_query(&id, &one.value, revisions).map(Event::Query),
+        Kept::Event(slot) => read_event(slot, &one.value).map(|event| Event::Fired(Box::new(event))),
         Kept::Policy(_) | Kept::Token(_) | Kept::Bootstrap => return None,
         Kept::Barrier(_) => return None,
     })
+}
+
+fn complaint(one: &client::KeyValue, error: &DocumentError) -> Complaint {
+    let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
+    Complaint { key, problem: error.to_string() }
 }
 
 fn unsigned(revision: i64) -> u64 {

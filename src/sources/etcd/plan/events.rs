@@ -8,7 +8,7 @@ use crate::{
     kv::{event::Event, store::Store},
     sources::etcd::{
         client::{Compare, Is, With},
-        kept_event::write_event,
+        kept_event::{NUMBER_MAX, write_event},
         layout::{Kept, Layout},
     },
 };
@@ -17,6 +17,10 @@ impl Plan {
     /// Plans that an event is fired, after all that this machine knows.
     pub fn fire(layout: &Layout, store: &Store, event: &Event) -> Result<Plan, PlanError> {
         let event = Event { number: store.next_event(), ..event.clone() };
+        if event.number > NUMBER_MAX {
+            let last = store.events().last().map_or(0, |last| last.slot());
+            return Err(PlanError::LastEvent(layout.kept_key(&Kept::Event(last))));
+        }
         let key = layout.kept_key(&Kept::Event(event.slot()));
         let followed = signed(store.revision().unwrap_or(0));
         let not_since = With::ModRevision(followed.saturating_add(1));

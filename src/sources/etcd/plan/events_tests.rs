@@ -51,6 +51,19 @@ fn the_last_256_are_kept() {
 }
 
 #[test]
+fn after_the_highest_number_that_is_read_none_is_fired() {
+    let mut etcd = Etcd::default();
+    let last = Event { number: (1 << 53) - 1, ..event("last but one") };
+    for plan in Plan::event_copies(&layout(), [&last].into_iter()).unwrap() {
+        assert!(etcd.txn(plan.txn(0)).succeeded);
+    }
+    let store = etcd.followed();
+    assert!(fire(&mut etcd, &store, "last"));
+    let refused = Plan::fire(&layout(), &etcd.followed(), &event("after")).unwrap_err();
+    assert!(refused.to_string().contains("events/0"), "{refused}");
+}
+
+#[test]
 fn events_that_were_a_machines_own_become_shared() {
     let mut etcd = Etcd::default();
     let events: Vec<Event> = (40..290).map(|number| Event { number, ..event("a") }).collect();

@@ -10,7 +10,7 @@ use super::{
         layout::{Kept, Layout},
         mirror::Complaint,
     },
-    unsigned,
+    complaint, unsigned,
 };
 use crate::access::follow::Event;
 
@@ -30,8 +30,7 @@ pub(in super::super) fn told(layout: &Layout, event: &client::Event, complaints:
     };
     read.map_or_else(
         |error| {
-            let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
-            complaints.push(Complaint { key, problem: error.to_string() });
+            complaints.push(complaint(one, &error));
             none(kept)
         },
         Some,
