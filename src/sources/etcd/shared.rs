@@ -12,7 +12,6 @@
 //! **Limits:** a change whose transaction was sent, and of which nothing was heard again, is refused with `No cluster leader`
 //! and may have been done.
 
-mod access;
 mod catalog;
 mod results;
 
@@ -36,17 +35,17 @@ use super::{
     plan::{Ended, Plan, PlanError},
 };
 use crate::{
+    access::directory::AccessChange,
     catalog::names::Text,
-    kv::{change::Change, operation::Operation, session::Session, store::Store},
+    kv::{change::Change, operation::Operation, session::Session},
     publish::{
         feed::{Receipt, SubmitError},
         sharing::{Request, Requests, Wanted},
+        snapshot::Snapshot,
         transaction::Found,
         watch::Published,
     },
 };
-
-mod queries;
 
 /// Writes what machines share.
 #[derive(Debug)]
@@ -94,10 +93,20 @@ impl Shared {
             Wanted::Catalog(operations) => self.register(operations).await,
             Wanted::Change(Change::CreateSession(session)) => self.begin(&session).await,
             Wanted::Change(Change::DestroySession(id)) => self.end(&id).await,
-            Wanted::Change(Change::SetQuery(query)) => self.set_query(&query).await,
-            Wanted::Change(Change::DeleteQuery(id)) => self.delete_query(&id).await,
+            Wanted::Change(Change::SetQuery(query)) => {
+                let plan = |known: &Snapshot, _| {
+                    let (plan, outcome) = Plan::set_query(&self.layout, &known.store, &query)?;
+                    Ok((plan, outcome.map_err(SubmitError::from)))
+                };
+                self.decided(plan).await
+            }
+            Wanted::Change(Change::DeleteQuery(id)) => {
+                self.decided(|_, _| Ok((Plan::delete_query(&self.layout, &id), Ok(())))).await
+            }
+            Wanted::Change(Change::Fire(event)) => {
+                self.decided(|known, _| Ok((Plan::fire(&self.layout, &known.store, &event)?, Ok(())))).await
+            }
             Wanted::Access(change) => self.change_access(&change).await,
-            Wanted::Change(Change::Fire(event)) => self.fire(&event).await,
             // That is told by etcd.
             Wanted::Change(Change::Follow(_)) => Err(SubmitError::Closed),
             Wanted::CatchUp => in_time(self.catch_up()).await,
@@ -106,25 +115,28 @@ impl Shared {
     }
 
     async fn operate(&self, operations: Vec<Operation>) -> Result<Receipt, SubmitError> {
-        let verbs: Vec<_> = operations.iter().map(|operation| operation.verb.as_str()).collect();
-        let done = in_time(async {
-            loop {
-                let seen = self.listed().await?;
-                let plan = self.on_store(|store| {
-                    Plan::operations(&self.layout, store, operations.clone(), self.began.elapsed())
-                })?;
-                match self.make(plan).await? {
-                    Ended::Done { found, revision } => return self.done(revision, found).await,
-                    Ended::Refused(errors) => return Err(SubmitError::Failed(errors)),
-                    Ended::Stale => self.newer(seen).await,
-                }
-            }
-        });
-        let done = done.await;
-        for verb in verbs {
-            self.settings.metrics.kv_operation(verb, done.as_ref().map(drop).map_err(drop));
+        let plan = |known: &Snapshot, _| {
+            let now = self.began.elapsed();
+            Ok((Plan::operations(&self.layout, &known.store, operations.clone(), now)?, Ok(())))
+        };
+        let done = self.decided(plan).await;
+        for operation in &operations {
+            self.settings.metrics.kv_operation(operation.verb.as_str(), done.as_ref().map(drop).map_err(drop));
         }
         done
+    }
+
+    async fn change_access(&self, change: &AccessChange) -> Result<Receipt, SubmitError> {
+        let plan = |known: &Snapshot, _| {
+            let revision = known.store.revision().unwrap_or_default();
+            let (plan, outcome) = Plan::access(&self.layout, (&known.realm, revision), change)?;
+            if plan.is_empty() {
+                // It is of this machine alone: of its tokens file, or what is built in.
+                outcome.clone()?;
+            }
+            Ok((plan, outcome.map_err(SubmitError::from)))
+        };
+        self.decided(plan).await
     }
 
     async fn begin(&self, session: &Session) -> Result<Receipt, SubmitError> {
@@ -148,7 +160,7 @@ impl Shared {
         in_time(async {
             loop {
                 let seen = self.listed().await?;
-                let plans = self.on_store(|store| Plan::session_end(&self.layout, store, id))?;
+                let plans = Plan::session_end(&self.layout, &self.published.load().store, id)?;
                 let mut last = None;
                 for plan in plans {
                     match self.make(plan).await? {
@@ -192,6 +204,35 @@ impl Shared {
         Ok(self.receipt(Some(revision), Vec::new()))
     }
 
+    /// Makes what is planned, or refuses it as planned.
+    async fn decided(
+        &self,
+        plan: impl Fn(&Snapshot, u64) -> Result<(Plan, Result<(), SubmitError>), SubmitError>,
+    ) -> Result<Receipt, SubmitError> {
+        let (receipt, outcome) = self.made(plan).await?;
+        outcome.map(|()| receipt)
+    }
+
+    /// Makes what is planned on what is published, and on how far that follows etcd: anew until it is planned on what etcd has. Says
+    /// also what was found out beside.
+    async fn made<T>(
+        &self,
+        plan: impl Fn(&Snapshot, u64) -> Result<(Plan, T), SubmitError>,
+    ) -> Result<(Receipt, T), SubmitError> {
+        in_time(async {
+            loop {
+                let seen = self.listed().await?;
+                let (plan, beside) = plan(&self.published.load(), seen)?;
+                match self.make(plan).await? {
+                    Ended::Done { found, revision } => return Ok((self.done(revision, found).await?, beside)),
+                    Ended::Refused(errors) => return Err(SubmitError::Failed(errors)),
+                    Ended::Stale => self.newer(seen).await,
+                }
+            }
+        })
+        .await
+    }
+
     /// Makes a transaction.
     async fn make(&self, plan: Plan) -> Result<Ended, SubmitError> {
         let lease = match plan.lease() {
@@ -212,11 +253,6 @@ impl Shared {
             self.settings.metrics.store_writes.inc_by(writes as u64);
         }
         Ok(ended)
-    }
-
-    /// Something on the store as it is published.
-    fn on_store<T>(&self, look: impl FnOnce(&Store) -> Result<T, PlanError>) -> Result<T, SubmitError> {
-        Ok(look(&self.published.load().store)?)
     }
 
     /// Waits until all was listed once. Returns up to which revision all is published.

@@ -1,50 +1,32 @@
 //! Writes what clients register for nodes that are no machine's.
 
-use super::{Shared, in_time};
+use super::Shared;
 use crate::{
     catalog::transaction::{Action, Found as InCatalog, Operation, Subject},
     publish::{
         feed::{Receipt, SubmitError},
+        snapshot::Snapshot,
         transaction::Found,
     },
-    sources::etcd::plan::{Ended, Plan, catalog::Known},
+    sources::etcd::plan::{Plan, catalog::Known},
 };
 
 impl Shared {
     /// Does operations on the catalog, as one.
     pub(super) async fn register(&self, operations: Vec<Operation>) -> Result<Receipt, SubmitError> {
         let set: Vec<Option<Subject>> = operations.iter().filter_map(found_by).collect();
-        in_time(async {
-            loop {
-                let seen = self.listed().await?;
-                let (plan, found) = self.plan_for_catalog(seen, operations.clone())?;
-                match self.make(plan).await? {
-                    Ended::Done { revision, .. } => {
-                        self.done(revision, Vec::new()).await?;
-                        return Ok(self.told(&set, found));
-                    }
-                    Ended::Refused(errors) => return Err(SubmitError::Failed(errors)),
-                    Ended::Stale => self.newer(seen).await,
-                }
-            }
-        })
-        .await
-    }
-
-    fn plan_for_catalog(
-        &self,
-        revision: u64,
-        operations: Vec<Operation>,
-    ) -> Result<(Plan, Vec<InCatalog>), SubmitError> {
-        let snapshot = self.published.load();
-        let known = Known {
-            layout: &self.layout,
-            catalog: &snapshot.catalog,
-            revision,
-            machines: &snapshot.machines,
-            datacenter: &self.settings.datacenter,
+        let plan = |known: &Snapshot, revision| {
+            let known = Known {
+                layout: &self.layout,
+                catalog: &known.catalog,
+                revision,
+                machines: &known.machines,
+                datacenter: &self.settings.datacenter,
+            };
+            Ok(Plan::catalog(known, operations.clone())?)
         };
-        Ok(Plan::catalog(known, operations)?)
+        let (_, found) = self.made(plan).await?;
+        Ok(self.told(&set, found))
     }
 
     /// What was found and set, the latter with the indexes that it has here, where it is published by now.
