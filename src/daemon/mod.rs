@@ -124,14 +124,14 @@ impl Server {
         let stores = store::connect(&config, (&uuid, &advertised), &metrics).await?;
         // By default it lies in the data directory, which is there from here on.
         settings::set_query_log(&query_log, &config)?;
-        let restored_index = if restored.fresh { 0 } else { restored.index };
+        let (restored_index, serial) = (if restored.fresh { 0 } else { restored.index }, restored.serial);
 
         let forwarder = Forwarder::counting(settings::forwarding(&config, Vec::new()), Arc::clone(&metrics));
         let search = settings::search(&forwarder.describe());
-        let serial = restored.serial;
+        let (zones, names) = sources::known_names(&config, (&journal, &restored), zones);
         let (catalog, store, directory) = store::stored(&config, (&journal, restored), stores.shared.as_ref()).await?;
         let (publisher, feed, published) = Publisher::start(Start {
-            sources: Sources::initial(&config, &catalog),
+            sources: Sources::initial(&config, &catalog, names.as_ref()),
             catalog,
             store,
             access: directory,
@@ -159,7 +159,7 @@ impl Server {
         let local = own::local_node(&config, uuid, &advertised, dns);
         register_own(&config, (&local, http_address), (&feed, &published)).await?;
         let health = start_health(&config, restored_index, (&feed, &published), (&engine, &forwarder, &metrics));
-        let sources = Sources::start(&config, &advertised, (&feed, &published), (&metrics, stores));
+        let sources = Sources::start(&config, &advertised, (&feed, &published), (&metrics, stores, names));
         let parts = api_parts(
             local,
             (&feed, &published),
@@ -430,27 +430,25 @@ fn api_parts(
 /// A UUID for this node, which the journal keeps for its next start.
 fn new_node_uuid(journal: &Journal, restored: &Restored) -> Arc<str> {
     let uuid: Arc<str> = Arc::from(random::uuid());
-    journal.write(Batch {
-        index: restored.index,
-        serial: restored.serial,
-        extinction_index: restored.extinction_index,
-        writes: vec![Write::NodeUuid(Arc::clone(&uuid))],
-        acknowledge: Vec::new(),
-        urgent: true,
-    });
+    write_first(journal, restored, vec![Write::NodeUuid(Arc::clone(&uuid))]);
     uuid
 }
 
 /// Moves what was registered on this node under an earlier name to its present one.
 fn follow_name(node: &NodeName, uuid: &str, journal: &Journal, restored: &mut Restored) {
     let writes = restored.rename_node(uuid, node);
-    if writes.is_empty() {
-        return;
-    }
     for write in &writes {
         if let Write::ForgetNode(former) = write {
             tracing::info!(%node, %former, "this node was {former} before; what was registered on it is on {node} now");
         }
+    }
+    write_first(journal, restored, writes);
+}
+
+/// Writes what a start changes in what was stored.
+fn write_first(journal: &Journal, restored: &Restored, writes: Vec<Write>) {
+    if writes.is_empty() {
+        return;
     }
     journal.write(Batch {
         index: restored.index,

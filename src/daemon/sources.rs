@@ -18,15 +18,16 @@ use crate::{
     observe::metrics::Metrics,
     publish::{
         feed::{Feed, SourceStatus},
+        journal::{Journal, Restored},
         watch::Published,
     },
     sources::{
         docker::{self, Connection, Daemon, DockerSettings, DockerSource, HostAddresses},
         etcd::{self, Etcd, EtcdSource, Patience},
         file::{self, FileSettings, FileSource, Reload},
-        registry::{self, RegistrySettings, ServicesSource, SkydnsSource},
+        registry::{self, KnownNames, RegistrySettings, ServicesSource, SkydnsSource},
     },
-    zones::skydns::Tree,
+    zones::{Zones, skydns::Tree},
 };
 
 /// The sources that run.
@@ -38,12 +39,12 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// How they are before they have looked, given the catalog as it was stored.
-    pub fn initial(config: &Config, catalog: &State) -> Vec<SourceStatus> {
+    /// How they are before they have looked, given the catalog and the names of SkyDNS as they were stored.
+    pub fn initial(config: &Config, catalog: &State, names: Option<&KnownNames>) -> Vec<SourceStatus> {
         let files = config.services.iter().map(|directory| FileSource::initial_status(directory));
         let store = config.cluster.store.as_ref().map(|_| EtcdSource::initial_status(catalog));
         let services = config.cluster.services.as_ref().map(|_| ServicesSource::initial_status(catalog));
-        let skydns = config.cluster.skydns.as_ref().map(|_| SkydnsSource::initial_status());
+        let skydns = names.map(SkydnsSource::initial_status);
         files.chain(docker_status(config, catalog)).chain(store).chain(services).chain(skydns).collect()
     }
 
@@ -71,7 +72,7 @@ impl Sources {
         config: &Config,
         advertised: &[IpAddr],
         (feed, published): (&Feed, &Arc<Published>),
-        (metrics, stores): (&Arc<Metrics>, Stores),
+        (metrics, stores, names): (&Arc<Metrics>, Stores, Option<KnownNames>),
     ) -> Sources {
         let files = config.services.clone().map(|directory| {
             let settings = FileSettings {
@@ -101,7 +102,7 @@ impl Sources {
         }
         let store =
             stores.shared.map(|(settings, client)| EtcdSource::start(settings, client, (feed, published), networks));
-        let registries = registries(config, (feed, published), (stores.services, stores.skydns));
+        let registries = registries(config, (feed, published), (stores.services, stores.skydns.zip(names)));
         Sources { files, docker, store, registries }
     }
 
@@ -137,11 +138,30 @@ impl Sources {
     }
 }
 
+/// The names of SkyDNS as they were stored, where they are followed, and their zones beside these. What was stored and is not
+/// followed any more is forgotten.
+pub fn known_names(
+    config: &Config,
+    (journal, restored): (&Journal, &Restored),
+    zones: Zones,
+) -> (Zones, Option<KnownNames>) {
+    let cluster = &config.cluster;
+    let Some(address) = &cluster.skydns else {
+        super::write_first(journal, restored, KnownNames::none_followed(restored));
+        return (zones, None);
+    };
+    let tree = Tree::new(&address.prefix, cluster.skydns_domains.iter().cloned(), config.default_rule.ttl_secs);
+    let (mut known, forgotten) = KnownNames::restored(tree, restored);
+    super::write_first(journal, restored, forgotten);
+    // They are ours also where no name is known.
+    (known.tree.zones(known.serial).beside(&zones), Some(known))
+}
+
 /// Follows what other programs register.
 fn registries(
     config: &Config,
     (feed, published): (&Feed, &Arc<Published>),
-    (services, skydns): (Option<Etcd>, Option<Etcd>),
+    (services, skydns): (Option<Etcd>, Option<(Etcd, KnownNames)>),
 ) -> Vec<JoinHandle<()>> {
     let cluster = &config.cluster;
     let patience = Patience { stale_after: config.stale_after, stale_max: config.stale_max };
@@ -150,11 +170,10 @@ fn registries(
         let settings = RegistrySettings { prefix: address.prefix.clone(), status, patience };
         tokio::spawn(ServicesSource::run(settings, client, feed.clone(), Arc::clone(published)))
     });
-    let skydns = cluster.skydns.as_ref().zip(skydns).map(|(address, client)| {
-        let status = SkydnsSource::initial_status();
+    let skydns = cluster.skydns.as_ref().zip(skydns).map(|(address, (client, known))| {
+        let status = SkydnsSource::initial_status(&known);
         let settings = RegistrySettings { prefix: address.prefix.clone(), status, patience };
-        let tree = Tree::new(&address.prefix, cluster.skydns_domains.iter().cloned(), config.default_rule.ttl_secs);
-        tokio::spawn(SkydnsSource::run(settings, tree, client, feed.clone()))
+        tokio::spawn(SkydnsSource::run(settings, known, client, feed.clone()))
     });
     services.into_iter().chain(skydns).collect()
 }

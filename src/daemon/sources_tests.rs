@@ -40,7 +40,7 @@ fn what_docker_had_registered_goes_when_docker_is_off_and_else_stays() {
 fn docker_is_a_source_if_it_is_named_or_found_or_was_there_before() {
     let empty = State::new(Seed(7), 100);
     let status = |text: &str, catalog: &State| {
-        let all = Sources::initial(&config(text), catalog);
+        let all = Sources::initial(&config(text), catalog, None);
         all.first().map(|status| (status.synced, status.stale))
     };
     assert_eq!(status("docker = \"off\"", &with_docker()), None);
@@ -53,7 +53,7 @@ fn docker_is_a_source_if_it_is_named_or_found_or_was_there_before() {
 fn services_of_another_registry_are_waited_for_and_go_when_it_is_named_no_more() {
     let mut catalog = State::new(Seed(7), 100);
     let followed = |text: &str, catalog: &State| {
-        let all = Sources::initial(&config(&format!("docker = \"off\"\n{text}")), catalog);
+        let all = Sources::initial(&config(&format!("docker = \"off\"\n{text}")), catalog, None);
         all.first().map(|status| (status.name.to_string(), status.synced))
     };
     let named = "etcd_services = \"etcd://192.0.2.1\"";

@@ -23,7 +23,7 @@ use crate::{
     },
     kv,
     publish::{
-        journal::JournalFailure,
+        journal::{JournalFailure, Write},
         machines::Machine,
         settings::Settings,
         sharing::{self, Requests, SharedResults, Wanted, Whose, ask, ask_changes, whose},
@@ -258,7 +258,12 @@ impl Feed {
 
     /// Puts new static zones into force, in place of those of their kind: of files, or of a registry.
     pub async fn set_zones(&self, zones: Zones) -> Result<Receipt, SubmitError> {
-        self.send(Work::Zones(zones)).await
+        self.send(Work::Zones(zones, Vec::new())).await
+    }
+
+    /// The same with what is to be on disk of them. Returns when they are published; they are written behind.
+    pub async fn set_kept_zones(&self, zones: Zones, kept: Vec<Write>) -> Result<Receipt, SubmitError> {
+        self.send(Work::Zones(zones, kept)).await
     }
 
     /// Tells how a source is.
@@ -351,7 +356,8 @@ pub(super) enum Work {
     /// Look at the waiting check results.
     Results,
     Settings(Box<Settings>),
-    Zones(Zones),
+    /// With what is to be on disk of them.
+    Zones(Zones, Vec<Write>),
     Source(SourceStatus),
     NoSource(Arc<str>),
     Machines(Vec<Machine>),

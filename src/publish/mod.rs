@@ -7,6 +7,7 @@ pub mod followed;
 pub mod journal;
 pub mod kept;
 mod kept_access;
+pub mod kept_names;
 pub mod label;
 pub mod machines;
 pub mod names;

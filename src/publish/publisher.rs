@@ -23,7 +23,7 @@ use crate::{
     observe::metrics::Metrics,
     publish::{
         feed::{Feed, Intake, Receipt, SourceStatus, Submission, SubmitError, Waiting, Work},
-        journal::{self, Journal},
+        journal::{self, Journal, Write},
         names::Names,
         plan::Plan,
         settings::Settings,
@@ -117,6 +117,8 @@ struct Batch {
     zone_changed: bool,
     /// Whether somebody waits until it is durable.
     urgent: bool,
+    /// What is to be on disk beside what was touched.
+    kept: Vec<Write>,
     done: Vec<Done>,
 }
 
@@ -288,7 +290,7 @@ impl Writer {
                 }
             },
             Work::Settings(settings) => self.set_settings(*settings, batch),
-            Work::Zones(zones) => self.set_zones(zones, batch),
+            Work::Zones(zones, kept) => self.set_zones((zones, kept), batch),
             Work::Held(services) => self.set_held(services, batch),
             Work::Machines(machines) => self.set_machines(machines, batch),
             Work::Source(status) => self.set_source(&status, batch),
@@ -396,7 +398,8 @@ impl Writer {
             }
         }
         if batch.changed || !acknowledge.is_empty() {
-            let writes = if self.journal.is_durable() { batch.touched.writes(&self.next) } else { Vec::new() };
+            let mut writes = if self.journal.is_durable() { batch.touched.writes(&self.next) } else { Vec::new() };
+            writes.append(&mut batch.kept);
             self.journal.write(journal::Batch {
                 index: self.next.catalog.index(),
                 serial: self.next.serial,

@@ -15,7 +15,7 @@ fn tree(records: &[(&str, &str)]) -> Tree {
 /// What a name is answered with, as `TYPE TTL data`, or why with nothing.
 #[track_caller]
 fn ask(tree: &Tree, name: &str, rtype: u16) -> Vec<String> {
-    let zones = tree.zones(7);
+    let zones = tree.clone().zones(7);
     let name = Name::parse(name).unwrap().to_lowercase();
     let zone = zones.enclosing(name.as_wire()).unwrap();
     match zone.lookup(name.as_wire(), rtype) {
@@ -178,7 +178,7 @@ fn the_zones_own_name_has_its_servers_and_addresses_of_its_own() {
     assert_eq!(ask(&tree, "skydns.local", A), ["5 192.0.2.80"]);
     assert_eq!(ask(&tree, "skydns.local", SRV), ["5 10 100 0 1.web.skydns.local."]);
     assert_eq!(ask(&tree, "a.ns.dns.skydns.local", A), ["5 192.0.2.53"]);
-    let zones = tree.zones(7);
+    let zones = tree.clone().zones(7);
     let zone = zones.iter().next().unwrap();
     let soa = zone.soa().unwrap();
     assert_eq!((soa.mname.to_string().as_str(), soa.serial, soa.negative_ttl_secs), ("ns.dns.skydns.local.", 7, 5));
@@ -248,6 +248,52 @@ fn records_go_with_their_keys() {
 }
 
 #[test]
+fn what_many_records_say_is_answered_once() {
+    let mut tree = tree(&[]);
+    for number in 0..60 {
+        let value = format!(r#"{{"host": "192.0.2.{}"}}"#, number % 20);
+        tree.put(format!("/skydns/local/skydns/web/{number}").as_bytes(), value.as_bytes(), None).unwrap();
+    }
+    let mut all = ask(&tree, "web.skydns.local", A);
+    all.sort();
+    let mut expected: Vec<_> = (0..20).map(|number| format!("5 192.0.2.{number}")).collect();
+    expected.sort();
+    assert_eq!(all, expected);
+    assert_eq!(ask(&tree, "web.skydns.local", SRV).len(), 60);
+}
+
+#[test]
+fn only_what_changed_is_made_anew() {
+    let mut tree = Tree::new("/skydns", ["a", "b"].map(|origin| Name::parse(origin).unwrap()), 5);
+    let put = |tree: &mut Tree, key: &str, host: &str, remaining: Option<u32>| {
+        tree.put(key.as_bytes(), format!(r#"{{"host": "{host}"}}"#).as_bytes(), remaining).unwrap().is_some()
+    };
+    assert!(put(&mut tree, "/skydns/a/x", "192.0.2.1", None));
+    assert!(put(&mut tree, "/skydns/b/x", "192.0.2.2", None));
+    assert!(put(&mut tree, "/skydns/arpa/in-addr/1", "x.a", None));
+    assert!(put(&mut tree, "/skydns/arpa/in-addr/2", "x.b", None));
+    let origins = ["a", "b", "1.in-addr.arpa", "2.in-addr.arpa"].map(|origin| Name::parse(origin).unwrap());
+    let serials = |tree: &mut Tree, serial: u32| {
+        let zones = tree.zones(serial);
+        origins.clone().map(|origin| zones.get(origin.as_wire()).map(|zone| zone.soa().unwrap().serial))
+    };
+    assert_eq!(serials(&mut tree, 1), [Some(1); 4]);
+    assert!(put(&mut tree, "/skydns/A/X", "192.0.2.3", None));
+    assert_eq!(serials(&mut tree, 2), [Some(2), Some(1), Some(1), Some(1)]);
+    assert!(put(&mut tree, "/skydns/arpa/in-addr/2", "y.b", None));
+    assert_eq!(tree.delete(b"/skydns/arpa/in-addr/1"), Some(b"/skydns/arpa/in-addr/1".to_vec()));
+    assert_eq!(serials(&mut tree, 3), [Some(2), Some(1), None, Some(3)]);
+    assert_eq!(tree.keep([&b"/skydns/a/X"[..], b"/skydns/arpa/in-addr/2"]), [b"/skydns/b/x"]);
+    assert_eq!(serials(&mut tree, 4), [Some(2), Some(4), None, Some(3)]);
+    // What says the same changes nothing, and a lease does where it ends before the TTL.
+    assert!(!put(&mut tree, "/skydns/a/x", "192.0.2.3", Some(60)));
+    assert_eq!(tree.delete(b"/skydns/b/x"), None);
+    assert_eq!(serials(&mut tree, 5), [Some(2), Some(4), None, Some(3)]);
+    assert!(put(&mut tree, "/skydns/a/x", "192.0.2.3", Some(3)));
+    assert_eq!(serials(&mut tree, 6), [Some(6), Some(4), None, Some(3)]);
+}
+
+#[test]
 fn files_and_live_zones_take_turns_without_losing_each_other() {
     let zones = |origin: &str| Tree::new("/skydns", [Name::parse(origin).unwrap()], 5).zones(1);
     let file = crate::zones::testing::zone("www A 192.0.2.1\n");
@@ -301,19 +347,21 @@ proptest! {
                     there.remove(&key.to_ascii_lowercase());
                 }
             }
+            // So that each change is made into zones from those before it.
+            drop(tree.zones(1));
         }
         for (key, value) in there.iter().rev() {
             again.put(key.as_bytes(), value.as_bytes(), None).unwrap();
         }
         let shown = |tree: &Tree| {
-            let zones = tree.zones(1);
+            let zones = tree.clone().zones(1);
             let mut all: Vec<_> = zones.iter().map(|zone| format!("{} {:?}", zone.origin(), zone.nodes().collect::<Vec<_>>())).collect();
             all.sort();
             all
         };
         prop_assert_eq!(shown(&tree), shown(&again));
         let name = Name::from_labels(pattern.iter().copied().chain(["skydns", "local"])).unwrap();
-        let zones = tree.zones(1);
+        let zones = tree.clone().zones(1);
         zones.iter().for_each(|zone| drop(zone.matching(name.as_wire())));
     }
 }

@@ -164,7 +164,8 @@ impl fmt::Debug for Zone {
 #[derive(Debug, Clone)]
 pub struct ZoneNode {
     pub(super) owner: Name,
-    pub(super) rrsets: Box<[RrSet]>,
+    /// Shared with the node that it was before, where only others changed.
+    pub(super) rrsets: Arc<[RrSet]>,
     /// The topmost delegation at or above the node; `NO_NODE` if there is none.
     pub(super) cut: u32,
     /// The node `*` directly below; `NO_NODE` if there is none.

@@ -170,6 +170,74 @@ fn names_of_skydns_are_not_denied_before_they_are_known() {
     });
 }
 
+#[test]
+fn names_of_skydns_outlive_a_kill_while_etcd_is_away() {
+    scenario("registries-skydns-kept", |sandbox| {
+        sandbox.needs(&["dig"], "bind9-dnsutils");
+        let etcd = start_etcd(sandbox);
+        let key = |name: &str| format!("/skydns/local/skydns/web/{name}");
+        put(sandbox, &key("1"), r#"{"host": "192.0.2.1", "port": 80}"#);
+        put(sandbox, &key("2"), r#"{"host": "192.0.2.2"}"#);
+        put(sandbox, &key("3"), r#"{"host": "192.0.2.3"}"#);
+        put(sandbox, "/skydns/arpa/in-addr/192/0/2/1", r#"{"host": "1.web.skydns.local"}"#);
+        let lease = etcdctl(sandbox, "lease grant 600");
+        let lease = lease.split_whitespace().nth(1).unwrap();
+        put(sandbox, &key("leased"), &format!(r#"{{"host": "192.0.2.9", "ttl": 3600}} --lease {lease}"#));
+        let options = "--data-dir data --etcd-skydns etcd://127.0.0.1 --docker off --forward off";
+        let server = serve(sandbox, options);
+        let mut asker = Asker::new(([127, 0, 0, 1], 8600));
+        let mut until_web = |numbers: &[u8]| {
+            until(&format!("{numbers:?} are answered"), SOON, || {
+                let answer = asker.ask("web.skydns.local", A).ok()?;
+                (answer.addresses == addresses(numbers)).then_some(())
+            });
+        };
+        until_web(&[1, 2, 3, 9]);
+        etcdctl(sandbox, &format!("del {}", key("3")));
+        until_web(&[1, 2, 9]);
+
+        // What nobody waits for is on disk a second later.
+        pause(Duration::from_secs(2));
+        etcd.kill();
+        server.kill();
+        let server = serve(sandbox, options);
+        until_web(&[1, 2, 9]);
+        let dig = |question: &str| sandbox.run(&format!("dig @127.0.0.1 -p 8600 {question}"));
+        let answer = dig("1.web.skydns.local SRV");
+        assert!(answer.contains("10 100 80 1.web.skydns.local."), "{answer}");
+        assert!(answer.contains("EDE: 3 (Stale Answer)"), "{answer}");
+        assert!(dig("-x 192.0.2.1 +short").contains("1.web.skydns.local."));
+        let answer = dig("3.web.skydns.local");
+        assert!(answer.contains("NXDOMAIN") && answer.contains("EDE: 19"), "{answer}");
+        let answer = dig("leased.web.skydns.local +noall +answer");
+        let ttl: u32 = answer.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!((1..=600).contains(&ttl), "no longer than its lease: {answer}");
+        let source = || {
+            let all = http::read("/v1/status/ready");
+            all["Sources"].as_array().unwrap().iter().find(|one| one["Name"] == "etcd_skydns").unwrap().clone()
+        };
+        assert!(source()["Stale"] == true && source()["Away"].is_string(), "{}", source());
+
+        // It is back, with one name changed.
+        let etcd = start_etcd(sandbox);
+        put(sandbox, &key("2"), r#"{"host": "192.0.2.4"}"#);
+        until_web(&[1, 4, 9]);
+        let answer = dig("web.skydns.local");
+        assert!(!answer.contains("EDE"), "{answer}");
+        assert_eq!(source()["Stale"], false);
+
+        // They are named no more, and do not come back.
+        server.kill();
+        let server = serve(sandbox, "--data-dir data --docker off --forward off");
+        server.kill();
+        etcd.kill();
+        let _server = sandbox.start("nameplate", &format!("nameplate serve {options}"));
+        until("nothing is known", SOON, || {
+            asker.ask("web.skydns.local", A).ok().filter(|answer| answer.rcode == SERVFAIL)
+        });
+    });
+}
+
 fn rcode(name: &str) -> u8 {
     Asker::new(([127, 0, 0, 1], 8600)).ask(name, A).unwrap().rcode
 }

@@ -1,6 +1,7 @@
 //! What the journal keeps without knowing what it means: bytes under a key that begins with their kind.
 //!
-//! Each pure state beside the catalog has its kinds here, and shapes of its own for them (`publish::kept`, `publish::kept_access`). As with
+//! Each pure state beside the catalog has its kinds here, and shapes of its own for them (`publish::kept`, `publish::kept_access`,
+//! `publish::kept_names`). As with
 //! all records, a field or a variant that is added, moved or taken away is a new format with a migration step; a kind
 //! that is added is one too, because who wrote a document may be followed by an older version.
 
@@ -28,6 +29,10 @@ pub enum Kind {
     Bootstrap = 7,
     /// The revision up to which `kv` follows a store that several machines share; none if it is this machine's alone.
     Revision = 8,
+    /// A record of a zone that follows a registry, by the registry's key.
+    Name = 9,
+    /// The serial that these zones had last.
+    NamesSerial = 10,
 }
 
 /// Why a document cannot be read.
@@ -44,6 +49,12 @@ pub struct DocumentError {
 pub fn write(kind: Kind, key: &[u8], record: Option<&impl Serialize>) -> Write {
     let key = [&[kind as u8], key].concat();
     Write::Document { key, bytes: record.map(encode::encoded) }
+}
+
+/// Whether a source tells it again, so that a start need not be refused where it is damaged.
+pub(super) fn is_told_again(key: &[u8]) -> bool {
+    let first = key.first();
+    [Kind::Name, Kind::NamesSerial].into_iter().any(|kind| first == Some(&(kind as u8)))
 }
 
 /// The documents of a kind: their keys, and what they hold.

@@ -112,15 +112,16 @@ fn the_stored_number_of_an_origin_stays() {
 
 #[test]
 fn an_older_format_is_migrated_once_and_as_a_whole() {
-    const STEPS: [Step; 10] = [
-        |_| panic!("the file is of format 9 already"),
-        |_| panic!("the file is of format 9 already"),
-        |_| panic!("the file is of format 9 already"),
-        |_| panic!("the file is of format 9 already"),
-        |_| panic!("the file is of format 9 already"),
-        |_| panic!("the file is of format 9 already"),
-        |_| panic!("the file is of format 9 already"),
-        |_| panic!("the file is of format 9 already"),
+    const STEPS: [Step; 11] = [
+        |_| panic!("the file is of format 10 already"),
+        |_| panic!("the file is of format 10 already"),
+        |_| panic!("the file is of format 10 already"),
+        |_| panic!("the file is of format 10 already"),
+        |_| panic!("the file is of format 10 already"),
+        |_| panic!("the file is of format 10 already"),
+        |_| panic!("the file is of format 10 already"),
+        |_| panic!("the file is of format 10 already"),
+        |_| panic!("the file is of format 10 already"),
         |transaction| note(transaction, "first"),
         |transaction| note(transaction, "second"),
     ];
@@ -138,7 +139,7 @@ fn an_older_format_is_migrated_once_and_as_a_whole() {
     drop(transaction);
     drop(database);
     // And the nameplate from before refuses what the migration made.
-    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 11, known: FORMAT, .. }));
+    refused(directory.path(), |error| matches!(error, JournalError::Newer { found: 12, known: FORMAT, .. }));
 }
 
 #[test]
@@ -157,6 +158,26 @@ fn a_file_of_format_3_gets_the_table_of_documents() {
     journal.close().unwrap();
     let (_journal, restored) = Journal::open(place()).unwrap();
     assert_eq!(restored.documents, [Document { key: b"\x01key".to_vec(), bytes: b"value".to_vec() }]);
+}
+
+#[test]
+fn a_damaged_name_of_a_registry_refuses_no_start_and_a_damaged_key_does() {
+    let directory = filled();
+    let place = || Place::Directory(directory.path().to_owned());
+    let insert = |key: &[u8], value: &[u8]| {
+        change(directory.path(), |transaction| {
+            transaction.open_table(DOCUMENTS).unwrap().insert(key, value).unwrap();
+        });
+    };
+    for kind in [9, 10] {
+        insert(&[kind], b"what is under no seal");
+    }
+    let (journal, restored) = Journal::open(place()).unwrap();
+    let expected = [9, 10].map(|kind| Document { key: vec![kind], bytes: Vec::new() });
+    assert_eq!(restored.documents, expected);
+    drop(journal);
+    insert(&[1], b"what is under no seal");
+    refused(directory.path(), |error| matches!(error, JournalError::Torn { .. }));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::{
     publish::journal::{
         Document, StoredNode,
         decode::{self, Sharing},
+        documents::is_told_again,
         encode,
         pending::NewestResult,
         problem::Problem,
@@ -105,8 +106,12 @@ fn documents(database: &Database) -> Result<Vec<Document>, Problem> {
     let mut documents = Vec::with_capacity(capacity(table.len()?));
     for item in table.iter()? {
         let (key, value) = item?;
-        let document = decode::document(key.value(), value.value());
-        documents.push(document.map_err(|error| Problem::Record { table: "documents", error })?);
+        let document = match decode::document(key.value(), value.value()) {
+            // Who reads it finds that it is none, and says so.
+            Err(_) if is_told_again(key.value()) => Document { key: key.value().to_vec(), bytes: Vec::new() },
+            document => document.map_err(|error| Problem::Record { table: "documents", error })?,
+        };
+        documents.push(document);
     }
     complete("documents", documents.len(), table.len()?)?;
     Ok(documents)

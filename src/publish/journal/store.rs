@@ -66,6 +66,8 @@ const STEPS: &[Step] = &[
     |_| Ok(()),
     // Events that are not for our node say so behind their record: records stay as they are.
     |_| Ok(()),
+    // Names of a registry, and their serial: two kinds of documents more.
+    |_| Ok(()),
 ];
 
 /// `format`: 4 bytes, little-endian, in every format. `counters`, `node_uuid`: sealed records.

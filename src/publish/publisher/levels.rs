@@ -6,12 +6,13 @@ use super::{Batch, Writer};
 use crate::{
     catalog::{change::Origin, names::ServiceName},
     observe::metrics::SourceState,
-    publish::{feed::SourceStatus, machines::Machine, plan::Plan},
+    publish::{feed::SourceStatus, journal::Write, machines::Machine, plan::Plan},
     zones::Zones,
 };
 
 impl Writer {
-    pub(super) fn set_zones(&mut self, zones: Zones, batch: &mut Batch) {
+    pub(super) fn set_zones(&mut self, (zones, kept): (Zones, Vec<Write>), batch: &mut Batch) {
+        batch.kept.extend(kept);
         self.next.zones = Arc::new(zones.beside(&self.next.zones));
         self.plan();
         (batch.changed, batch.zone_changed) = (true, true);

@@ -51,6 +51,11 @@ pub(crate) trait Keys: Send {
         async { Ok(()) }
     }
 
+    /// They are not watched any more: what waits in here for a moment of rest does not wait for the next watch.
+    fn ended(&mut self) -> impl Future<Output = Result<(), End>> + Send {
+        async { Ok(()) }
+    }
+
     /// What they told is too old to be answered.
     fn drop_all(&mut self) -> impl Future<Output = Result<(), End>> + Send;
 }
@@ -136,7 +141,10 @@ impl<K: Keys> Following<K> {
     /// Works until the server stops.
     pub(crate) async fn run(mut self) {
         loop {
-            let Err(end) = self.session().await;
+            let Err(mut end) = self.session().await;
+            if let Err(End::Stopping) = self.keys.ended().await {
+                end = End::Stopping;
+            }
             let went_on = match end {
                 End::Stopping => return,
                 End::List(reason) => {

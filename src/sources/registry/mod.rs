@@ -6,14 +6,17 @@
 //! | [`services`] | `<prefix>/<service>/<id>`: keys as changes of the catalog; pure |
 //! | `source` | the task that follows them |
 //! | `skydns` | the task that follows the names of SkyDNS, which are zones ([`crate::zones::skydns`]) |
+//! | `known` | these names as they were on disk at a start |
 //!
 //! docs/etcd-registries.md tells it to those who run it.
 
+mod known;
 pub mod leaf;
 pub mod services;
 mod skydns;
 mod source;
 
+pub use known::KnownNames;
 pub use skydns::SkydnsSource;
 pub use source::ServicesSource;
 

@@ -1,18 +1,26 @@
 //! The task that follows the keys of SkyDNS, and has their names answered.
 //!
-//! **Limits:** what a lease has left is asked for when a key is listed or put, once for each lease. Nothing is kept on disk.
+//! What changes while zones are made, or within as long again after that, is answered together: a change is answered at once where
+//! there are few, and where there are many, at most half of a core makes zones.
+//!
+//! **Limits:** what a lease has left is asked for when a key is listed or put, once for each lease.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Instant,
 };
 
 use tokio::task::JoinSet;
 
-use super::RegistrySettings;
+use super::{KnownNames, RegistrySettings};
 use crate::{
     catalog::{change::Origin, followed::Told},
-    publish::feed::{Feed, SourceStatus},
+    publish::{
+        feed::{Feed, SourceStatus},
+        journal::Write,
+        kept_names::{self, KeptName},
+    },
     sources::etcd::{
         Etcd,
         client::{Batch, Event, KeyValue},
@@ -32,39 +40,50 @@ pub struct SkydnsSource {
     feed: Feed,
     complaints: Complaints,
     serial: u32,
+    /// The revision that the tree is of.
+    revision: i64,
+    /// What changed in it and is not answered yet; none where a record went.
+    changed: BTreeMap<Vec<u8>, Option<KeptName>>,
+    /// Until when zones are not made again.
+    rests_until: Instant,
 }
 
 impl SkydnsSource {
-    /// How it is before it has looked: what is not known yet is not denied.
-    pub fn initial_status() -> SourceStatus {
+    /// How it is before it has looked: what is not known yet, not even from disk, is not denied.
+    pub fn initial_status(known: &KnownNames) -> SourceStatus {
+        let is_on_disk = !known.tree.is_empty();
         let away = Some(Arc::from("etcd has not been reached yet"));
-        SourceStatus { name: Arc::from("etcd_skydns"), origin: Origin::Registry, synced: false, stale: false, away }
+        let (name, origin) = (Arc::from("etcd_skydns"), Origin::Registry);
+        SourceStatus { name, origin, synced: is_on_disk && known.is_whole, stale: is_on_disk, away }
     }
 
-    /// Follows it until the server stops.
-    pub async fn run(settings: RegistrySettings, tree: Tree, client: Etcd, feed: Feed) {
-        let mut source = SkydnsSource {
-            root: tree.root().to_owned(),
-            tree: Some(tree),
+    /// Follows it until the server stops. The zones of what is known are answered already.
+    pub async fn run(settings: RegistrySettings, known: KnownNames, client: Etcd, feed: Feed) {
+        let source = SkydnsSource {
+            root: known.tree.root().to_owned(),
+            tree: Some(known.tree),
             client: client.clone(),
             name: Arc::clone(&settings.status.name),
             feed: feed.clone(),
             complaints: Complaints::default(),
-            serial: 0,
+            serial: known.serial,
+            revision: 0,
+            changed: BTreeMap::new(),
+            rests_until: Instant::now(),
         };
-        // So that its names are ours before they are known.
-        if let Err(End::Stopping) = source.publish(0).await {
-            return;
-        }
         Following::new(source, client, feed, (settings.status, settings.patience)).run().await;
     }
 
-    /// Has the names answered as they now are.
-    async fn publish(&mut self, revision: i64) -> Result<(), End> {
+    /// Has what changed answered.
+    async fn publish(&mut self) -> Result<(), End> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let began = Instant::now();
         let lost = || End::List("the records are read anew".to_owned());
-        let tree = self.tree.take().ok_or_else(lost)?;
+        let mut tree = self.tree.take().ok_or_else(lost)?;
         // Its low bits count on as it does; where it went back, the serial goes on.
-        let serial = (revision as u32).max(self.serial.wrapping_add(1));
+        let serial = (self.revision as u32).max(self.serial.wrapping_add(1));
         let made = tokio::task::spawn_blocking(move || {
             let zones = tree.zones(serial);
             (tree, zones)
@@ -72,17 +91,36 @@ impl SkydnsSource {
         // It fails by a panic, of which the log tells, or because the server stops.
         let (tree, zones) = made.await.map_err(|_| End::Stopping)?;
         (self.tree, self.serial) = (Some(tree), serial);
-        submitted(self.feed.set_zones(zones).await)
+        let names = self.changed.iter().map(|(key, name)| kept_names::write(key, name.as_ref()));
+        let kept: Vec<Write> = names.chain([kept_names::write_serial(Some(serial))]).collect();
+        submitted(self.feed.set_kept_zones(zones, kept).await)?;
+        self.changed.clear();
+        let ended = Instant::now();
+        self.rests_until = ended + (ended - began);
+        Ok(())
     }
 
-    fn put(&mut self, all: &[KeyValue], remaining: &BTreeMap<i64, u32>) {
+    fn put(&mut self, all: Vec<KeyValue>, remaining: &BTreeMap<i64, u32>) {
         let Some(tree) = &mut self.tree else { return };
         for one in all {
-            if let Err(error) = tree.put(&one.key, &one.value, remaining.get(&one.lease).copied()) {
-                let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
-                self.complaints.say(&self.name, &[Complaint { key, problem: error.to_string() }]);
+            let remaining_secs = remaining.get(&one.lease).copied();
+            match tree.put(&one.key, &one.value, remaining_secs) {
+                Ok(None) => {}
+                Ok(Some(key)) => {
+                    self.changed.insert(key, Some(KeptName { value: one.value.into(), remaining_secs }));
+                }
+                Err(error) => {
+                    let key = String::from_utf8_lossy(&one.key).escape_debug().to_string();
+                    self.complaints.say(&self.name, &[Complaint { key, problem: error.to_string() }]);
+                }
             }
         }
+    }
+
+    /// What is not among these keys went.
+    fn keep<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
+        let gone = self.tree.as_mut().map(|tree| tree.keep(keys)).unwrap_or_default();
+        self.changed.extend(gone.into_iter().map(|key| (key, None)));
     }
 }
 
@@ -96,12 +134,13 @@ impl Keys for SkydnsSource {
         let leases = listing.key_values.iter().map(|one| one.lease).collect();
         let remaining = remaining(self.client.clone(), leases).await?;
         self.complaints.clear();
-        self.put(&listing.key_values, &remaining);
-        if let Some(tree) = self.tree.as_mut().filter(|_| sweep.told() == Told::Everything) {
-            tree.keep(listing.key_values.iter().map(|one| &one.key[..]));
+        if sweep.told() == Told::Everything {
+            self.keep(listing.key_values.iter().map(|one| &one.key[..]));
         }
-        self.publish(listing.header.revision).await?;
-        Ok(listing.header.revision + 1)
+        self.put(listing.key_values, &remaining);
+        self.revision = listing.header.revision;
+        self.publish().await?;
+        Ok(self.revision + 1)
     }
 
     async fn follow(&mut self, batch: Batch) -> Result<(), End> {
@@ -112,22 +151,32 @@ impl Keys for SkydnsSource {
         let remaining = remaining(self.client.clone(), leases.collect()).await?;
         for event in batch.events {
             match event {
-                Event::Put(one) => self.put(&[one], &remaining),
+                Event::Put(one) => self.put(vec![one], &remaining),
                 Event::Delete { key, .. } => {
-                    if let Some(tree) = &mut self.tree {
-                        tree.delete(&key);
-                    }
+                    let gone = self.tree.as_mut().and_then(|tree| tree.delete(&key));
+                    self.changed.extend(gone.map(|key| (key, None)));
                 }
             }
         }
-        self.publish(batch.revision).await
+        self.revision = batch.revision;
+        if Instant::now() < self.rests_until { Ok(()) } else { self.publish().await }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        (!self.changed.is_empty()).then_some(self.rests_until)
+    }
+
+    async fn act(&mut self) -> Result<(), End> {
+        self.publish().await
+    }
+
+    async fn ended(&mut self) -> Result<(), End> {
+        self.publish().await
     }
 
     async fn drop_all(&mut self) -> Result<(), End> {
-        if let Some(tree) = &mut self.tree {
-            tree.keep([]);
-        }
-        self.publish(0).await
+        self.keep([]);
+        self.publish().await
     }
 }
 

@@ -15,10 +15,10 @@
 //!
 //! **Source:** SkyDNS 2.5 and CoreDNS's plugin `etcd`, with what issues 3931, 6110 and 7028 of CoreDNS ask for.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, hash::BuildHasher, net::IpAddr};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use super::{
     Record,
@@ -144,7 +144,33 @@ struct Sets(BTreeMap<u16, Draft>);
 struct Draft {
     ttl_secs: u32,
     rdatas: Vec<Box<[u8]>>,
-    known: HashSet<Box<[u8]>>,
+    /// Where each lies, once there are many.
+    known: HashTable<usize>,
+    hasher: RandomState,
+}
+
+impl Draft {
+    fn add(&mut self, rdata: Box<[u8]>) {
+        let Draft { rdatas, known, hasher, .. } = self;
+        if rdatas.len() < FEW {
+            if !rdatas.contains(&rdata) {
+                rdatas.push(rdata);
+            }
+            return;
+        }
+        let hash = |rdatas: &[Box<[u8]>], at: &usize| hasher.hash_one(&rdatas[*at]);
+        if known.is_empty() {
+            for at in 0..rdatas.len() {
+                known.insert_unique(hash(rdatas, &at), at, |at| hash(rdatas, at));
+            }
+        }
+        let is_it = |at: &usize| rdatas[*at] == rdata;
+        if known.find(hasher.hash_one(&rdata), is_it).is_none() {
+            rdatas.push(rdata);
+            let at = rdatas.len() - 1;
+            known.insert_unique(hash(rdatas, &at), at, |at| hash(rdatas, at));
+        }
+    }
 }
 
 impl Sets {
@@ -152,9 +178,7 @@ impl Sets {
     fn add(&mut self, rtype: u16, record: &Record, rdata: Box<[u8]>) {
         let draft = self.0.entry(rtype).or_insert_with(|| Draft { ttl_secs: u32::MAX, ..Draft::default() });
         draft.ttl_secs = draft.ttl_secs.min(record.ttl_secs);
-        if draft.known.insert(rdata.clone()) {
-            draft.rdatas.push(rdata);
-        }
+        draft.add(rdata);
     }
 
     fn has(&self, rtype: u16) -> bool {
@@ -171,3 +195,6 @@ impl Sets {
 const DNS: &[u8] = b"dns";
 
 const TXT: u16 = 16;
+
+/// So many records are compared one by one. Source: none, chosen: most names have fewer, and need no table then.
+const FEW: usize = 8;
