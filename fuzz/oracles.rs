@@ -3,9 +3,11 @@
 //! Taken in by `#[path]`, so that there is one text of each. An oracle panics when its rule is broken.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write,
     path::Path,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -26,11 +28,16 @@ use nameplate::{
         table::Seed,
     },
     health::reading::{self, Protocol, Reading},
-    sources::docker::{self, AddressMode, Container, Fate, Settings, Surroundings},
+    sources::{
+        docker::{self, AddressMode, Container, Fate, Settings, Surroundings},
+        etcd::mirror::{Event, Followed},
+        registry::services::Services,
+    },
     wire::name::Name,
     zones::{
         Zone, ZoneContext, Zones, check_text,
         lookup::{Lookup, lowercase_into},
+        skydns,
     },
 };
 use serde_json::{Value, json};
@@ -303,6 +310,82 @@ fn container_document(data: &[u8]) -> Vec<u8> {
         }
     }
     document.to_string().into_bytes()
+}
+
+/// Whatever is put (`n KEY VALUE` below `/skydns`, `l` under a lease, `s` below `/services`) or deleted (without a value) by programs
+/// that keep names and services in etcd: what follows from each change is what follows from all that is there.
+pub fn registry_keys(data: &[u8]) {
+    let mut tree = name_tree();
+    let mut kept: BTreeMap<Vec<u8>, (Vec<u8>, Option<u32>)> = BTreeMap::new();
+    let services = Services::new("/services");
+    let mut catalog = State::new(Seed(1), 0);
+    let mut listed: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    for line in data.split(|byte| *byte == b'\n').take(64) {
+        let mut parts = line.splitn(3, |byte| *byte == b' ');
+        let (Some(kind), Some(key), value) = (parts.next(), parts.next(), parts.next()) else { continue };
+        if kind == b"s" {
+            let key = [b"/services/", key].concat();
+            match value {
+                Some(value) => drop(listed.insert(key.clone(), value.to_vec())),
+                None => drop(listed.remove(&key)),
+            }
+            is_followed(&mut catalog, |catalog| {
+                services.changes(catalog, [Event { key, value: value.map(<[u8]>::to_vec) }])
+            });
+            continue;
+        }
+        let (key, remaining) = ([b"/skydns/", key].concat(), (kind == b"l").then_some(9));
+        match value {
+            Some(value) => match tree.put(&key, value, remaining) {
+                Ok(Some(key)) => drop(kept.insert(key, (value.to_vec(), remaining))),
+                Ok(None) => {}
+                Err(error) => is_refusal(&error.to_string(), 1, b""),
+            },
+            None => tree.delete(&key).into_iter().for_each(|key| assert!(kept.remove(&key).is_some())),
+        }
+        drop(tree.zones(1));
+    }
+    let mut again = name_tree();
+    for (key, (value, remaining)) in &kept {
+        assert_eq!(again.put(key, value, *remaining), Ok(Some(key.clone())), "what was kept is read again");
+    }
+    assert_eq!(zones_as_text(&mut again), zones_as_text(&mut tree));
+    assert!(tree.keep(kept.keys().map(|key| &key[..])).is_empty());
+    let all = listed.into_iter().map(|(key, value)| Event { key, value: Some(value) });
+    let count = is_followed(&mut catalog, |catalog| services.relisted(catalog, all));
+    assert_eq!(count, 0, "the list of what is there changes nothing");
+}
+
+fn name_tree() -> skydns::Tree {
+    skydns::Tree::new("/skydns", ["skydns.local", "b.skydns.local"].map(|name| Name::parse(name).expect("a name")), 5)
+}
+
+/// All that is answered; labels that stand for any find something or nothing.
+fn zones_as_text(tree: &mut skydns::Tree) -> Vec<String> {
+    let zones = tree.zones(1);
+    let text = |zone: &Arc<Zone>| {
+        let mut text = format!("{}", zone.origin());
+        for node in zone.nodes() {
+            assert!(node.owner().is_at_or_below(zone.origin()));
+            assert!(zone.node(node.owner().as_wire()).is_some(), "it is found");
+            write!(text, " {node:?} {:?}", zone.matching(node.owner().as_wire())).expect("a text takes all");
+        }
+        text
+    };
+    let mut all: Vec<String> = zones.iter().map(text).collect();
+    all.sort();
+    all
+}
+
+/// Returns how many changes there were, of which each did something.
+fn is_followed(catalog: &mut State, follow: impl FnOnce(&State) -> Followed) -> usize {
+    let followed = follow(catalog);
+    followed.complaints.iter().for_each(|complaint| is_refusal(&complaint.to_string(), 1, b""));
+    let count = followed.changes.len();
+    for change in followed.changes {
+        assert!(!catalog.apply(change).expect("the catalog takes what follows").is_empty());
+    }
+    count
 }
 
 fn catalog_of(node: &NodeName) -> State {

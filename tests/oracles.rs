@@ -51,6 +51,11 @@ fn regressions_of_the_probe_oracle_stay_fixed() {
     replay("probe", oracles::probe);
 }
 
+#[test]
+fn regressions_of_the_registry_oracle_stay_fixed() {
+    replay("registry_keys", oracles::registry_keys);
+}
+
 proptest! {
     /// Few characters, so that what means something meets.
     #[test]
@@ -162,8 +167,30 @@ fn container_line() -> impl Strategy<Value = String> {
     ]
 }
 
+fn registry_line() -> impl Strategy<Value = String> {
+    let place = r#""(host|ip|addr|Address)": "(192\.0\.2\.[1-3](:80)?|2001:db8::1|a\.skydns\.local|b|)""#;
+    let further = r#"(, "(port|Port|priority|ttl|weight|targetstrip)": "?[0-9]{1,5}"?|, "(text|group|tags)": ("g[12]"|\["x"\])|, "mail": true)"#;
+    let value = prop_oneof![
+        4 => prop::string::string_regex(&format!(r"\{{{place}{further}{{0,3}}\}}")).expect("a pattern"),
+        2 => r"(192\.0\.2\.[1-3]|\[2001:db8::1\]|a\.example)(:80)?",
+        1 => "\\PC{0,9}",
+    ];
+    let name = r"(local/skydns|Local/SkyDNS|arpa/in-addr|local|config)(/(a|B|b|\*|any|dns|ns|apex|1|)){0,4}";
+    prop_oneof![
+        3 => ("[nl]", name, value.clone()).prop_map(|(kind, key, value)| format!("{kind} {key} {value}\n")),
+        1 => ("n", name).prop_map(|(kind, key)| format!("{kind} {key}\n")),
+        2 => ("(web|Web|db|)(/(1|2|)){0,2}", value).prop_map(|(key, value)| format!("s {key} {value}\n")),
+        1 => "s (web|Web|db)/[12]\n",
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn keys_of_registries_hold_the_registry_oracle(lines in prop::collection::vec(registry_line(), 0..16)) {
+        oracles::registry_keys(lines.concat().as_bytes());
+    }
 
     #[test]
     fn any_bytes_hold_the_name_oracle(data in prop::collection::vec(any::<u8>(), 0..80)) {
