@@ -15,7 +15,7 @@ use regex::{Regex, RegexBuilder};
 use super::{
     change::{Done, Touched},
     store::Store,
-    template::reason,
+    template::{EXPRESSION_MAX_BYTES, reason},
 };
 use crate::catalog::{
     names::{NodeName, Text},
@@ -159,9 +159,6 @@ impl Store {
 
 /// Most events that are kept. Source: Consul.
 pub const EVENTS_MAX: usize = 256;
-
-/// Most memory of a filter's expression. Source: none, chosen: `\w` takes a tenth of it.
-const EXPRESSION_MAX_BYTES: usize = 256 * 1024;
 
 #[cfg(test)]
 #[path = "event_tests.rs"]

@@ -278,7 +278,7 @@ pub fn validate(query: &Query, text: &str) -> Result<(), String> {
 const GROUPS_MAX: usize = 32;
 
 /// Most memory of a compiled expression. Source: none, chosen: `\w` takes a tenth of it.
-const EXPRESSION_MAX_BYTES: usize = 256 * 1024;
+pub(super) const EXPRESSION_MAX_BYTES: usize = 256 * 1024;
 
 #[cfg(test)]
 #[path = "template_tests.rs"]

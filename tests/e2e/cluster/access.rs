@@ -22,8 +22,7 @@ use crate::{
 fn a_token_is_the_same_on_every_machine() {
     scenario("cluster-access", |sandbox| {
         let cluster = guarded(sandbox);
-        Host::NODES.into_iter().for_each(|node| cluster.start_node(node, &store()));
-        Host::NODES.into_iter().for_each(|node| cluster.until_ready(node));
+        cluster.start_sharing(&Host::NODES);
         let [n1, n2, n3] = Host::NODES;
 
         // Of two that want to be the first, one is.
@@ -132,8 +131,7 @@ fn without_a_quorum_tokens_hold_and_are_not_changed() {
         cluster.until_ready(n1);
         let admin = text(&http(&cluster, n1, "PUT", "/v1/acl/bootstrap", "").1, "SecretID");
         cluster.stop(n1);
-        [n1, n2].into_iter().for_each(|node| cluster.start_node(node, &store()));
-        [n1, n2].into_iter().for_each(|node| cluster.until_ready(node));
+        cluster.start_sharing(&[n1, n2]);
         within(SOON, "the first token is shared", || reads(&cluster, n2, &admin) == 200);
         assert_eq!(http(&cluster, n2, "PUT", "/v1/acl/bootstrap", "").0, 403);
         let secret = text(&token_for_app(&cluster, &admin, [n1, n2], r#", "ExpirationTTL": "10m""#), "SecretID");
@@ -166,9 +164,8 @@ fn without_a_quorum_tokens_hold_and_are_not_changed() {
 
 /// Members of etcd, and nodes on which tokens count.
 fn guarded(sandbox: &Sandbox) -> Cluster<'_> {
-    let cluster = Cluster::new(sandbox);
+    let cluster = Cluster::with_members(sandbox);
     sandbox.write("cluster.toml", "access = \"on\"\naccess_default = \"deny\"\naccess_anonymous = \"deny\"\n");
-    cluster.start_members();
     cluster
 }
 

@@ -20,8 +20,7 @@ use crate::{
 #[test]
 fn no_machine_answers_with_container_addresses_of_another() {
     scenario("cluster-bridges", |sandbox| {
-        let cluster = Cluster::new(sandbox);
-        cluster.start_members();
+        let cluster = Cluster::with_members(sandbox);
         let bridge = format!("--bip {GATEWAY}/24");
         let [n1, n2, n3] = Host::NODES;
         let first = Docker::start_on(sandbox, "n1", &bridge).has_images();

@@ -23,7 +23,7 @@ use super::{
     duties::{Duties, NODES},
     faults::{Decks, Plan, run},
     history::{History, Instance, State},
-    hosts::{Cluster, store},
+    hosts::Cluster,
     load::{Load, Record, absent},
     net::Host,
     promises::Verdict,
@@ -37,10 +37,8 @@ fn what_is_promised_holds_whatever_is_killed_frozen_or_cut_off() {
     let length = Duration::from_secs(variable("NAMEPLATE_CLUSTER_SECONDS").unwrap_or(180));
     println!("NAMEPLATE_CLUSTER_SEED={seed} repeats this");
     scenario_alone("cluster-churn", |sandbox| {
-        let cluster = Cluster::new(sandbox);
-        cluster.start_members();
-        Host::NODES.into_iter().for_each(|node| cluster.start_node(node, &store()));
-        Host::NODES.into_iter().for_each(|node| cluster.until_ready(node));
+        let cluster = Cluster::with_members(sandbox);
+        cluster.start_sharing(&Host::NODES);
         let stretches = u32::try_from(length.as_secs() / STRETCH.as_secs()).expect("it is small").max(1);
         let (mut rng, mut decks) = (Rng::new(seed), Decks::new());
         let mut verdict = Verdict::default();

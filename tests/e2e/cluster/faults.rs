@@ -148,6 +148,7 @@ impl Step {
         let others: Vec<_> = Host::MEMBERS.into_iter().filter(|other| *other != member).collect();
         let Cluster { net, .. } = load.cluster;
         let (cluster, pairs) = (load.cluster, between(node, &Host::MEMBERS));
+        let lasts = if deed == Deed::FreezeMember { lasts.min(FROZEN_MAX) } else { lasts };
         let all_pairs = [(others[0], others[1]), (others[0], member), (others[1], member)];
         let did = |what, host: Host, begin: &dyn Fn(), end: &dyn Fn()| {
             let how = if what == What::Wiped { format!("{deed:?}") } else { format!("{deed:?} {host}") };
@@ -169,11 +170,7 @@ impl Step {
                 did(What::MemberAway, member, &|| net.cut(&pairs), &|| net.heal(&pairs))
             }
             Deed::KillMember => did(What::MemberAway, member, &|| cluster.kill(member), &|| back(cluster, &[member])),
-            Deed::FreezeMember => {
-                let lasts = lasts.min(FROZEN_MAX);
-                let how = (What::MemberAway, format!("{deed:?} {member}"));
-                vec![during(load, how, lasts, &|| cluster.freeze(member), &|| cluster.thaw(member))]
-            }
+            Deed::FreezeMember => did(What::MemberAway, member, &|| cluster.freeze(member), &|| cluster.thaw(member)),
             Deed::UnplugMember => did(What::MemberAway, member, &|| net.unplug(member), &|| net.plug(member)),
             Deed::ReplaceMember => {
                 let end = || {

@@ -131,8 +131,7 @@ fn without_a_quorum_nodes_are_read_and_not_registered() {
 #[test]
 fn the_first_start_shares_nodes_that_were_a_machines_own() {
     scenario("cluster-nodes-adopt", |sandbox| {
-        let cluster = Cluster::new(sandbox);
-        cluster.start_members();
+        let cluster = Cluster::with_members(sandbox);
         let [n1, n2, n3] = Host::NODES;
         for (node, address) in [(n1, "192.0.2.61"), (n3, "192.0.2.63")] {
             cluster.start_node(node, "");

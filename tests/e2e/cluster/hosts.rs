@@ -36,6 +36,13 @@ impl<'a> Cluster<'a> {
         Cluster { net: Net::new(sandbox), sandbox, running: Mutex::default(), joining: Mutex::default() }
     }
 
+    /// Hosts on which the members of etcd run.
+    pub fn with_members(sandbox: &'a Sandbox) -> Cluster<'a> {
+        let cluster = Cluster::new(sandbox);
+        cluster.start_members();
+        cluster
+    }
+
     /// Starts all members of etcd; returns when they have a leader.
     pub fn start_members(&self) {
         Host::MEMBERS.into_iter().for_each(|member| self.start_member(member));
@@ -66,7 +73,14 @@ impl<'a> Cluster<'a> {
         self.start_node_as(node, [node, node], options);
     }
 
-    /// The same by the name of one node and with what another has on disk.
+    /// Starts nameplates that share their catalog; returns when they are ready.
+    #[track_caller]
+    pub fn start_sharing(&self, nodes: &[Host]) {
+        nodes.iter().for_each(|node| self.start_node(*node, &store()));
+        nodes.iter().for_each(|node| self.until_ready(*node));
+    }
+
+    /// Starts one by the name of one node and with what another has on disk.
     pub fn start_node_as(&self, node: Host, names: [Host; 2], options: &str) {
         self.start_node_by("nameplate", node, names, options);
     }

@@ -119,8 +119,7 @@ fn without_a_quorum_keys_are_read_and_not_written() {
 #[test]
 fn the_first_start_shares_what_was_a_machines_own() {
     scenario("cluster-adopt", |sandbox| {
-        let cluster = Cluster::new(sandbox);
-        cluster.start_members();
+        let cluster = Cluster::with_members(sandbox);
         let [n1, n2, n3] = Host::NODES;
         for node in Host::NODES {
             cluster.start_node(node, "");

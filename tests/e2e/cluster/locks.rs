@@ -28,11 +28,9 @@ fn two_machines_never_hold_one_lock_at_once() {
     let seed = env::var("NAMEPLATE_CLUSTER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(new_seed);
     println!("NAMEPLATE_CLUSTER_SEED={seed} repeats this");
     scenario("cluster-locks", |sandbox| {
-        let cluster = Cluster::new(sandbox);
-        cluster.start_members();
+        let cluster = Cluster::with_members(sandbox);
         let nodes = [Host::Node(1), Host::Node(2)];
-        nodes.into_iter().for_each(|node| cluster.start_node(node, &store()));
-        nodes.into_iter().for_each(|node| cluster.until_ready(node));
+        cluster.start_sharing(&nodes);
         let mut rng = Rng::new(seed);
         let (began, wanted) = (Instant::now(), AtomicBool::new(true));
         let history: Vec<Held> = thread::scope(|scope| {

@@ -18,8 +18,7 @@ use crate::{
 #[test]
 fn addresses_in_an_overlay_network_are_answered_on_each_of_its_machines() {
     scenario("cluster-overlay", |sandbox| {
-        let cluster = Cluster::new(sandbox);
-        cluster.start_members();
+        let cluster = Cluster::with_members(sandbox);
         let bridge = format!("--bip {GATEWAY}/24");
         let [n1, n2, n3] = Host::NODES;
         let first = Docker::start_on(sandbox, "n1", &bridge).has_images();

@@ -126,8 +126,7 @@ fn without_a_quorum_queries_are_answered_and_not_written() {
 #[test]
 fn the_first_start_shares_a_machines_own_queries() {
     scenario("cluster-adopt-queries", |sandbox| {
-        let cluster = Cluster::new(sandbox);
-        cluster.start_members();
+        let cluster = Cluster::with_members(sandbox);
         let [n1, n2, n3] = Host::NODES;
         let set_alone = |node| {
             cluster.start_node(node, "");

@@ -33,8 +33,7 @@ impl<'a> Trio<'a> {
 
     /// The same with nodes that are started like this.
     pub fn start_nodes(sandbox: &'a Sandbox, start: impl Fn(&Cluster<'_>, Host)) -> Trio<'a> {
-        let cluster = Cluster::new(sandbox);
-        cluster.start_members();
+        let cluster = Cluster::with_members(sandbox);
         Host::NODES.into_iter().for_each(|node| start(&cluster, node));
         Host::NODES.into_iter().for_each(|node| cluster.until_ready(node));
         let askers = Host::NODES.map(|node| Mutex::new(cluster.own_asker(node)));
