@@ -59,19 +59,23 @@ impl SkydnsSource {
 
     /// Follows it until the server stops. The zones of what is known are answered already.
     pub async fn run(settings: RegistrySettings, known: KnownNames, client: Etcd, feed: Feed) {
-        let source = SkydnsSource {
+        let source = SkydnsSource::new(Arc::clone(&settings.status.name), known, client.clone(), feed.clone());
+        Following::new(source, client, feed, (settings.status, settings.patience)).run().await;
+    }
+
+    fn new(name: Arc<str>, known: KnownNames, client: Etcd, feed: Feed) -> SkydnsSource {
+        SkydnsSource {
             root: known.tree.root().to_owned(),
             tree: Some(known.tree),
-            client: client.clone(),
-            name: Arc::clone(&settings.status.name),
-            feed: feed.clone(),
+            client,
+            name,
+            feed,
             complaints: Complaints::default(),
             serial: known.serial,
             revision: 0,
             changed: BTreeMap::new(),
             rests_until: Instant::now(),
-        };
-        Following::new(source, client, feed, (settings.status, settings.patience)).run().await;
+        }
     }
 
     /// Has what changed answered.
@@ -200,3 +204,7 @@ async fn remaining(client: Etcd, leases: BTreeSet<i64>) -> Result<BTreeMap<i64, 
 
 /// Most leases that are asked for at a time. Source: none, chosen: etcd answers from memory.
 const ASKED_TOGETHER_MAX: usize = 32;
+
+#[cfg(test)]
+#[path = "skydns_tests.rs"]
+mod tests;
