@@ -222,7 +222,7 @@ impl Store {
         let lock_index = match &before.session {
             Some(holder) if *holder != session => return Err(Problem::Held(key)),
             Some(_) => before.lock_index,
-            None => before.lock_index + 1,
+            None => before.lock_index.saturating_add(1),
         };
         let Content { value, flags } = content;
         Ok(self.put(Entry { value, flags, lock_index, session: Some(session), ..before }, at.index))

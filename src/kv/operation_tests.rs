@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, time::Duration};
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::table::Seed;
+use crate::{
+    catalog::{names::NodeName, table::Seed},
+    kv::session::{Behavior, Session},
+};
 
 fn at(index: u64) -> At {
     At { index, now: Duration::ZERO }
@@ -46,6 +49,27 @@ fn compare_and_set_wants_the_index_that_the_key_has() {
     refused("b", Verb::Cas(content("2"), 5), "failed to set key \"b\", index is stale");
     touches("a", Verb::Cas(content("2"), 5), &["a"]);
     touches("b", Verb::Cas(content("2"), 0), &["b"]);
+}
+
+/// Another program may write any number into a store that machines share.
+#[test]
+fn a_key_can_be_locked_however_often_it_was() {
+    let mut store = store();
+    let often = Entry { lock_index: u64::MAX, ..Entry::clone(store.key("a").unwrap()) };
+    store.keys.set("a".into(), Arc::new(often));
+    let session = Session {
+        id: "s".into(),
+        name: "".into(),
+        node: NodeName::new("n1").unwrap(),
+        node_checks: Vec::new(),
+        service_checks: Vec::new(),
+        lock_delay: Duration::ZERO,
+        behavior: Behavior::Release,
+        ttl: None,
+    };
+    store.put_session(session, 6);
+    store.operate(operation("a", Verb::Lock(content("2"), "s".into())), at(7)).unwrap();
+    assert_eq!(store.key("a").unwrap().lock_index, u64::MAX);
 }
 
 #[test]
