@@ -12,6 +12,7 @@ use super::{
     alive::Alive,
     client::{Batch, Client, Event, KeyValue},
     following::{Complaints, End, Following, Keys, Patience, Sweep, submit, submit_in_pieces, submitted},
+    gone::{Known, gone},
     grace::{GRACE, Grace},
     heard,
     layout::{Layout, Place},
@@ -198,6 +199,7 @@ impl Follower {
 
     /// Reads all that is of no node, as it was at this revision, and follows it.
     async fn list_kept(&mut self, revision: i64) -> Result<(), End> {
+        let before = self.published.load();
         let mut access = Vec::new();
         for folder in self.layout.access_folders() {
             access.extend(
@@ -210,17 +212,19 @@ impl Follower {
             let listing = self.client.range(folder.as_bytes(), Some(revision)).await?;
             events.extend(self.retold(listing.key_values.into_iter().map(Event::Put)));
         }
-        let before = self.published.load().store.clone();
         let revision = unsigned(revision);
         self.follow_kept(FollowedStore { revision, told: Told::Everything, events }).await?;
-        if before.revision().is_some_and(|known| known > revision) {
-            let store = &self.published.load().store;
-            let gone = before.keys_below("").filter(|entry| store.key(&entry.key).is_none()).count();
+        let after = self.published.load();
+        let [known, now] = [&before, &*after].map(|snapshot| Known { store: &snapshot.store, realm: &snapshot.realm });
+        let gone = gone(known, now);
+        if before.store.revision().is_some_and(|known| known > revision) {
             tracing::error!(
-                "etcd was wiped, or restored from a backup: keys, sessions, queries, policies and tokens are now those that it \
-                 has, {gone} of {} keys are gone",
-                before.key_count()
+                "etcd was wiped, or restored from a backup: what machines share is now what it has; gone is of what was known \
+                 here: {}",
+                if gone.is_empty() { "nothing" } else { &gone }
             );
+        } else if !gone.is_empty() {
+            tracing::info!("etcd: of what machines share, as it was last known here, is gone: {gone}");
         }
         Ok(())
     }

@@ -18,6 +18,7 @@
 //! | `follow`, `own` | the tasks that follow and that write |
 //! | `following` | how any keys of etcd are followed |
 //! | `retell` | what lies under the keys of what is of no node, as something to follow; pure |
+//! | `gone` | how much of it is gone, for the log; pure |
 //! | `shared`, `endings` | the tasks that write what is of no machine, and that end sessions |
 //! | `adopt` | the first start with etcd |
 //! | [`source`] | all of them |
@@ -38,6 +39,7 @@ pub mod document;
 mod endings;
 mod follow;
 pub(crate) mod following;
+mod gone;
 mod grace;
 mod heard;
 pub mod kept;

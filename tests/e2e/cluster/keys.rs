@@ -146,6 +146,9 @@ fn the_first_start_shares_what_was_a_machines_own() {
         cluster.start_node(n2, &format!("{} --store-adopt remote", store()));
         cluster.until_ready(n2);
         has(n2, [Some("n1"), None, None, None]);
+        until("its log counts what is gone", SOON, || {
+            sandbox.run("cat n2.log").contains("1 of 1 prepared queries, 1 of 1 events").then_some(())
+        });
         has(n1, [Some("n1"), None, None, None]);
         cluster.start_node(n3, &format!("{} --store-adopt local", store()));
         cluster.until_ready(n3);
