@@ -38,13 +38,18 @@ pub struct Server {
     pub feed: Feed,
     pub published: Arc<Published>,
     pub runtime: tokio::runtime::Runtime,
+    directory: Option<tempfile::TempDir>,
 }
 
 impl Server {
     /// One with nothing but its node.
     pub fn empty() -> Server {
+        Server::at(Place::Ephemeral { unix_micros: 1 }, None)
+    }
+
+    fn at(place: Place, directory: Option<tempfile::TempDir>) -> Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let (journal, restored) = Journal::open(Place::Ephemeral { unix_micros: 1 }).unwrap();
+        let (journal, restored) = Journal::open(place).unwrap();
         let start = Start {
             catalog: State::new(Seed(1), restored.index),
             store: nameplate::kv::store::Store::new(Seed(1), restored.index),
@@ -61,14 +66,24 @@ impl Server {
             metrics: Arc::new(Metrics::new()),
         };
         let (publisher, feed, published) = Publisher::start(start).unwrap();
-        let server = Server { publisher, feed, published, runtime };
+        let server = Server { publisher, feed, published, runtime, directory };
         server.submit(vec![Change::RegisterNode(node())]);
         server
     }
 
     /// One with so many instances.
     pub fn with(instances: u32) -> Server {
-        let server = Server::empty();
+        Server::empty().filled(instances)
+    }
+
+    /// One with so many instances, which keeps them on disk.
+    pub fn keeping(instances: u32) -> Server {
+        let directory = tempfile::tempdir().unwrap();
+        Server::at(Place::Directory(directory.path().to_owned()), Some(directory)).filled(instances)
+    }
+
+    fn filled(self, instances: u32) -> Server {
+        let server = self;
         for first in (0..instances).step_by(BATCH) {
             let last = instances.min(first + BATCH as u32);
             server.submit((first..last).map(|number| Change::Register(Box::new(registration(number)))).collect());
@@ -79,9 +94,10 @@ impl Server {
 
     /// Waits until nothing of it is left but what the caller holds.
     pub fn stop(self) {
-        let Server { publisher, feed, published, runtime } = self;
+        let Server { publisher, feed, published, runtime, directory } = self;
         drop((feed, published, runtime));
         publisher.join();
+        drop(directory);
     }
 
     pub fn submit(&self, changes: Vec<Change>) {

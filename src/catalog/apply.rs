@@ -49,6 +49,16 @@ pub struct TouchedInstance {
     pub after: Option<Presence>,
 }
 
+impl TouchedInstance {
+    /// Whether instance and node are registered as they were, so that nothing but checks, or what is kept aside, has changed.
+    pub fn is_registered_alike(&self) -> bool {
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => before.is_registered_as(after),
+            _ => false,
+        }
+    }
+}
+
 /// An instance and what counts of its node.
 #[derive(Debug, Clone)]
 pub struct Presence {
@@ -71,6 +81,11 @@ impl Presence {
             node_status: node.status(),
             node_in_maintenance: node.checks.iter().any(|check| check.check.is_maintenance()),
         }
+    }
+
+    /// Whether instance and node are registered as there: by one and the same registration.
+    pub fn is_registered_as(&self, other: &Presence) -> bool {
+        Arc::ptr_eq(&self.entry.instance, &other.entry.instance) && Arc::ptr_eq(&self.node, &other.node)
     }
 
     /// Whether the instance or its node is in maintenance.
@@ -264,18 +279,28 @@ impl Apply<'_> {
         let Some(after) = after else { return };
         let key = after.instance.key();
         let name = &after.instance.service;
-        let mut service = match self.state.service(name) {
-            Some(service) => ServiceEntry::clone(service),
-            None => ServiceEntry { name: name.clone(), index: self.index, instances: Table::default() },
+        let (seed, index) = (self.state.seed, self.index);
+        let put = |service: &mut ServiceEntry| {
+            if !keep_index {
+                service.index = index;
+            }
+            service.instances.set(seed.hash(&key), Arc::clone(after), is_at(&key)).is_none()
         };
-        let new = service.instances.set(self.state.seed.hash(&key), Arc::clone(after), is_at(&key)).is_none();
+        let hash = seed.hash(name);
+        let there = |entry: &Arc<ServiceEntry>| entry.name == *name;
+        let new = match self.state.services.edit(hash, there, |service| put(Arc::make_mut(service))) {
+            Some(new) => new,
+            None => {
+                let mut service = ServiceEntry { name: name.clone(), index, instances: Table::default() };
+                put(&mut service);
+                self.state.services.set(hash, Arc::new(service), there);
+                true
+            }
+        };
         if !keep_index {
-            service.index = self.index;
-            self.state.indexes.services = self.index;
+            self.state.indexes.services = index;
         }
         self.state.instance_count += usize::from(new);
-        let hash = self.state.seed.hash(name);
-        self.state.services.set(hash, Arc::new(service), |entry| entry.name == *name);
     }
 
     fn leave_service(&mut self, before: &Arc<InstanceEntry>) {

@@ -155,21 +155,21 @@ impl Apply<'_> {
         };
         // Nothing but this is compared: an instance may have very many checks, and each of them flips by itself.
         let changed = ChangedChecks { definitions: Vec::new(), statuses: vec![key.id.clone()], output_only: !bumps };
-        let replaced = |checks: &[CheckEntry]| -> Vec<CheckEntry> {
-            let mut all = checks.to_vec();
-            if let Ok(at) = all.binary_search_by(|entry| entry.check.id.cmp(&key.id)) {
-                all[at] = after.clone();
+        let replace = |checks: &mut [CheckEntry]| {
+            if let Ok(at) = checks.binary_search_by(|entry| entry.check.id.cmp(&key.id)) {
+                checks[at] = after;
             }
-            all
         };
         match home {
             Some(old) => {
-                let entry = InstanceEntry { checks: replaced(&old.checks).into(), ..InstanceEntry::clone(&old) };
+                let mut entry = InstanceEntry::clone(&old);
+                replace(&mut entry.checks);
                 self.put_changed((Some(old), Some(entry)), changed);
             }
             None => {
                 let before = self.node(&key.node)?;
-                let entry = NodeEntry { checks: replaced(&before.checks).into(), ..NodeEntry::clone(&before) };
+                let mut entry = NodeEntry::clone(&before);
+                replace(Arc::make_mut(&mut entry.checks));
                 self.put_node_checks((before, entry), changed);
             }
         }

@@ -72,6 +72,11 @@ impl InstanceEntry {
         worst(&self.checks)
     }
 
+    /// One of its own checks, by its ID.
+    pub fn check(&self, id: &CheckId) -> Option<&CheckEntry> {
+        find_check(&self.checks, id)
+    }
+
     /// Whether it is in maintenance.
     pub fn in_maintenance(&self) -> bool {
         self.checks.iter().any(|entry| entry.check.is_maintenance())

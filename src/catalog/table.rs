@@ -136,6 +136,11 @@ impl<V: Measured> Table<V> {
         old
     }
 
+    /// Changes the value of this hash that `is` accepts where it lies, and tells what `edit` told; none if there is none.
+    pub fn edit<R>(&mut self, hash: u32, is: impl Fn(&V) -> bool, edit: impl FnOnce(&mut V) -> R) -> Option<R> {
+        edit_in(&mut self.root, 0, (hash, &is), edit)
+    }
+
     /// Takes out the value of this hash that `is` accepts.
     pub fn remove(&mut self, hash: u32, is: impl Fn(&V) -> bool) -> Option<V> {
         self.get(hash, &is)?;
@@ -168,9 +173,8 @@ enum Child<V: Measured> {
     Leaf(Arc<[Item<V>]>),
 }
 
-/// It begins with a cache line, so that what a walk by places reads of it is one line and a pointer.
 #[derive(Debug, Clone)]
-#[repr(C, align(64))]
+#[repr(C)]
 struct Inner<V: Measured> {
     ends: V::Ends,
     children: [Child<V>; FANOUT],
@@ -251,6 +255,28 @@ fn set_in<V: Measured>(child: &mut Child<V>, shift: u32, item: Item<V>, is: &imp
                 items[..at].iter().cloned().chain(std::iter::once(item)).chain(items[at..].iter().cloned()).collect();
             *child = if all.len() > V::LEAF_MAX && shift < HASH_BITS { split(&all, shift) } else { Child::Leaf(all) };
             None
+        }
+    }
+}
+
+fn edit_in<V: Measured, R>(
+    child: &mut Child<V>,
+    shift: u32,
+    (hash, is): (u32, &impl Fn(&V) -> bool),
+    edit: impl FnOnce(&mut V) -> R,
+) -> Option<R> {
+    match child {
+        Child::Empty => None,
+        Child::Inner(inner) => {
+            let slot = slot(hash, shift);
+            let inner = Arc::make_mut(inner);
+            let told = edit_in(&mut inner.children[slot], shift + BITS, (hash, is), edit);
+            inner.changed(slot, 0);
+            told
+        }
+        Child::Leaf(items) => {
+            let at = items.iter().position(|item| item.hash == hash && is(&item.value))?;
+            Some(edit(&mut Arc::make_mut(items)[at].value))
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     catalog::{
         apply::{Effects, Presence, TouchedInstance},
         check::CheckStatus,
+        few::Few,
         names::ServiceName,
         node::Node,
         service::{FurtherName, IpNetwork},
@@ -78,7 +79,7 @@ struct NameEntry {
     key: Key,
     answers: Option<ServiceAnswers>,
     /// Who wants the name; the first has it.
-    claims: Vec<Claim>,
+    claims: Few<Claim>,
     /// How many names lie below it.
     below: u32,
     /// How many of those are found without a kind too.
@@ -285,17 +286,27 @@ impl Names {
         if before.is_none() && !self.is_claimed(&claims[0].0, &claims[0].1) {
             self.claim(&claims);
         }
-        let mut answers = self
-            .answers(called, &claims)
-            .unwrap_or_else(|| ServiceAnswers::new(called.clone(), settings.rule(called.name.as_str())));
-        let nodes = &self.nodes;
         let seed = self.seed();
+        let Names { nodes, services, .. } = self;
         let target = |node: &Node| nodes.target(seed, node);
         let context = Context { seed, settings, target: &target };
-        let changes = answers.change(context, before, after);
-        if !changes.is_empty() {
-            self.count_groups(&claims, changes);
+        if let ([(key, claim)], Some(_), Some(_)) = (&claims[..], before, after) {
+            // Nearly always: it has one key and keeps it, so that its answers can be changed where they are.
+            let holds = |entry: &Arc<NameEntry>| entry.key == *key && entry.claims.first() == Some(claim);
+            let change = |entry: &mut Arc<NameEntry>| {
+                Arc::make_mut(entry).answers.as_mut().map(|answers| answers.change(context, before, after))
+            };
+            if let Some(Some(changes)) = services.edit(seed.hash(key.as_wire()), holds, change) {
+                self.count_groups(&claims, changes);
+                return;
+            }
         }
+        let found = self.answers(called, &claims);
+        let mut answers =
+            found.unwrap_or_else(|| ServiceAnswers::new(called.clone(), settings.rule(called.name.as_str())));
+        let target = |node: &Node| self.nodes.target(seed, node);
+        let changes = answers.change(Context { seed, settings, target: &target }, before, after);
+        self.count_groups(&claims, changes);
         if answers.registered == 0 {
             self.unclaim(called, &claims);
         } else {
@@ -309,7 +320,7 @@ impl Names {
     }
 
     fn entry_or_new(&self, key: &Key) -> NameEntry {
-        let new = || NameEntry { key: key.clone(), claims: Vec::new(), below: 0, below_short: 0, answers: None };
+        let new = || NameEntry { key: key.clone(), claims: Few::default(), below: 0, below_short: 0, answers: None };
         self.entry(key.as_wire()).cloned().unwrap_or_else(new)
     }
 
@@ -344,9 +355,7 @@ fn shown(touched: &TouchedInstance, settings: &Settings) -> TouchedInstance {
 fn is_seen(touched: &TouchedInstance) -> bool {
     let (Some(before), Some(after)) = (&touched.before, &touched.after) else { return true };
     let counts = |presence: &Presence| (eligible::status(presence), presence.in_maintenance());
-    !Arc::ptr_eq(&before.entry.instance, &after.entry.instance)
-        || !Arc::ptr_eq(&before.node, &after.node)
-        || counts(before) != counts(after)
+    !before.is_registered_as(after) || counts(before) != counts(after)
 }
 
 #[cfg(test)]

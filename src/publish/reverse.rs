@@ -118,6 +118,9 @@ impl Reverse {
 
     /// Follows an instance.
     pub fn change_instance(&mut self, seed: Seed, settings: &Settings, touched: &TouchedInstance) {
+        if touched.is_registered_alike() {
+            return;
+        }
         let all = |presence: &Option<Presence>| -> (Option<ServiceName>, Vec<IpAddr>) {
             let Some(presence) = presence else { return (None, Vec::new()) };
             (Some(presence.entry.instance.service.clone()), instance_addresses(presence, settings))

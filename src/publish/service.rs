@@ -203,14 +203,7 @@ impl ServiceAnswers {
         after: Option<&Presence>,
     ) -> Vec<GroupChange> {
         self.change_networks(context, before, after);
-        let brought =
-            |who| [before, after].map(|presence| presence.map(|presence| self.brought(context, presence, None, who)));
-        let [was, is] = brought(Who::Eligible);
-        let everyone = self.ordinary.everyone.is_some().then(|| brought(Who::Everyone));
-        let changes = self.ordinary.eligible.change(context.seed, was.as_ref(), is.as_ref());
-        if let (Some([was, is]), Some(view)) = (everyone, &mut self.ordinary.everyone) {
-            Arc::make_mut(view).change(context.seed, was.as_ref(), is.as_ref());
-        }
+        let changes = self.change_ordinary(context, before, after);
         self.registered = self.registered + u32::from(after.is_some()) - u32::from(before.is_some());
         let counts = |presence: Option<&Presence>| u32::from(presence.is_some_and(|it| self.counts(it, Who::Eligible)));
         self.eligible = self.eligible + counts(after) - counts(before);
@@ -222,6 +215,34 @@ impl ServiceAnswers {
             self.origins[origin(before)] -= 1;
         }
         self.change_ids(context.seed, before, after);
+        changes
+    }
+
+    /// Follows one instance in what ordinary clients see.
+    fn change_ordinary(
+        &mut self,
+        context: Context<'_>,
+        before: Option<&Presence>,
+        after: Option<&Presence>,
+    ) -> Vec<GroupChange> {
+        if let (Some(before), Some(after)) = (before, after)
+            && before.is_registered_as(after)
+            && self.ordinary.everyone.is_none()
+            && self.ordinary.eligible.is_undivided()
+        {
+            // A flip: its groups are what they were, and each has what all have.
+            let [was, is] = [before, after].map(|presence| self.member_entry(context, presence, Who::Eligible));
+            self.ordinary.eligible.flip(context.seed, was, is);
+            return Vec::new();
+        }
+        let brought =
+            |who| [before, after].map(|presence| presence.map(|presence| self.brought(context, presence, None, who)));
+        let [was, is] = brought(Who::Eligible);
+        let everyone = self.ordinary.everyone.is_some().then(|| brought(Who::Everyone));
+        let changes = self.ordinary.eligible.change(context.seed, was.as_ref(), is.as_ref());
+        if let (Some([was, is]), Some(view)) = (everyone, &mut self.ordinary.everyone) {
+            Arc::make_mut(view).change(context.seed, was.as_ref(), is.as_ref());
+        }
         changes
     }
 
@@ -285,6 +306,15 @@ impl ServiceAnswers {
         Brought { entry, ..brought }
     }
 
+    /// What an instance brings to all members that ordinary clients see; none if it does not count.
+    fn member_entry(&self, context: Context<'_>, presence: &Presence, who: Who) -> Option<Entry> {
+        if !self.counts(presence, who) {
+            return None;
+        }
+        let (there, reach) = reached(context, presence, None);
+        self.entry(context, presence, reach, default_port(&presence.entry.instance, there))
+    }
+
     /// An instance as a member, whether or not it counts, with the weight that it has at this status.
     pub fn member(
         &self,
@@ -294,7 +324,7 @@ impl ServiceAnswers {
     ) -> Option<Member> {
         let instance = &presence.entry.instance;
         let (there, reach) = reached(context, presence, network);
-        let entry = self.entry(context, presence, reach, groups(instance, there).port)?;
+        let entry = self.entry(context, presence, reach, default_port(instance, there))?;
         Some(Member { weight: eligible::weight(instance, status), ..entry.member })
     }
 
@@ -352,13 +382,7 @@ fn reached<'p>(
 
 /// The groups that an instance is in for clients that have this address of it, or its ordinary one; without an entry.
 fn groups(instance: &Instance, there: Option<&NetworkAddress>) -> Brought {
-    let number = |at: usize| match there {
-        Some(address) => address.ports.get(at).copied().unwrap_or(0),
-        None => instance.ports[at].number,
-    };
-    let default = instance.default_port().and_then(|port| instance.ports.iter().position(|other| other == port));
-    let port = default.map_or(0, number);
-    let mut brought = Brought { port, ..Brought::default() };
+    let mut brought = Brought { port: default_port(instance, there), ..Brought::default() };
     for tag in instance.tags.iter() {
         let key = dotted_key(tag.as_str());
         if !brought.tags.contains(&key) {
@@ -368,10 +392,24 @@ fn groups(instance: &Instance, there: Option<&NetworkAddress>) -> Brought {
     for (at, name) in instance.ports.iter().enumerate().filter_map(|(at, port)| Some((at, port.name.as_ref()?))) {
         let key = port_key(name.as_str());
         if !brought.ports.iter().any(|(other, _)| *other == key) {
-            brought.ports.push((key, number(at)));
+            brought.ports.push((key, port_number(instance, there, at)));
         }
     }
     brought
+}
+
+/// The number of the port that an instance has without a name, for clients that have this address of it, or its ordinary
+/// one; 0 if it has none.
+fn default_port(instance: &Instance, there: Option<&NetworkAddress>) -> u16 {
+    let default = instance.default_port().and_then(|port| instance.ports.iter().position(|other| other == port));
+    default.map_or(0, |at| port_number(instance, there, at))
+}
+
+fn port_number(instance: &Instance, there: Option<&NetworkAddress>, at: usize) -> u16 {
+    match there {
+        Some(address) => address.ports.get(at).copied().unwrap_or(0),
+        None => instance.ports[at].number,
+    }
 }
 
 /// Puts an instance in, in place of what it was; each comes with its hash.

@@ -140,6 +140,16 @@ impl View {
         changes
     }
 
+    /// Whether all groups have what all have, so that none has members of its own.
+    pub fn is_undivided(&self) -> bool {
+        self.groups.len() == self.shared.as_ref().map_or(0, |shared| shared.len())
+    }
+
+    /// [`View::change`] of a view that is undivided, for an instance whose groups and ports are what they were.
+    pub fn flip(&mut self, seed: Seed, before: Option<Entry>, after: Option<Entry>) {
+        replace(&mut self.all, seed, before, after);
+    }
+
     /// A new instance makes all groups differ that it is not in.
     fn part_others(&mut self, seed: Seed, touched: &[GroupName], all_before: &Selection) {
         let shared = self.shared.iter().flat_map(|shared| shared.iter());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{
-    Called, Claim, FurtherName, GroupKind, IpNetwork, Key, NameEntry, Names, Presence, Seed, ServiceAnswers, Settings,
-    Table, Word, claims, claims::hidden_hash, networks::sort_networks, word_hash, words::words_of,
+    Called, Claim, Few, FurtherName, GroupKind, IpNetwork, Key, NameEntry, Names, Presence, Seed, ServiceAnswers,
+    Settings, Table, Word, claims, claims::hidden_hash, networks::sort_networks, word_hash, words::words_of,
 };
 use crate::{
     catalog::{
@@ -123,7 +123,7 @@ fn plan(services: &[&Arc<ServiceEntry>]) -> (Vec<NameEntry>, Vec<Vec<usize>>) {
 
 /// A name that does not exist.
 fn nowhere() -> NameEntry {
-    NameEntry { key: Key::from_wire(&[]), claims: Vec::new(), below: 0, below_short: 0, answers: None }
+    NameEntry { key: Key::from_wire(&[]), claims: Few::default(), below: 0, below_short: 0, answers: None }
 }
 
 /// Reads the catalog, and notes what there is beside services.

@@ -107,8 +107,9 @@ impl Names {
             let mut entry = self.entry_or_new(key);
             let existed = !entry.claims.is_empty();
             let loser = entry.answers.take_if(|_| entry.claims.first().is_some_and(|first| claim < first));
-            let at = entry.claims.partition_point(|other| other < claim);
-            entry.claims.insert(at, claim.clone());
+            let mut all = entry.claims.to_vec();
+            all.insert(all.partition_point(|other| other < claim), claim.clone());
+            entry.claims = all.into();
             self.put(entry);
             if !existed {
                 self.count_below(key, true);
@@ -124,7 +125,7 @@ impl Names {
         for (key, claim) in claims {
             let mut entry = self.entry_or_new(key);
             let held = entry.claims.first() == Some(claim);
-            entry.claims.retain(|other| other != claim);
+            entry.claims = entry.claims.iter().filter(|other| *other != claim).cloned().collect();
             entry.answers.take_if(|answers| answers.is_of(called));
             let next = entry.claims.first().map(Claim::called);
             let exists = !entry.claims.is_empty();

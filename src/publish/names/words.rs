@@ -22,6 +22,9 @@ pub(super) struct Word {
 impl Names {
     /// Notes the tags and named ports that came or went with a service that has, or wants, these keys.
     pub(super) fn count_groups(&mut self, claims: &[(Key, Claim)], changes: Vec<GroupChange>) {
+        if changes.is_empty() {
+            return;
+        }
         let held = self.held(claims);
         for GroupChange { name, exists } in changes {
             for key in &held {

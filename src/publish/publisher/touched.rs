@@ -1,6 +1,9 @@
 //! What a batch touched: what is to be written of it, and who waits for it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use foldhash::fast::RandomState;
 
@@ -11,6 +14,7 @@ use crate::{
         check::{CheckKey, CheckResult},
         names::{NodeName, ServiceName, Text},
         service::InstanceKey,
+        state::CheckEntry,
     },
     kv::change::Touched as Stored,
     publish::{
@@ -27,9 +31,9 @@ use crate::{
 pub(super) struct Touched {
     pub(super) services: Set<ServiceName>,
     pub(super) instances: Set<InstanceKey>,
-    pub(super) statuses: Set<CheckKey>,
+    statuses: Results,
     /// Checks of which nothing but the output changed: that is written, and wakes nobody.
-    outputs: Set<CheckKey>,
+    outputs: Results,
     /// Checks that came, went, or got another definition.
     pub(super) definitions: Set<CheckKey>,
     pub(super) nodes: Set<NodeName>,
@@ -49,14 +53,26 @@ pub(super) struct Touched {
 
 type Set<K> = HashSet<K, RandomState>;
 
+/// Checks that have a new result, each with how it now is; none if that is to be looked up, because it may have changed again.
+type Results = HashMap<CheckKey, Option<CheckEntry>, RandomState>;
+
 impl Touched {
     /// Adds what a change of the catalog touched.
     pub(super) fn take_in(&mut self, effects: &Effects) {
         if let Some(node) = &self.followed {
             self.on_followed.take_in(node, effects);
         }
+        for key in &effects.checks {
+            let known = [&mut self.statuses, &mut self.outputs].into_iter().filter_map(|results| results.get_mut(key));
+            known.for_each(|entry| *entry = None);
+        }
         if effects.outputs_only {
-            self.outputs.extend(effects.statuses.iter().cloned());
+            for (key, entry) in results(effects) {
+                match self.statuses.get_mut(&key) {
+                    Some(known) => *known = entry,
+                    None => _ = self.outputs.insert(key, entry),
+                }
+            }
             return;
         }
         for presence in effects.instances.iter().flat_map(|touched| touched.before.iter().chain(&touched.after)) {
@@ -78,7 +94,7 @@ impl Touched {
             }
         }
         self.nodes.extend(effects.nodes.iter().map(|node| node.name().clone()));
-        self.statuses.extend(effects.statuses.iter().cloned());
+        self.statuses.extend(results(effects));
         self.checks |= !effects.checks.is_empty() || !effects.statuses.is_empty();
         self.definitions.extend(effects.checks.iter().cloned());
     }
@@ -113,8 +129,9 @@ impl Touched {
         }
         writes.extend(self.stored.iter().map(|stored| kept::write(&next.store, stored)));
         writes.extend(self.access.iter().map(|touched| kept_access::write(&next.realm.stored, touched)));
-        for key in self.statuses.union(&self.outputs) {
-            let Some(entry) = catalog.check(key) else { continue };
+        let only_outputs = self.outputs.iter().filter(|(key, _)| !self.statuses.contains_key(*key));
+        for (key, entry) in only_outputs.chain(&self.statuses) {
+            let Some(entry) = entry.as_ref().or_else(|| catalog.check(key)) else { continue };
             let result = CheckResult { status: entry.check.status, output: (&*entry.check.shown_output()).into() };
             writes.push(Write::CheckStatus { key: key.clone(), result, modify_index: entry.modify_index });
         }
@@ -138,7 +155,7 @@ impl Touched {
         for service in &self.services {
             published.touch(&WatchKey::Service(service.clone()));
         }
-        let of_checks = self.statuses.iter().chain(&self.definitions).map(|key| &key.node);
+        let of_checks = self.statuses.keys().chain(&self.definitions).map(|key| &key.node);
         let on_nodes = self.instances.iter().map(|key| &key.node).chain(of_checks);
         for node in on_nodes.chain(&self.nodes).collect::<HashSet<_>>() {
             published.touch(&WatchKey::Node(node.clone()));
@@ -166,4 +183,13 @@ impl Touched {
             published.touch(key);
         }
     }
+}
+
+/// The checks of which only the result changed, with how they now are where that is at hand: where one instance was touched.
+fn results(effects: &Effects) -> impl Iterator<Item = (CheckKey, Option<CheckEntry>)> {
+    let home = match &effects.instances[..] {
+        [one] => one.after.as_ref().map(|presence| &presence.entry),
+        _ => None,
+    };
+    effects.statuses.iter().map(move |key| (key.clone(), home.and_then(|home| home.check(&key.id)).cloned()))
 }
